@@ -1,0 +1,207 @@
+"""Ray: starting it quietly or joining a cluster, sending the code along, and refusing what can never run.
+
+Ray is imported inside functions: it reads its environment variables when it is first imported, and `prepare` must come
+before that.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+PACKAGES = ("search", "trainables", "spaces")
+QUIET: Mapping[str, str] = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_THRESHOLD_S": "60",
+    # Runs are resumed from our own log, so Tune's snapshot of the experiment is written once, at the end.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    # A trial that is stopped in the middle of an epoch is not waited for.
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a run has to know of the cluster it is on.
+
+    Attributes:
+        cpus: CPU cores a trial.
+        gpus: GPUs a trial.
+        concurrent: how many trials run at once.
+        dashboard: the dashboard's address, or ``None``.
+        login: how to log in to the dashboard, or ``None`` where no login is asked for.
+        waiting: what no node has yet, so that trials wait for the cluster to grow, or ``None``.
+    """
+
+    cpus: int
+    gpus: float
+    concurrent: int
+    dashboard: str | None
+    login: str | None
+    waiting: str | None
+
+
+def check_origin(modules: Mapping[str, ModuleType] | None = None) -> Path:
+    """The folder that the project's three packages come from.
+
+    Args:
+        modules: the packages by name; ``None`` for those that Python finds.
+
+    Raises:
+        ValueError: they do not come from one folder, naming the intruder.
+    """
+    if modules is None:
+        modules = {name: __import__(name) for name in PACKAGES}
+    places = {name: Path(m.__file__).resolve().parent.parent if m.__file__ else None for name, m in modules.items()}
+    home = places["search"]
+    for name, place in places.items():
+        if place is None or place != home:
+            origin = next(iter(getattr(modules[name], "__path__", ["unknown"])))
+            raise ValueError(
+                f"search, trainables and spaces must come from one folder; search is in {home}, {name} is {origin}: "
+                f"start from the project's own folder, or uninstall the other package named {name}"
+            )
+    assert home is not None
+    return home
+
+
+def prepare(address: str | None) -> None:
+    """Set the environment that Ray reads at its import; what the user has set stays.
+
+    A cluster of one's own asks for a token, since any program or web page that reaches the dashboard could run code
+    otherwise. An existing cluster is met with a token if there is one.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    has_token = "RAY_AUTH_TOKEN" in os.environ or _token_file().is_file()
+    os.environ.setdefault("RAY_AUTH_MODE", "token" if address is None or has_token else "disabled")
+
+
+def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | None, dashboard: bool = True) -> Cluster:
+    """Start Ray on this machine, or join a cluster, and work out what a trial gets.
+
+    Args:
+        address: ``None`` for this machine, ``auto`` or ``HOST:PORT`` for an existing cluster, which is sent the code.
+        cpus_per_trial: CPU cores a trial.
+        gpus_per_trial: GPUs a trial; ``None`` for 1 where there are GPUs and 0 elsewhere.
+        dashboard: whether to start one; an existing cluster has its own.
+
+    Raises:
+        ValueError: the cluster cannot be joined, or a trial asks for more than any machine of it has.
+    """
+    import ray
+
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    # Tune repeats the failures of trials as errors of its own; the run's log has them.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    if address is None:
+        context = ray.init("local", include_dashboard=dashboard, dashboard_host="127.0.0.1", **common)
+    else:
+        home = check_origin()
+        code = {"py_modules": [str(home / name) for name in PACKAGES]}
+        try:
+            context = ray.init(address, runtime_env=code, **common)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise ValueError(
+                f"no cluster could be joined at {address} ({str(error).splitlines()[0]}): check that it runs "
+                f"(ray status) and asks for the login that RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']} offers"
+            ) from error
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    promised = None if address is None else ray._private.state.state.get_max_resources_from_cluster_config()
+    if gpus_per_trial is None:
+        gpus_per_trial = 1.0 if any(node.get("GPU", 0) for node in [*nodes, promised or {}]) else 0.0
+    try:
+        concurrent, waiting = fit(nodes, promised, cpus_per_trial, gpus_per_trial)
+    except ValueError:
+        ray.shutdown()
+        raise
+    url = context.dashboard_url or None
+    login = (
+        f"log in with what `{_ray_command()} get-auth-token` prints" if os.environ["RAY_AUTH_MODE"] == "token" else None
+    )
+    return Cluster(cpus_per_trial, gpus_per_trial, concurrent, f"http://{url}" if url else None, login, waiting)
+
+
+def fit(
+    nodes: list[Mapping[str, float]], promised: Mapping[str, float] | None, cpus: float, gpus: float
+) -> tuple[int, str | None]:
+    """How many trials run at once, and what they wait for.
+
+    Args:
+        nodes: resources of each machine of the cluster, by Ray's names.
+        promised: resources that the cluster may grow to in all, or ``None`` where it does not grow.
+        cpus: CPU cores a trial.
+        gpus: GPUs a trial.
+
+    Returns:
+        The number (at least 1), and ``None`` or what no machine has yet.
+
+    Raises:
+        ValueError: no machine can ever hold a trial.
+    """
+    now = sum(_holds(node, cpus, gpus) for node in nodes)
+    later = _holds(promised, cpus, gpus) if promised else 0
+    asked = f"{cpus:g} CPU and {gpus:g} GPU"
+    if now == later == 0:
+        most = " or ".join(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes)
+        raise ValueError(
+            f"a trial must fit on one machine; it asks for {asked}, and there is {most or 'no machine'}: "
+            "lower --cpus-per-trial or --gpus-per-trial"
+        )
+    return max(now, later), None if now else f"a machine with {asked}"
+
+
+def stream(
+    function: Callable[..., Iterator[Any]], *arguments: Any, cpus: float, gpus: float, **named: Any
+) -> Iterator[Any]:
+    """Run a generator function on the cluster and yield what it yields as it comes.
+
+    Raises:
+        Exception: what the function raises.
+    """
+    import ray
+
+    remote = ray.remote(function).options(num_cpus=cpus, num_gpus=gpus, num_returns="streaming", max_retries=0)
+    for reference in remote.remote(*arguments, **named):
+        try:
+            yield ray.get(reference)
+        except ray.exceptions.RayTaskError as error:
+            raise error.as_instanceof_cause() from None
+
+
+def stop() -> None:
+    """Leave the cluster; one that was started by `start` ends."""
+    import ray
+
+    ray.shutdown()
+
+
+def _holds(node: Mapping[str, float], cpus: float, gpus: float) -> int:
+    counts = [
+        math.floor(node.get(name, 0) / asked + 1e-9) for name, asked in (("CPU", cpus), ("GPU", gpus)) if asked > 0
+    ]
+    return min(counts)
+
+
+def _token_file() -> Path:
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+
+
+def _ray_command() -> str:
+    beside = Path(sys.executable).with_name("ray")
+    return "ray" if shutil.which("ray") == str(beside) or not beside.exists() else str(beside)

@@ -1,0 +1,41 @@
+"""What an ended trial is worth to Optuna; what a detector is worth is in `trainables.metrics.weighted_eer`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from optuna.trial import TrialState
+
+Ending = Literal["finished", "stopped", "failed"]
+"""How a trial ended: ran to its plan's last epoch, was stopped early by the scheduler, or raised or was lost."""
+
+
+def told(ending: Ending, values: Sequence[float | None] | None) -> tuple[TrialState, list[float] | None]:
+    """State and values to tell Optuna about a trial, as ``study.tell(trial, values, state=state)`` takes them.
+
+    Only a trial that ran to its end is COMPLETE: the value of a stopped trial belongs to a half-trained detector, and a
+    sampler that learns from it as from a final one shuns plans that start slowly. A stopped trial is PRUNED, without
+    values. A failed one is FAIL, which samplers leave out; so is one that finished without a finite number for every
+    objective, since NaN would leave Optuna's trial running for ever.
+
+    Args:
+        ending: how the trial ended.
+        values: the final value of each objective; None, whole or in part, where there is none.
+
+    Returns:
+        ``(COMPLETE, values)``, ``(PRUNED, None)`` or ``(FAIL, None)``; the state's ``name`` is what the run's own log
+        of trials holds.
+
+    Raises:
+        ValueError: unknown ending.
+    """
+    if ending not in ("finished", "stopped", "failed"):
+        raise ValueError(f"a trial ends finished, stopped or failed; got {ending!r}")
+    if ending == "stopped":
+        return TrialState.PRUNED, None
+    final = [math.nan if value is None else float(value) for value in values or ()]
+    if ending == "failed" or not final or not all(map(math.isfinite, final)):
+        return TrialState.FAIL, None
+    return TrialState.COMPLETE, final

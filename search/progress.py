@@ -1,0 +1,185 @@
+"""What the terminal shows while a run goes on: a calm live panel, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from search.cluster import Cluster
+from search.run_folder import best_of, front_of
+from search.trial_log import Record
+
+REFRESH_PER_SECOND = 2
+PLAIN_STEPS = 4
+"""How many lines a long piece of work gets where there is no terminal."""
+
+
+class Display:
+    """Told what happens, shows how it stands. A context manager; outside of it nothing is drawn."""
+
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """Draw on `console` (stdout by default); `clock` gives seconds."""
+        self._console = console or Console(highlight=False)
+        self._clock = clock
+        self._live: Live | None = None
+        self._facts: dict[str, str] = {}
+        self._work: dict[str, tuple[int, int]] = {}
+        self._running: dict[int, tuple[int, int]] = {}
+        self._records: list[Record] = []
+        self._trials: int | None = None
+        self._began: float | None = None
+        self._deadline = float("inf")
+        self._before = 0
+
+    def __enter__(self) -> Display:
+        """Begin to draw."""
+        if self._console.is_terminal:
+            self._live = Live(
+                console=self._console,
+                get_renderable=self.render,
+                refresh_per_second=REFRESH_PER_SECOND,
+                transient=False,
+            )
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop drawing; the last state stays on the screen."""
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+            self._live = None
+
+    def fact(self, name: str, text: str) -> None:
+        """Show a line that stays, such as where the dashboard is; a second call with this name replaces it."""
+        self._facts[name] = text
+        self._line(f"{name}: {text}")
+
+    def cluster(self, place: Cluster) -> None:
+        """Show what runs where, and how the dashboard is reached."""
+        gpus = f", {place.gpus:g} GPU" if place.gpus else ""
+        self.fact("workers", f"{place.concurrent} at once, {place.cpus} CPU{gpus} each")
+        if place.waiting:
+            self.fact("waiting for", place.waiting)
+        if place.dashboard:
+            self.fact("dashboard", f"{place.dashboard}{f' ({place.login})' if place.login else ''}")
+
+    def note(self, text: str) -> None:
+        """Say something once, above the panel."""
+        self._console.print(escape(text), soft_wrap=True)
+
+    def work(self, what: str, done: int, total: int) -> None:
+        """Tell how far a piece of work is, as corpora, features and the base do; ``done == total`` ends it."""
+        before, _ = self._work.get(what, (0, total))
+        self._work[what] = (done, total)
+        if done >= total:
+            del self._work[what]
+        if total and (done * PLAIN_STEPS // total > before * PLAIN_STEPS // total):
+            self._line(f"{what}: {done} of {total}")
+
+    def search(self, trials: int | None, records: list[Record], deadline: float = float("inf")) -> None:
+        """Begin to show trials: how many there will be, those that ended in an earlier process, when time is over."""
+        self._trials, self._records, self._deadline = trials, list(records), deadline
+        self._began, self._before = self._clock(), len(records)
+
+    def trial(self, number: int, epoch: int, epochs: int) -> None:
+        """A trial is running and has finished so many epochs."""
+        self._running[number] = (epoch, epochs)
+
+    def still(self) -> None:
+        """Nothing runs any more."""
+        self._running.clear()
+
+    def ended(self, record: Record) -> None:
+        """A trial ended."""
+        self._running.pop(record.number, None)
+        self._records.append(record)
+        self._line(f"{describe(record)}; {self._count()}{self._left()}")
+
+    def table(self, front: Sequence[Record]) -> None:
+        """Print a front, smallest detector first."""
+        table = Table("trial", "parameters", "dev EER", "weighted", box=SIMPLE_HEAD)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for record in front:
+            assert record.eer is not None
+            assert record.weighted_eer is not None
+            name = f"{record.number}" + (f" ({record.recipe})" if record.recipe else "")
+            table.add_row(name, f"{record.size:,}", f"{100 * record.eer:.2f} %", f"{100 * record.weighted_eer:.2f} %")
+        self._console.print(table)
+
+    def render(self) -> RenderableType:
+        """The panel as it stands."""
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="bold", no_wrap=True)
+        grid.add_column()
+        for name, text in self._facts.items():
+            grid.add_row(name, escape(text))
+        for what, (done, total) in self._work.items():
+            grid.add_row(what, _bar(done, total))
+        if self._began is not None:
+            grid.add_row("trials", self._count())
+            if self._trials:
+                grid.add_row("", _bar(len(self._records), self._trials))
+            if self._running:
+                running = ", ".join(f"{n} (epoch {a}/{b})" for n, (a, b) in sorted(self._running.items()))
+                grid.add_row("running", running)
+            best = best_of(self._records)
+            if best is not None:
+                grid.add_row("best", escape(describe(best)))
+                grid.add_row("front", f"{len(front_of(self._records))} detectors")
+            grid.add_row("time", f"{clock_text(self._clock() - self._began)} gone{self._left()}")
+        return grid
+
+    def _count(self) -> str:
+        failed = sum(record.state == "FAIL" for record in self._records)
+        total = "" if self._trials is None else f" of {self._trials}"
+        return f"{len(self._records)}{total} ended, {len(self._running)} running, {failed} failed"
+
+    def _left(self) -> str:
+        """About how long it still takes, as far as that can be said."""
+        if self._began is None:
+            return ""
+        left = self._deadline - self._clock()
+        ended = len(self._records) - self._before
+        if self._trials is not None and ended:
+            left = min(left, (self._clock() - self._began) / ended * (self._trials - len(self._records)))
+        return f", about {clock_text(max(0.0, left))} left" if left < float("inf") else ""
+
+    def _line(self, text: str) -> None:
+        if self._live is None:
+            self._console.print(escape(text), soft_wrap=True)
+
+
+def describe(record: Record) -> str:
+    """A trial in a line."""
+    name = f"trial {record.number}" + (f" ({record.recipe})" if record.recipe else "")
+    if record.state == "FAIL":
+        return f"{name} failed: {record.error}"
+    if record.eer is None or record.size is None or record.weighted_eer is None:
+        return f"{name} was stopped"
+    numbers = f"EER {100 * record.eer:.2f} % at {record.size:,} parameters, weighted {100 * record.weighted_eer:.2f} %"
+    return f"{name} was stopped at {numbers}" if record.state == "PRUNED" else f"{name}: {numbers}"
+
+
+def clock_text(seconds: float) -> str:
+    """Seconds as minutes and seconds (``3:07``), with hours where there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _bar(done: int, total: int) -> RenderableType:
+    row = Table.grid(padding=(0, 1))
+    row.add_row(ProgressBar(total=max(1, total), completed=done, width=30), Text(f"{done} of {total}"))
+    return Group(row)

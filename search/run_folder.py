@@ -1,0 +1,126 @@
+"""The files by which a run explains itself, beside its trial log: settings, versions, corpus, results and front."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from search import pareto
+from search.trial_log import Record
+from trainables.corpora.corpus import Corpus
+
+DISTRIBUTIONS = ("torch", "torchaudio", "ray", "optuna", "transformers", "numpy", "pyarrow", "soundfile", "safetensors")
+SCHEMA = pa.schema(
+    [
+        ("number", pa.int64()),
+        ("state", pa.string()),
+        ("recipe", pa.string()),
+        ("front", pa.bool_()),
+        ("eer", pa.float64()),
+        ("size", pa.int64()),
+        ("weighted_eer", pa.float64()),
+        ("loss", pa.float64()),
+        ("trainable_parameters", pa.int64()),
+        ("epochs", pa.int64()),
+        ("seconds", pa.float64()),
+        ("seconds_step", pa.float64()),
+        ("seconds_forward", pa.float64()),
+        ("seconds_backward", pa.float64()),
+        ("error", pa.string()),
+        ("detector", pa.string()),
+        ("plan", pa.string()),
+        ("total_widths", pa.string()),
+    ]
+)
+"""Columns of results.parquet and front.parquet; plan and total_widths are JSON, detector lies in the run's folder."""
+
+
+def front_of(records: Iterable[Record]) -> list[Record]:
+    """The complete trials that no other beats in both EER and size, smallest first."""
+    complete = [r for r in records if r.state == "COMPLETE" and r.eer is not None and r.size is not None]
+    if not complete:
+        return []
+    mask = pareto.front(np.array([(r.eer, r.size) for r in complete], dtype=float))
+    return sorted((r for r, member in zip(complete, mask, strict=True) if member), key=lambda r: (r.size, r.eer))
+
+
+def best_of(records: Iterable[Record]) -> Record | None:
+    """The complete trial with the lowest weighted EER, the earliest of equals; ``None`` where there is none."""
+    complete = [r for r in records if r.state == "COMPLETE" and r.weighted_eer is not None]
+    return min(complete, key=lambda r: (r.weighted_eer, r.number), default=None)
+
+
+def write_tables(folder: Path, records: Sequence[Record]) -> None:
+    """Write results.parquet (all trials, by number) and front.parquet (smallest first) into a run's folder."""
+    front = front_of(records)
+    members = {record.number for record in front}
+    _write_table(folder / "results.parquet", sorted(records, key=lambda r: r.number), members)
+    _write_table(folder / "front.parquet", front, members)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def write_versions(folder: Path) -> None:
+    """Write versions.json: Python, the platform and the packages that results depend on."""
+    found = {"python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine()}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    write_text(folder / "versions.json", json.dumps({**found, "command": sys.argv}, indent=2))
+
+
+def write_corpus(folder: Path, corpus: Corpus) -> None:
+    """Write corpus.json: what the corpus is, its digest, its counts, and what was left out."""
+    counts: dict[str, Any] = {}
+    for split, utterances in corpus.splits.items():
+        labels = Counter(one.label for one in utterances)
+        counts[split] = {
+            "bona_fide": labels[1],
+            "spoof": labels[0],
+            "speakers": len({one.speaker for one in utterances}),
+            "attacks": sorted({one.attack for one in utterances if one.label == 0}),
+        }
+    about = {
+        "name": corpus.name,
+        "root": str(corpus.root),
+        "digest": corpus.digest(),
+        "note": corpus.note,
+        "splits": counts,
+        "skipped": list(corpus.skipped),
+    }
+    write_text(folder / "corpus.json", json.dumps(about, indent=2))
+
+
+def _write_table(path: Path, records: Sequence[Record], members: set[int]) -> None:
+    rows = [
+        {
+            **asdict(record),
+            "front": record.number in members,
+            "detector": f"detectors/{record.number}" if record.state == "COMPLETE" else None,
+            "plan": json.dumps(record.plan),
+            "total_widths": json.dumps(record.total_widths),
+        }
+        for record in records
+    ]
+    part = path.with_name(path.name + ".part")
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), part)
+    os.replace(part, path)

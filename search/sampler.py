@@ -1,0 +1,206 @@
+"""Who chooses the next plan: Ray's OptunaSearch, with what it lacks for plans, resumed runs and trials that fail.
+
+Ray's own class asks and tells well when all goes well. It reports a stopped trial as complete at its last value, leaves
+one that ended in NaN running for ever, cannot start from plans that are no points of the space, refuses nothing, and
+saves itself by pickling. So `suggest` and the ending of a trial are written anew here; the study, its storage and the
+place in Tune are Ray's.
+
+The study lies in a journal in the run's folder. Every ask takes a sampler with a seed of its own, made from the run's
+seed and the place of the ask in the study, so that a resumed run chooses as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+
+from search import objective
+from search.trial_log import Record, drop_cut_off_line
+
+METRIC = "best_weighted_eer"
+TRIES = 200
+"""How many plans in a row may be refused before the search gives up asking."""
+
+Plan = dict[str, Any]
+logger = logging.getLogger(__name__)
+
+
+class PlanSearch(OptunaSearch):
+    """Hands out recipes, then the plans of interrupted trials, anchors, and what Optuna chooses.
+
+    What a trial gets is ``{"job", "plan", "number", "recipe"}``.
+
+    Attributes:
+        gave_up: why no more plans are handed out, or ``None``.
+    """
+
+    def __init__(
+        self,
+        space: Callable[[optuna.Trial], Plan],
+        *,
+        job: Mapping[str, Any],
+        journal: Path,
+        ended: Mapping[int, Record],
+        recipes: Mapping[str, Plan],
+        anchors: Mapping[str, Mapping[str, Any]],
+        refuse: Callable[[Plan], str | None],
+        sampler: str,
+        seed: int,
+        startup: int = 10,
+    ) -> None:
+        """Open or make the study and settle what an earlier process left.
+
+        Args:
+            space: suggests the parameters of a trial and gives its plan.
+            job: what is the same for all trials.
+            journal: file of the study.
+            ended: the trials that ended already, by number.
+            recipes: plans to try first, by name; recipe i is trial i.
+            anchors: points of the space to try next, by name.
+            refuse: says why a plan must not start, or ``None``.
+            sampler: ``tpe``, ``random`` or ``gp``.
+            seed: the run's seed.
+            startup: trials that tpe and gp draw at random before they learn.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        drop_cut_off_line(journal)
+        super().__init__(
+            space,
+            metric=METRIC,
+            mode="min",
+            sampler=make_sampler(sampler, seed, 0, startup),
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            study_name="search",
+        )
+        self.gave_up: str | None = None
+        self._job, self._refuse = dict(job), refuse
+        self._make_sampler = lambda place: make_sampler(sampler, seed, place, startup)
+        self._running: dict[str, optuna.Trial] = {}
+        self._plans = {_key(record.plan): record.number for record in ended.values()}
+        self._recipes = deque((i, name, plan) for i, (name, plan) in enumerate(recipes.items()) if i not in ended)
+        self._next_number = max([len(recipes) - 1, *ended]) + 1
+        if not self._ot_study.get_trials(deepcopy=False):
+            for name, parameters in anchors.items():
+                self._ot_study.enqueue_trial(dict(parameters), user_attrs={"recipe": name})
+        self._settle(ended)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial's configuration, or ``Searcher.FINISHED`` when `TRIES` plans in a row were refused."""
+        while self._recipes:
+            number, name, plan = self._recipes.popleft()
+            if reason := self._refuse(plan):
+                logger.warning("recipe %s is left out: %s", name, reason)
+                continue
+            return self._hand_out(number, name, plan)
+        reason = None
+        for _ in range(TRIES):
+            trial = self._ask()
+            plan = self._space(trial)
+            if (twin := self._plans.get(_key(plan))) is not None:
+                # The same plan would give the same detector. FAIL leaves the sampler's idea of the point as it is.
+                reason, state = f"same plan as trial {twin}", TrialState.FAIL
+            elif reason := self._refuse(plan):
+                state = TrialState.PRUNED  # without a value: the sampler takes it as worse than any trial that ran
+            else:
+                return self._adopt(trial_id, trial, plan)
+            trial.set_user_attr("refused", reason)
+            self._ot_study.tell(trial, state=state)
+        self.gave_up = f"{TRIES} plans in a row were refused, the last because: {reason}"
+        logger.warning(self.gave_up)
+        return str(Searcher.FINISHED)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: Optuna is told when a trial ends."""
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tell Optuna how a trial ended. Recipes are not in the study."""
+        trial = self._running.pop(trial_id, None)
+        if trial is not None:
+            state, values = objective.told(ending(result, error), [(result or {}).get(METRIC)])
+            self._ot_study.tell(trial, values, state=state)
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing: the study's journal and the trial log are what a run is resumed from."""
+
+    def _hand_out(self, number: int, recipe: str | None, plan: Plan) -> dict[str, Any]:
+        self._plans[_key(plan)] = number
+        return {"job": self._job, "plan": copy.deepcopy(plan), "number": number, "recipe": recipe}
+
+    def _adopt(self, trial_id: str, trial: optuna.Trial, plan: Plan) -> dict[str, Any]:
+        number = trial.user_attrs.get("number", self._next_number)
+        self._next_number = max(self._next_number, number + 1)
+        trial.set_user_attr("number", number)
+        self._running[trial_id] = trial
+        return self._hand_out(number, trial.user_attrs.get("recipe"), plan)
+
+    def _ask(self) -> optuna.Trial:
+        self._ot_study.sampler = self._make_sampler(len(self._ot_study.get_trials(deepcopy=False)))
+        trial: optuna.Trial = self._ot_study.ask()
+        return trial
+
+    def _settle(self, ended: Mapping[int, Record]) -> None:
+        """Make the study agree with the log: nothing running, and what began but did not end is queued again."""
+        latest = {}
+        for trial in self._ot_study.get_trials(deepcopy=False):
+            number = trial.user_attrs.get("number")
+            if number is not None:
+                latest[number] = trial
+            if trial.state == TrialState.RUNNING:
+                record = ended.get(number)
+                if record is None or record.state == "FAIL":
+                    self._ot_study.tell(trial.number, state=TrialState.FAIL)
+                elif record.state == "PRUNED":
+                    self._ot_study.tell(trial.number, state=TrialState.PRUNED)
+                else:
+                    self._ot_study.tell(trial.number, record.weighted_eer)
+        for number, trial in sorted(latest.items()):
+            self._next_number = max(self._next_number, number + 1)
+            if number not in ended and trial.state != TrialState.WAITING:
+                self._ot_study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
+
+
+def make_sampler(name: str, seed: int, place: int, startup: int) -> BaseSampler:
+    """An Optuna sampler for one ask.
+
+    Args:
+        name: ``tpe``, ``random`` or ``gp``.
+        seed: the run's seed.
+        place: number of trials in the study before the ask.
+        startup: trials that are drawn at random before the sampler learns.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    # Two seeds of a run's samplers meet only where runs have seeds a million apart.
+    mixed = (seed * 1_000_003 + place) % 2**32
+    if name == "random":
+        return RandomSampler(seed=mixed)
+    if name == "tpe":
+        return TPESampler(seed=mixed, multivariate=True, constant_liar=True, n_startup_trials=startup)
+    if name == "gp":
+        return GPSampler(seed=mixed, n_startup_trials=startup, warn_independent_sampling=False)
+    raise ValueError(f"sampler must be tpe, random or gp; got {name!r}")
+
+
+def ending(result: Mapping[str, Any] | None, error: bool) -> objective.Ending:
+    """How a trial ended, from its last result and whether it raised."""
+    if error or not result or result.get("epoch") is None:
+        return "failed"
+    return "finished" if result["epoch"] >= result["epochs"] else "stopped"
+
+
+def _key(plan: Mapping[str, Any]) -> str:
+    return json.dumps(plan, sort_keys=True)

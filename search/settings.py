@@ -1,0 +1,319 @@
+"""What the user asked for: every command-line option, checked once, with all paths absolute."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import spaces
+from trainables import corpora, models
+
+SAMPLERS = ("tpe", "random", "gp")
+DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {"resnet18": {"width": 16}, "wav2vec2": {"checkpoint": "tiny"}}
+"""Options of a model where the search's default is not the model's own: sizes that a CPU can train."""
+DEFAULT_TRIALS = 14
+RESUMABLE = ("trials", "minutes", "address", "cpus_per_trial", "gpus_per_trial")
+"""What may differ when a run is resumed: how long and where, never what."""
+SETTINGS_FILE = "settings.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A checked set of options.
+
+    Attributes:
+        space: a name of ``spaces.names()``.
+        model: a name of ``trainables.models.NAMES``.
+        model_options: the model's complete configuration.
+        corpus: a name of ``trainables.corpora.NAMES``.
+        corpus_root: absolute folder of the corpus, ``None`` for those built by the project.
+        trials: how many trials in all, recipes included; ``None`` for as many as fit into `minutes`.
+        minutes: when to stop, counted from the first trial; ``None`` for no limit.
+        epochs: epochs of every trial.
+        base_epochs: epochs of the base.
+        size_weight: exponent of the size in the weighted EER.
+        max_parameters: largest final size of a trial, or ``None``.
+        sampler: one of `SAMPLERS`.
+        seed: seed of everything random.
+        storage: absolute folder that holds runs.
+        name: the run's folder in `storage`.
+        resume: whether the run goes on from what its folder holds.
+        address: an existing cluster's address, or ``None`` for this machine.
+        cpus_per_trial: CPU cores a trial.
+        gpus_per_trial: GPUs a trial, fractions allowed; ``None`` for 1 where there are GPUs and 0 elsewhere.
+        skip_bad_files: go on without up to 1 % of unreadable audio files.
+        random_crop: crop long utterances at random in training.
+        cache: absolute folder of built corpora, features and bases.
+    """
+
+    space: str
+    model: str
+    model_options: Mapping[str, Any]
+    corpus: str
+    corpus_root: Path | None
+    trials: int | None
+    minutes: float | None
+    epochs: int
+    base_epochs: int
+    size_weight: float
+    max_parameters: int | None
+    sampler: str
+    seed: int
+    storage: Path
+    name: str
+    resume: bool
+    address: str | None
+    cpus_per_trial: int
+    gpus_per_trial: float | None
+    skip_bad_files: bool
+    random_crop: bool
+    cache: Path
+
+    @property
+    def run_folder(self) -> Path:
+        """Where everything about the run is."""
+        return self.storage / self.name
+
+    def to_json(self) -> str:
+        """Readable JSON that `from_json` reads back to equal settings."""
+        plain = {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
+        return json.dumps(plain, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Settings:
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: not settings.
+        """
+        try:
+            data = json.loads(text)
+            for name in ("storage", "cache", "corpus_root"):
+                data[name] = None if data[name] is None else Path(data[name])
+            return cls(**data)
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"not the settings of a run: {error}") from error
+
+
+def parse(arguments: Sequence[str] | None = None) -> Settings:
+    """Settings from the command line.
+
+    Args:
+        arguments: without the program's name; ``None`` for those of this process.
+
+    Raises:
+        SystemExit: with code 2 after one message that names the rule, the value and the next step; 0 after ``--help``.
+    """
+    parser = _parser()
+    given = vars(parser.parse_args(arguments))
+    try:
+        return _resumed(given) if given.get("resume") else _fresh(given)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n(see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m search.run",
+        description="Search for detectors that neuron growth makes better or smaller; ends in a front of EER and size.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    what = parser.add_argument_group("what to search")
+    what.add_argument("--space", choices=spaces.names(), help="what trials may do (default: plasticity)")
+    what.add_argument("--model", choices=models.NAMES, help="detector to grow (default: resnet18)")
+    what.add_argument(
+        "--model-option",
+        action="append",
+        type=_option,
+        metavar="KEY=VALUE",
+        help="a setting of the model, repeatable (default: "
+        + "; ".join(f"{m}: {k}={v}" for m, o in DEFAULT_OPTIONS.items() for k, v in o.items())
+        + ")",
+    )
+    what.add_argument("--corpus", choices=corpora.NAMES, help="speech to learn from (default: demo)")
+    what.add_argument("--corpus-root", type=Path, metavar="DIR", help="where the corpus lies, if it is not a built one")
+    what.add_argument("--skip-bad-files", action="store_true", help="go on without up to 1 %% of unreadable files")
+    what.add_argument("--random-crop", action="store_true", help="crop long utterances at random in training")
+    how = parser.add_argument_group("how to search")
+    how.add_argument(
+        "--trials",
+        type=_whole(1),
+        metavar="N",
+        help=f"trials in all, recipes included (default: {DEFAULT_TRIALS}, or no limit where --minutes is given)",
+    )
+    how.add_argument("--minutes", type=_number(above=0), metavar="M", help="stop so long after the first trial began")
+    how.add_argument("--epochs", type=_whole(2), metavar="N", help="epochs of a trial (default: 6)")
+    how.add_argument("--base-epochs", type=_whole(1), metavar="N", help="epochs of the base (default: 8)")
+    how.add_argument(
+        "--size-weight",
+        type=_number(at_least=0),
+        metavar="W",
+        help="the objective is EER * (size / base size)^W (default: 0.1)",
+    )
+    how.add_argument("--max-parameters", type=_whole(1), metavar="N", help="refuse trials that would end larger")
+    how.add_argument("--sampler", choices=SAMPLERS, help="how Optuna chooses (default: tpe)")
+    how.add_argument("--seed", type=_whole(0), metavar="N", help="seed of everything random (default: 0)")
+    where = parser.add_argument_group("where")
+    where.add_argument("--storage", type=Path, metavar="DIR", help="folder of runs (default: runs)")
+    where.add_argument("--name", type=_name, help="the run's folder in it (default: from the time and the options)")
+    where.add_argument("--resume", metavar="RUN", help="go on with a run: its folder, or its name in --storage")
+    where.add_argument("--cache", type=Path, metavar="DIR", help="folder of corpora, features and bases (DROPIN_CACHE)")
+    where.add_argument(
+        "--address", type=_address, help="an existing cluster: auto or HOST:PORT (default: this machine)"
+    )
+    where.add_argument("--cpus-per-trial", type=_whole(1), metavar="N", help="CPU cores a trial (default: 1)")
+    where.add_argument(
+        "--gpus-per-trial", type=_number(at_least=0), metavar="N", help="GPUs a trial (default: 1 where there are any)"
+    )
+    return parser
+
+
+def _fresh(given: Mapping[str, Any]) -> Settings:
+    space, model = given.get("space", "plasticity"), given.get("model", "resnet18")
+    corpus, root = given.get("corpus", "demo"), given.get("corpus_root")
+    if corpus in corpora.BUILT and root is not None:
+        raise ValueError(
+            f"--corpus {corpus} is built by this project and has no root; got {root}: leave --corpus-root out"
+        )
+    if corpus not in corpora.BUILT and root is None:
+        raise ValueError(f"--corpus {corpus} must be told where it lies: add --corpus-root DIR")
+    if root is not None and not root.expanduser().is_dir():
+        raise ValueError(f"--corpus-root must be a folder; got {root}: correct the path")
+    options = {**DEFAULT_OPTIONS.get(model, {}), **dict(given.get("model_option", ()))}
+    storage = _absolute(given.get("storage", Path("runs")))
+    name = given.get("name") or time.strftime(f"{space}-{model}-{corpus}-%Y%m%d-%H%M%S")
+    folder = storage / name
+    if folder.exists():
+        raise ValueError(f"--name must be new; {folder} exists: choose another, or go on with --resume {folder}")
+    cache = _absolute(given.get("cache", default_cache()))
+    for option, place in (("--storage", storage), ("--cache", cache)):
+        _check_writable(option, place)
+    minutes = given.get("minutes")
+    return Settings(
+        space=space,
+        model=model,
+        model_options=models.load(model).resolve(options),
+        corpus=corpus,
+        corpus_root=None if root is None else _absolute(root),
+        trials=given.get("trials", None if minutes else DEFAULT_TRIALS),
+        minutes=minutes,
+        epochs=given.get("epochs", 6),
+        base_epochs=given.get("base_epochs", 8),
+        size_weight=given.get("size_weight", 0.1),
+        max_parameters=given.get("max_parameters"),
+        sampler=given.get("sampler", "tpe"),
+        seed=given.get("seed", 0),
+        storage=storage,
+        name=name,
+        resume=False,
+        address=given.get("address"),
+        cpus_per_trial=given.get("cpus_per_trial", 1),
+        gpus_per_trial=given.get("gpus_per_trial"),
+        skip_bad_files=given.get("skip_bad_files", False),
+        random_crop=given.get("random_crop", False),
+        cache=cache,
+    )
+
+
+def _resumed(given: Mapping[str, Any]) -> Settings:
+    extra = sorted(set(given) - {"resume", "storage", *RESUMABLE})
+    if extra:
+        listed = ", ".join("--" + name.replace("_", "-") for name in extra)
+        raise ValueError(
+            f"a resumed run keeps its settings; got {listed} with --resume: leave it out or start a new run"
+        )
+    named = _absolute(Path(given["resume"]))
+    stored = _absolute(given.get("storage", Path("runs"))) / given["resume"]
+    folder = named if (named / SETTINGS_FILE).is_file() else stored
+    if not (folder / SETTINGS_FILE).is_file():
+        raise ValueError(
+            f"--resume must name the folder of a run; there is no {SETTINGS_FILE} in {named}: correct the path"
+        )
+    settings = Settings.from_json((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+    changed = {name: given[name] for name in RESUMABLE if name in given}
+    # The folder may have been moved since; what it is called now counts.
+    return replace(settings, **changed, storage=folder.parent, name=folder.name, resume=True)
+
+
+def default_cache() -> Path:
+    """``DROPIN_CACHE`` where it is set, else ``dropin`` in the user's cache folder."""
+    if chosen := os.environ.get("DROPIN_CACHE"):
+        return Path(chosen)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "dropin"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dropin"
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().resolve()
+
+
+def _check_writable(option: str, place: Path) -> None:
+    existing = next(p for p in (place, *place.parents) if p.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise ValueError(f"{option} must be a folder that can be written; got {place}: choose another")
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}; got {text!r}")
+        return value
+
+    return convert
+
+
+def _number(*, above: float | None = None, at_least: float | None = None) -> Callable[[str], float]:
+    rule = f"above {above:g}" if above is not None else f"of at least {at_least:g}"
+
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        fits = value > above if above is not None else value >= (at_least or 0.0)
+        if not fits or value == float("inf"):
+            raise argparse.ArgumentTypeError(f"must be a number {rule}; got {text!r}")
+        return value
+
+    return convert
+
+
+def _option(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"must be KEY=VALUE, such as width=16; got {text!r}")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        raise argparse.ArgumentTypeError(f"must be letters, digits, dots, dashes and underscores; got {text!r}")
+    return text
+
+
+def _address(text: str) -> str:
+    if text != "auto" and not re.fullmatch(r"[^\s/]+:\d+", text):
+        raise argparse.ArgumentTypeError(f"must be auto or HOST:PORT; got {text!r}")
+    return text

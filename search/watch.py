@@ -1,0 +1,135 @@
+"""What happens when Tune tells us something: an ended trial is logged, the display told, and the limits kept."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial
+
+from search import objective
+from search.progress import Display
+from search.sampler import METRIC, ending
+from search.trial_log import Record, TrialLog
+
+logger = logging.getLogger(__name__)
+
+
+class Watcher(Callback):
+    """Writes every ended trial into the trial log and the run's log, and keeps the display up to date."""
+
+    def __init__(self, log: TrialLog, display: Display) -> None:
+        """Write to `log` and show on `display`."""
+        self._log, self._display = log, display
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles callbacks to restore runs its own way, which this project does not use."""
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
+        """A trial began on a worker."""
+        logger.info("trial %d begins%s", trial.config["number"], _named(trial.config["recipe"]))
+        self._display.trial(trial.config["number"], 0, trial.config["plan"]["epochs"])
+
+    def on_trial_result(
+        self, iteration: int, trials: Sequence[Trial], trial: Trial, result: Mapping[str, Any], **info: Any
+    ) -> None:
+        """An epoch of a trial ended."""
+        self._display.trial(trial.config["number"], result.get("epoch", 0), result.get("epochs", 0))
+
+    def on_trial_complete(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
+        """A trial ended without raising."""
+        self._end(trial, failed=False)
+
+    def on_trial_error(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
+        """A trial raised, or its worker was lost."""
+        self._end(trial, failed=True)
+
+    def on_trial_recover(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
+        """A trial is tried again from its last checkpoint."""
+        logger.warning("trial %d failed and is tried again:\n%s", trial.config["number"], _traceback(trial))
+
+    def _end(self, trial: Trial, *, failed: bool) -> None:
+        record = record_of(trial.config, trial.last_result, _traceback(trial) if failed else None)
+        self._log.append(record)
+        if record.state == "FAIL":
+            logger.error("trial %d failed: %s", record.number, _traceback(trial) or record.error)
+        else:
+            logger.info("trial %d ended %s: EER %s, size %s", record.number, record.state, record.eer, record.size)
+        self._display.ended(record)
+
+
+class Limits(Stopper):
+    """Ends the search when its time is over or somebody asked for it.
+
+    Attributes:
+        asked: whether somebody asked for the end.
+        deadline: seconds on the monotonic clock at which the search ends; infinity for never.
+    """
+
+    def __init__(self, minutes: float | None) -> None:
+        """`minutes` from now on, or no limit."""
+        self.asked = False
+        self.deadline = time.monotonic() + 60 * minutes if minutes else math.inf
+
+    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+        """Whether this trial must end; trials end on their own."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether all trials must end now."""
+        return self.asked or time.monotonic() > self.deadline
+
+
+def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, traceback: str | None) -> Record:
+    """The log's record of a trial.
+
+    Args:
+        config: what the trial was given: plan, number, recipe.
+        result: its last result, if any.
+        traceback: what it raised, if it did.
+    """
+    result = result or {}
+    state, _ = objective.told(ending(result, traceback is not None), [result.get(METRIC)])
+    error = None
+    if traceback is not None:
+        error = traceback.strip().splitlines()[-1] if traceback.strip() else "the worker was lost"
+    elif state.name == "FAIL":
+        error = f"{METRIC} must be a finite number; the trial ended with {result.get(METRIC)}"
+    return Record(
+        number=config["number"],
+        state=state.name,
+        recipe=config["recipe"],
+        plan=config["plan"],
+        eer=_finite(result.get("best_eer")),
+        loss=_finite(result.get("loss")),
+        size=result.get("size"),
+        weighted_eer=_finite(result.get(METRIC)),
+        trainable_parameters=result.get("trainable_parameters"),
+        epochs=result.get("epoch", 0),
+        seconds=_finite(result.get("time_total_s")),
+        seconds_step=_finite(result.get("seconds_step")),
+        seconds_forward=_finite(result.get("seconds_forward")),
+        seconds_backward=_finite(result.get("seconds_backward")),
+        error=error,
+        total_widths=result.get("total_widths", {}),
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _traceback(trial: Trial) -> str:
+    # Trial.get_error reads the copy in the storage, which Tune makes later than it tells of the error.
+    path = trial.error_file
+    return Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else ""
+
+
+def _named(recipe: str | None) -> str:
+    return f" ({recipe})" if recipe else ""

@@ -1,0 +1,70 @@
+"""Dropin: add neurons to a trained detector and train the new ones; nothing is pruned.
+
+Beside the parameters of ``spaces/shared.py``, whose ``grow.SITE`` has branches here too:
+
+==============  ======================  ================================================================================
+parameter       range                   why, source
+==============  ======================  ================================================================================
+``lowest``      0..sites - 1            the lowest site that grows, which always grows; those below it never do, those
+                                        above as their level says. So a plan grows something without a trial refused,
+                                        and one parameter holds what a step costs: nothing below is walked backwards
+``kind``        the kinds of sites      instead of ``lowest`` where there are more than 12 sites: the kind that always
+                                        grows, from ``window.first`` on
+``grow_steps``  1..2                    all at once (the paper, arXiv 2603.24343), or half now and half at the middle
+                                        (GradMax, Evci 2022, grows over time); 1 where there is 1 epoch, or 1 neuron a site
+``rule``        as in shared            where a branch grows, split and gradmax become zero, which leaves the function
+                                        as it was too: a branch has no neurons to split and no signal to read
+``train``       new, new+head, all      new: the paper's resnet18 and grnn; new+head: its wav2vec2; all: Net2Net (Chen
+                                        2016)
+==============  ======================  ================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spaces import shared
+
+TRAIN = ("new", "new+head", "all")
+
+
+def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.Budget) -> shared.PlanDict:
+    """A complete plan that grows at least one site and cuts none.
+
+    Raises:
+        ValueError: no site can grow.
+    """
+    candidates = shared.growable(sites)
+    if not candidates:
+        raise ValueError("dropin needs a site with room for one more neuron; all are at their limit: raise a limit")
+    grow = shared.additions(candidates, _growth_levels(trial, candidates))
+    rule = trial.suggest_categorical("rule", shared.RULES)
+    steps = trial.suggest_int("grow_steps", 1, 2)
+    train = trial.suggest_categorical("train", TRAIN)
+    training = shared.training(trial, budget)
+    if rule in ("split", "gradmax") and any(site.kind == "branch" and site.name in grow for site in candidates):
+        rule = "zero"
+    if budget.epochs < 2 or max(grow.values()) < 2:
+        steps = 1
+    return {
+        **shared.unchanged("dropin", budget),
+        **training,
+        "grow": grow,
+        "rule": rule,
+        "grow_steps": steps,
+        "moments": "carry",  # a second growth leaves what the first one learned alone
+        "train": train,
+    }
+
+
+def _growth_levels(trial: shared.Trial, candidates: Sequence[shared.SiteInfo]) -> dict[str, int]:
+    if len(candidates) > shared.MANY_SITES:
+        kinds = shared.by_kind(candidates)
+        return shared.window_levels(trial, kinds, forced=trial.suggest_categorical("kind", tuple(kinds)))
+    lowest = trial.suggest_int("lowest", 0, len(candidates) - 1)
+    levels = shared.site_levels(trial, candidates)
+    for site in candidates[:lowest]:
+        levels[site.name] = 0
+    first = candidates[lowest]
+    levels[first.name] = max(levels[first.name], shared.least_level(first.kind))
+    return levels

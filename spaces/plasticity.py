@@ -1,0 +1,147 @@
+"""Plasticity: grow, retrain everything, prune to a chosen width, recover.
+
+Beside the parameters of ``spaces/shared.py``:
+
+===================  =======================  ==========================================================================
+parameter            range                    why, source
+===================  =======================  ==========================================================================
+``final.all``        0..5                     the usual final width: 1/2, 5/8, 3/4, 7/8, 1 or 9/8 of the original (6
+                                              and 7, by steps off it: 5/4, 3/2); mostly at or below it, where a search
+                                              that weighs size looks. The paper (arXiv 2603.24343): 1. One parameter for
+                                              all sites, so that sizes of trials differ: independent widths per site
+                                              would average out, and leave both ends of the front bare
+``final.SITE``       -2..2                    steps off ``final.all`` at this site
+``final.KIND``       0..5                     instead of the two above where there are more than 12 sites: one level a
+``tilt.KIND``        -2..2                    kind, and steps off it at the last layer (the first: the opposite; linear
+                                              between), since lower and upper layers are not equally redundant
+                                              (heads: Michel 2019)
+``grow_at``          0..3                     growth after so many sixths of the epochs. The paper: 2. Less leaves new
+                                              neurons more time, and the base is trained already
+``prune_at``         1..4                     first cut after so many sixths of the epochs that follow growth. The
+                                              paper: 3. At least a third is left to recover
+``prune_steps``      1..4                     cuts, one an epoch, as many as fit. 1: the paper; gradual: Molchanov 2019
+``criterion``        original, magnitude,     original: the paper, what was added goes first. magnitude: Li 2017.
+                     taylor, activation       taylor: Molchanov 2019. The criterion random is left out: it is there to
+                                              compare with, not to win
+``after``            finetune,                finetune: the paper. Rewinding weights: Frankle 2020; the learning rate:
+                     rewind_weights,          Renda 2020, who find it at least as good as both
+                     rewind_lr
+``moments``          carry, reset             reset: the paper (a fresh optimiser each third)
+``recover_factor``   0.05..1, log             learning rate of fine-tuning over the one before. The paper: 1, and 1/5
+===================  =======================  ==========================================================================
+
+A final width is capped at what is there after growth, so sites that did not grow can be cut too, and one can end above
+the original only where it grew. A plan that neither grows nor cuts is a plain retrain.
+
+Branches are not part of this space. A base has none, so a branch could only be removed again or make the detector
+larger, and each is as dear as several layers; ``spaces/recipes.py`` has the paper's plan with branches, and
+``spaces/dropin.py`` searches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from spaces import shared
+
+FINAL_EIGHTHS = (4, 5, 6, 7, 8, 9, 10, 12)
+CRITERIA = ("original", "magnitude", "taylor", "activation")
+AFTER = ("finetune", "rewind_weights", "rewind_lr")
+MOMENTS = ("carry", "reset")
+
+
+def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.Budget) -> shared.PlanDict:
+    """A complete plan of growth, retraining, pruning and recovery.
+
+    Raises:
+        ValueError: a budget of a single epoch, or no site to grow or cut.
+    """
+    need_two_epochs(budget)
+    sites = changeable(sites)
+    if not sites:
+        raise ValueError(
+            "plasticity needs a site with at least one neuron; the detector has none: choose another model"
+        )
+    grow = shared.additions(sites, _growth_levels(trial, sites))
+    final = _final_widths(sites, grow, _final_levels(trial, sites))
+    rule = trial.suggest_categorical("rule", shared.RULES)
+    grow_epoch, prune_epoch, prune_steps = _epochs(trial, budget.epochs)
+    criterion = trial.suggest_categorical("criterion", CRITERIA)
+    after = trial.suggest_categorical("after", AFTER)
+    moments = trial.suggest_categorical("moments", MOMENTS)
+    training = shared.training(trial, budget)
+    recover_factor = trial.suggest_float("recover_factor", 0.05, 1.0, log=True)
+
+    plan = {**shared.unchanged("plasticity", budget), **training}
+    if grow:
+        plan |= {"grow": grow, "rule": rule, "grow_epoch": grow_epoch}
+    if final:
+        plan |= {"final": final, "prune_epoch": prune_epoch, "prune_steps": prune_steps}
+        plan |= {"criterion": criterion, "after": after}
+        if after == "finetune":
+            plan["recover_lr"] = training["lr"] * recover_factor
+    if grow or final:
+        plan["moments"] = moments
+    return plan
+
+
+def changeable(sites: Sequence[shared.SiteInfo]) -> tuple[shared.SiteInfo, ...]:
+    """The sites that this space knows: those that have neurons, and no branches."""
+    return tuple(site for site in sites if site.kind != "branch" and site.width > 0)
+
+
+def need_two_epochs(budget: shared.Budget) -> None:
+    """Refuse a budget too short to train between growth and cut and again after it.
+
+    Raises:
+        ValueError: fewer than 2 epochs.
+    """
+    if budget.epochs < 2:
+        raise ValueError(
+            "plasticity needs at least 2 epochs, one before the cut and one after it; "
+            f"the budget has {budget.epochs}: raise --epochs"
+        )
+
+
+def _growth_levels(trial: shared.Trial, sites: Sequence[shared.SiteInfo]) -> dict[str, int]:
+    candidates = shared.growable(sites)
+    if len(sites) <= shared.MANY_SITES:
+        return shared.site_levels(trial, candidates)
+    return shared.window_levels(trial, shared.by_kind(candidates)) if candidates else {}
+
+
+def _final_levels(trial: shared.Trial, sites: Sequence[shared.SiteInfo]) -> dict[str, int]:
+    """Index into `FINAL_EIGHTHS` by site."""
+    if len(sites) <= shared.MANY_SITES:
+        usual = trial.suggest_int("final.all", 0, 5)
+        wanted = {site.name: usual + trial.suggest_int(f"final.{site.name}", -2, 2) for site in sites}
+    else:
+        wanted = {}
+        for kind, members in shared.by_kind(sites).items():
+            usual, tilt = trial.suggest_int(f"final.{kind}", 0, 5), trial.suggest_int(f"tilt.{kind}", -2, 2)
+            last = max(1, len(members) - 1)
+            for rank, site in enumerate(members):
+                wanted[site.name] = usual + round(tilt * (2 * rank - last) / last)
+    return {name: min(7, max(0, level)) for name, level in wanted.items()}
+
+
+def _final_widths(
+    sites: Sequence[shared.SiteInfo], grow: Mapping[str, int], levels: Mapping[str, int]
+) -> dict[str, int]:
+    """Final widths by site, where they are below what there is after growth."""
+    found = {}
+    for site in sites:
+        final = shared.portion(site.width, FINAL_EIGHTHS[levels[site.name]])
+        if final < site.width + grow.get(site.name, 0):
+            found[site.name] = final
+    return found
+
+
+def _epochs(trial: shared.Trial, epochs: int) -> tuple[int, int, int]:
+    """Epoch of growth, epoch of the first cut, number of cuts.
+
+    With `epochs` >= 2: ``0 <= growth < cut < epochs`` and ``cut + cuts <= epochs``.
+    """
+    growth = min(epochs * trial.suggest_int("grow_at", 0, 3) // 6, epochs - 2)
+    cut = growth + max(1, (epochs - growth) * trial.suggest_int("prune_at", 1, 4) // 6)
+    return growth, cut, min(trial.suggest_int("prune_steps", 1, 4), epochs - cut)

@@ -1,0 +1,193 @@
+"""What every model has to keep so that surgery, growth rules and criteria can work on it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from detectors import architecture, features, growable, trained_like
+
+from trainables import models
+from trainables.models.architecture import Architecture
+from trainables.surgery.freeze import freeze, training_mode
+from trainables.surgery.grow import grow, new_keys
+from trainables.surgery.keep import keep
+from trainables.surgery.merge import merge
+
+MODELS = pytest.mark.parametrize("model", models.NAMES)
+
+
+def twice_grown(arch: Architecture) -> Architecture:
+    """Every site grown, and grown again where it takes more."""
+    wider = grow(arch, dict(growable(arch)))
+    return grow(wider, {name: 2 for name, site in wider.sites().items() if site.limit is None})
+
+
+@MODELS
+def test_slots_cover_their_axes(model: str) -> None:
+    arch = architecture(model)
+    for candidate in (arch, grow(arch, dict(growable(arch))), twice_grown(arch)):
+        state = candidate.build().state_dict()
+        for site in candidate.sites().values():
+            assert [group.width for group in site.groups] == list(candidate.widths[site.name])
+            for group in site.groups:
+                for slot in group.slots:
+                    if slot.axis is not None:
+                        assert state[slot.key].shape[slot.axis] == slot.blocks * group.width * slot.each, slot
+                assert set(group.incoming) <= set(group.keys("producer"))
+
+
+@MODELS
+def test_growth_only_adds_keys(model: str) -> None:
+    arch = architecture(model)
+    old = {key: value.shape for key, value in arch.build().state_dict().items()}
+    new = {key: value.shape for key, value in twice_grown(arch).build().state_dict().items()}
+    assert {key: new.get(key) for key in old} == old
+    kept = [key for key in new if key in old]
+    assert kept == list(old), "growth must not change the order of old keys"
+
+
+@MODELS
+def test_new_keys_are_the_slots_of_new_groups(model: str) -> None:
+    arch = architecture(model)
+    wider = grow(arch, dict(growable(arch)))
+    owned = {key for name, _ in growable(arch) for key in wider.sites()[name].groups[-1].keys()}
+    assert set(new_keys(arch, wider)) == owned
+
+
+@MODELS
+def test_size_counts_the_live_module(model: str) -> None:
+    for arch in (architecture(model), twice_grown(architecture(model))):
+        assert arch.size() == sum(parameter.numel() for parameter in arch.build().parameters())
+
+
+@MODELS
+def test_architecture_round_trip(model: str) -> None:
+    arch = twice_grown(architecture(model))
+    assert Architecture.from_json(arch.to_json()) == arch
+
+
+@MODELS
+def test_grow_then_remove_is_bit_equal(model: str) -> None:
+    arch = architecture(model)
+    old = trained_like(arch).state_dict()
+    wider = twice_grown(arch)
+    state = {**wider.build().state_dict(), **old}
+    back, transfer = keep(wider, {name: range(sum(groups)) for name, groups in arch.widths.items()})
+    returned = transfer.apply(state)
+    assert back == arch
+    assert list(returned) == list(old)
+    assert all(torch.equal(returned[key], old[key]) for key in old)
+
+
+@MODELS
+def test_merging_keeps_the_function(model: str) -> None:
+    wider = twice_grown(architecture(model))
+    module = trained_like(wider)
+    merged, transfer = merge(wider)
+    plain = merged.build().eval()
+    plain.load_state_dict(transfer.apply(module.state_dict()))
+    assert all(len(merged.widths[name]) == 1 for name, site in wider.sites().items() if site.joins)
+    x = features(model)
+    torch.testing.assert_close(plain(x), module(x), atol=1e-5, rtol=1e-5)
+
+
+@MODELS
+def test_cutting_equals_silencing(model: str) -> None:
+    """Removing neurons gives what their zeroed outgoing weights give; the dense route needs no surgery."""
+    wider = merge(twice_grown(architecture(model)))[0]
+    module = trained_like(wider)
+    state = module.state_dict()
+    kept = {}
+    for name, site in wider.sites().items():
+        if site.width < 2 or site.kind == "branch":
+            continue
+        kept[name] = [i for i in range(site.width) if i % 3 != 1]
+        start = 0
+        for group in site.groups:
+            gone = [i - start for i in range(start, start + group.width) if i % 3 == 1]
+            start += group.width
+            for slot in group.slots:
+                if slot.role == "consumer" and slot.axis is not None:
+                    lines = state[slot.key].movedim(slot.axis, 0)
+                    lines.view(slot.blocks, group.width, slot.each, *lines.shape[1:])[:, gone] = 0
+    # A recurrent unit also reads its own group: silence the columns of weight_hh.
+    for name, site in wider.sites().items():
+        if site.kind == "recurrent":
+            start = 0
+            for group in site.groups:
+                gone = [i - start for i in range(start, start + group.width) if i % 3 == 1]
+                start += group.width
+                for slot in group.slots:
+                    if slot.role == "producer" and slot.axis == 1:
+                        state[slot.key][:, gone] = 0
+    module.load_state_dict(state)
+    smaller, transfer = keep(wider, kept)
+    cut = smaller.build().eval()
+    cut.load_state_dict(transfer.apply(state))
+    x = features(model)
+    torch.testing.assert_close(cut(x), module(x), atol=1e-5, rtol=1e-5)
+    assert smaller.size() < wider.size()
+
+
+@MODELS
+def test_frozen_weights_get_no_gradient_and_the_dense_route_agrees(model: str) -> None:
+    """The split detector's gradients are those of the merged one where new neurons lie, and exist nowhere else."""
+    arch = architecture(model)
+    wider = grow(arch, dict(growable(arch)))
+    module = trained_like(wider)
+    new = set(new_keys(arch, wider)) & {name for name, _ in module.named_parameters()}
+    freeze(module, new)
+    module.eval()
+    x, y = features(model), torch.tensor([0, 1, 0, 1])
+    torch.nn.functional.cross_entropy(module(x), y).backward()
+    split = {name: parameter.grad for name, parameter in module.named_parameters()}
+    assert all((split[name] is not None) == (name in new) for name in split)
+
+    merged, transfer = merge(wider)
+    dense = merged.build().eval()
+    dense.load_state_dict(transfer.apply(module.state_dict()))
+    for parameter in dense.parameters():
+        parameter.requires_grad_(True)
+    torch.nn.functional.cross_entropy(dense(x), y).backward()
+    full = {name: parameter.grad for name, parameter in dense.named_parameters()}
+    filled = {
+        name: split[name] if split[name] is not None else torch.full_like(parameter, torch.nan)
+        for name, parameter in module.named_parameters()
+    }
+    for name, expected in transfer.apply({k: v for k, v in filled.items() if v is not None}).items():
+        trained = ~torch.isnan(expected)
+        found = full[name]
+        if found is not None and trained.any():
+            torch.testing.assert_close(found[trained], expected[trained], atol=1e-5, rtol=1e-4)
+
+
+@MODELS
+def test_frozen_parts_behave_as_in_evaluation(model: str) -> None:
+    arch = architecture(model)
+    wider = grow(arch, dict(growable(arch)))
+    module = trained_like(wider)
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    new = set(new_keys(arch, wider))
+    freeze(module, new & {name for name, _ in module.named_parameters()})
+    training_mode(module)
+    module(features(model))
+    after = module.state_dict()
+    assert all(torch.equal(after[key], before[key]) for key in before if key not in new)
+    module.train()
+    module(features(model))
+
+
+@MODELS
+def test_wrong_growth_and_cuts_are_refused(model: str) -> None:
+    arch = architecture(model)
+    name = next(iter(arch.widths))
+    with pytest.raises(ValueError, match="has no site 'nowhere'"):
+        grow(arch, {"nowhere": 1})
+    with pytest.raises(ValueError, match="at least 1 neuron"):
+        grow(arch, {name: 0})
+    with pytest.raises(ValueError, match="must keep at least 1 neuron"):
+        keep(arch, {name: []})
+    with pytest.raises(ValueError, match="different indices"):
+        keep(arch, {name: [0, 0]})
+    with pytest.raises(ValueError, match="no site"):
+        keep(arch, {"nowhere": [0]})

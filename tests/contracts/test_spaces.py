@@ -1,0 +1,160 @@
+"""Every space with every model: plans parse to the widths they promise, and Optuna samples them jointly."""
+
+from __future__ import annotations
+
+import ast
+import math
+import random
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+import spaces
+from spaces import plasticity, shared
+from spaces.recipes import anchors, recipes
+from spaces.shared import Budget, SiteInfo
+from trainables import criteria, growth, models
+from trainables.models.architecture import Architecture
+from trainables.plan import Plan
+
+OPTIONS: dict[str, dict[str, Any]] = {"resnet18": {"width": 8}, "wav2vec2": {"checkpoint": "tiny"}}
+PAIRS = [(space, model) for space in spaces.names() for model in models.NAMES]
+
+
+class Chance:
+    """A trial that answers at random."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """Uniform."""
+        return self.random.randint(low, high)
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """Uniform, or log-uniform."""
+        if log:
+            return math.exp(self.random.uniform(math.log(low), math.log(high)))
+        return self.random.uniform(low, high)
+
+    def suggest_categorical(self, name: str, choices: Sequence[str]) -> str:
+        """Uniform."""
+        return self.random.choice(choices)
+
+
+def base(model: str, options: dict[str, Any] | None = None) -> Architecture:
+    """A small base of a model."""
+    return Architecture.create(model, OPTIONS.get(model, {}) if options is None else options)
+
+
+def infos(arch: Architecture) -> list[SiteInfo]:
+    """What a space is told of its sites."""
+    return [SiteInfo(s.name, s.kind, s.width, s.depth, s.limit) for s in arch.sites().values()]
+
+
+def budget(model: str, epochs: int) -> Budget:
+    """A budget with the model's own settings."""
+    recipe = {key: value for key, value in models.load(model).RECIPE.items() if key != "loss"}
+    return Budget(epochs=epochs, **recipe)
+
+
+def parsed(plan: dict[str, Any], arch: Architecture) -> Plan:
+    """The plan, accepted, with the final widths that it names."""
+    accepted = Plan.from_config(plan, arch)
+    expected = {site: width + plan["grow"].get(site, 0) for site, width in arch.total_widths().items()}
+    assert accepted.final.total_widths() == {**expected, **plan["final"]}
+    assert accepted.epochs == plan["epochs"]
+    assert len(accepted.learning_rates()) == plan["epochs"]
+    return accepted
+
+
+@pytest.mark.parametrize(("space", "model"), PAIRS)
+def test_every_suggested_plan_is_accepted(space: str, model: str) -> None:
+    arch = base(model)
+    for seed in range(12):
+        parsed(spaces.load(space).space(Chance(seed), infos(arch), budget(model, 2 + seed)), arch)
+
+
+@pytest.mark.parametrize("space", spaces.names())
+def test_plans_for_many_sites_are_accepted(space: str) -> None:
+    arch = base("wav2vec2", {"checkpoint": "small"})
+    assert len(infos(arch)) > shared.MANY_SITES
+    for seed in range(3):
+        parsed(spaces.load(space).space(Chance(seed), infos(arch), budget("wav2vec2", 6)), arch)
+
+
+@pytest.mark.parametrize("epochs", [2, 3, 12])
+@pytest.mark.parametrize(("space", "model"), PAIRS)
+def test_every_recipe_and_anchor_is_accepted(space: str, model: str, epochs: int) -> None:
+    arch = base(model)
+    sites, given = infos(arch), budget(model, epochs)
+    found = recipes(space, model, sites, given)
+    assert set(found) == {"paper", "control"}
+    for plan in (*found.values(), *(anchor.plan for anchor in anchors(space, sites, given).values())):
+        parsed(plan, arch)
+
+
+@pytest.mark.parametrize("model", models.NAMES)
+def test_paper_and_control_of_plasticity_share_size_and_schedule(model: str) -> None:
+    arch = base(model)
+    found = recipes("plasticity", model, infos(arch), budget(model, 9))
+    paper, control = parsed(found["paper"], arch), parsed(found["control"], arch)
+    assert paper.final.size() == control.final.size() == arch.size()
+    assert paper.learning_rates() == control.learning_rates()
+    assert [(s.epochs, s.fresh_optimizer) for s in paper.stages] == [(3, True)] * 3
+    assert [(s.epochs, s.fresh_optimizer) for s in control.stages] == [(3, True)] * 3
+
+
+def test_paper_dropin_of_resnet18_has_the_papers_size() -> None:
+    arch = base("resnet18", {"width": 64})
+    plan = recipes("dropin", "resnet18", infos(arch), budget("resnet18", 3))["paper"]
+    assert parsed(plan, arch).final.size() == 14_286_530
+
+
+@pytest.mark.parametrize(("space", "model"), PAIRS)
+def test_optuna_samples_one_space_of_fixed_shape(space: str, model: str) -> None:
+    arch = base(model)
+    sites, given = infos(arch), budget(model, 4)
+    starts = anchors(space, sites, given)
+    sampler = optuna.samplers.TPESampler(seed=0, multivariate=True, n_startup_trials=4)
+    study = optuna.create_study(sampler=sampler)
+    for anchor in starts.values():
+        study.enqueue_trial(anchor.parameters)
+    plans: list[dict[str, Any]] = []
+
+    def objective(trial: optuna.Trial) -> float:
+        plan: dict[str, Any] = spaces.load(space).space(trial, sites, given)
+        plans.append(plan)
+        return float(sum(plan["grow"].values()) + plan["lr"])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        study.optimize(objective, n_trials=10)
+    assert plans[: len(starts)] == [anchor.plan for anchor in starts.values()]
+    shapes = [trial.distributions for trial in study.trials]
+    assert all(shape == shapes[0] for shape in shapes)
+    assert len(plans) == 10
+
+
+def test_spaces_know_every_rule_and_only_known_criteria() -> None:
+    assert set(shared.RULES) == set(growth.NAMES)
+    assert set(plasticity.CRITERIA) <= set(criteria.NAMES)
+
+
+def test_spaces_stand_on_the_standard_library_alone() -> None:
+    folder = Path(spaces.__file__).parent
+    imported = set()
+    for file in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add((node.module or "spaces").split(".")[0])
+    assert "dataclasses" in imported
+    assert imported <= {*sys.stdlib_module_names, "spaces"}
+    assert {file.stem for file in folder.glob("*.py")} == {"__init__", "shared", "recipes", *spaces.names()}

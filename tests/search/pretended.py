@@ -1,0 +1,57 @@
+"""A trial that costs nothing: the search's tests run it where the real one would train."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+from ray import tune
+
+
+def space(trial: optuna.Trial) -> dict[str, Any]:
+    """A plan of two numbers, and how the trial behaves."""
+    return {"x": trial.suggest_float("x", 0.0, 1.0), "size": trial.suggest_int("size", 50, 150), "epochs": 2}
+
+
+class Pretended(tune.Trainable):
+    """Its EER and size are in its plan. A plan may say ``fails`` (raise, nan, die) and ``seconds`` an epoch."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self.plan, self.epoch = config["plan"], 0
+
+    def step(self) -> dict[str, Any]:
+        self.epoch += 1
+        time.sleep(self.plan.get("seconds", 0.0))
+        fails = self.plan.get("fails")
+        if fails == "raise":
+            raise RuntimeError("the loss is no number")
+        if fails == "die":
+            os._exit(1)
+        eer = float("nan") if fails == "nan" else 0.05 + (self.plan["x"] - 0.3) ** 2
+        return {
+            "epoch": self.epoch,
+            "epochs": self.plan["epochs"],
+            "eer": eer,
+            "best_eer": eer,
+            "weighted_eer": eer * self.plan["size"] / 100,
+            "best_weighted_eer": eer * self.plan["size"] / 100,
+            "loss": 1.0,
+            "size": self.plan["size"],
+            "trainable_parameters": self.plan["size"],
+            "total_widths": {"site": 4},
+            "done": self.epoch == self.plan["epochs"],
+        }
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        Path(checkpoint_dir, "state.json").write_text(json.dumps(self.epoch))
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
+        self.epoch = json.loads(Path(checkpoint_dir, "state.json").read_text())
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.setup(new_config)
+        return True

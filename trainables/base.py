@@ -1,0 +1,132 @@
+"""A trial on a worker: one epoch a step. The only file of this package that knows Ray."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainables.checkpoint import Detector, load_detector, save_detector
+from trainables.execution import Execution
+from trainables.features.split import Split
+from trainables.features.store import open_split
+from trainables.metrics.weighted_eer import weighted_eer
+from trainables.plan import Plan
+from trainables.pretraining import class_counts
+from trainables.training import device_here
+
+
+class DetectorTrainable(tune.Trainable):
+    """Carries out the plan in ``config["plan"]`` on the base and features that ``config["job"]`` names.
+
+    The config is a plain dict: job (base, features, run_folder, size_weight, size_base, seed, threads, random_crop),
+    plan, number, recipe. Each step does one epoch and reports dev EER, loss, size and cost; the last one writes the
+    detector of the best dev EER to ``run_folder/detectors/<number>``.
+    """
+
+    space = ""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Parse the plan and open what it needs.
+
+        Raises:
+            ValueError: a plan of another space, or one that breaks a rule; a damaged base or feature store.
+        """
+        job = config["job"]
+        self.job, self.number = job, int(config["number"])
+        torch.set_num_threads(job["threads"])
+        base = _base(job["base"])
+        plan = Plan.from_config(config["plan"], base.arch)
+        if plan.space != self.space:
+            raise ValueError(f"{type(self).__name__} carries out plans of space {self.space}; got one of {plan.space}")
+        self.size = plan.final.size()
+        self.dev = _split(job["features"], "dev")
+        self.execution = Execution(
+            plan,
+            base,
+            _split(job["features"], "train"),
+            self.dev,
+            seed=job["seed"],
+            device=device_here(),
+            random_crop=job["random_crop"],
+        )
+
+    def step(self) -> dict[str, Any]:
+        """One epoch.
+
+        Raises:
+            Diverged: loss or scores are no longer numbers; the trial fails, the run goes on.
+        """
+        run = self.execution
+        result = run.run_epoch()
+        done = run.epoch == run.plan.epochs
+        best = result["eer"] if run.best is None else run.best_eer
+        if done:
+            self._write_detector()
+        return {
+            **result,
+            "epoch": run.epoch,
+            "epochs": run.plan.epochs,
+            "size": self.size,
+            "weighted_eer": self._weighted(result["eer"]),
+            "best_eer": best,
+            "best_weighted_eer": self._weighted(best),
+            "best_epoch": run.best_epoch,
+            "total_widths": run.plan.final.total_widths(),
+            "done": done,
+        }
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write all that the rest of the trial depends on."""
+        self.execution.save(Path(checkpoint_dir))
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
+        """Go on from a written state."""
+        self.execution.load(Path(checkpoint_dir))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial without starting a process anew."""
+        self.setup(new_config)
+        return True
+
+    def __repr__(self) -> str:
+        """What the dashboard calls the actor."""
+        return f"{self.space}"
+
+    def _weighted(self, eer: float) -> float:
+        counts = class_counts(self.dev)
+        return weighted_eer(
+            eer, self.size, self.job["size_base"], counts["n_bonafide"], counts["n_spoof"], self.job["size_weight"]
+        )
+
+    def _write_detector(self) -> None:
+        run = self.execution
+        assert run.best is not None, "the last epoch always counts"
+        card = {
+            **_base(self.job["base"]).card,
+            "eer_dev": run.best_eer,
+            "threshold": run.best_threshold,
+            "epoch": run.best_epoch,
+            "epochs": run.plan.epochs,
+            "plan": dict(run.plan.config),
+            "number": self.number,
+            "seed": run.seed,
+            "size": self.size,
+            "total_widths": run.plan.final.total_widths(),
+        }
+        save_detector(Path(self.job["run_folder"]) / "detectors" / str(self.number), run.plan.final, run.best, card)
+
+
+@functools.lru_cache(maxsize=2)
+def _base(folder: str) -> Detector:
+    """The base, read once a process."""
+    return load_detector(Path(folder))
+
+
+@functools.lru_cache(maxsize=4)
+def _split(folder: str, name: str) -> Split:
+    """A mapped split, opened once a process."""
+    return open_split(Path(folder), name)

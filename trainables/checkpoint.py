@@ -1,0 +1,125 @@
+"""Folders that hold a detector or a trial under way: safetensors and JSON, never pickle, checked by a digest.
+
+A folder is written beside its place and renamed, so it is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+
+from trainables.models.architecture import Architecture
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "detector.json"
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A trained detector.
+
+    Attributes:
+        arch: what it is made of.
+        module: the network in evaluation mode, on the CPU.
+        card: what is known about it: front end, EER, threshold, corpus, plan, seed.
+    """
+
+    arch: Architecture
+    module: nn.Module
+    card: dict[str, Any]
+
+
+def save_detector(folder: Path, arch: Architecture, state: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
+    """Write a detector to `folder`, replacing one that is there.
+
+    Args:
+        state: state dict of ``arch.build()``.
+        card: JSON types only.
+    """
+    write_folder(folder, {WEIGHTS: state}, {DESCRIPTION: {"architecture": json.loads(arch.to_json()), "card": dict(card)}})
+
+
+def load_detector(folder: Path) -> Detector:
+    """Read a detector.
+
+    Raises:
+        ValueError: not a detector, damaged, or weights that do not fit its architecture.
+    """
+    tensors, texts = read_folder(folder, [WEIGHTS], [DESCRIPTION])
+    try:
+        arch = Architecture.from_json(json.dumps(texts[DESCRIPTION]["architecture"]))
+        module = arch.build()
+        module.load_state_dict(tensors[WEIGHTS])
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(f"{folder} is not a detector of this project: {error}; export it anew") from error
+    return Detector(arch, module.eval(), dict(texts[DESCRIPTION].get("card", {})))
+
+
+def write_folder(
+    folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], texts: Mapping[str, Mapping[str, Any]], *, atomic: bool = True
+) -> None:
+    """Write safetensors and JSON files and a digest over them all.
+
+    Args:
+        atomic: by way of a temporary folder and a rename; otherwise straight into `folder`, which exists (and whose owner
+            renames it).
+    """
+    target = folder
+    if atomic:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        target = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        digests = {}
+        for name, values in tensors.items():
+            data = safetensors.torch.save({key: value.detach().cpu().contiguous().clone() for key, value in values.items()})
+            digests[name] = _write(target / name, data)
+        for name, value in texts.items():
+            digests[name] = _write(target / name, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+        _write(target / "digest.json", json.dumps(digests, indent=1, sort_keys=True).encode())
+        if atomic:
+            target.chmod(0o755)
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(target, folder)
+    finally:
+        if atomic:
+            shutil.rmtree(target, ignore_errors=True)
+
+
+def read_folder(
+    folder: Path, tensors: list[str], texts: list[str]
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, Any]]]:
+    """Read what `write_folder` wrote: tensors by file, JSON by file.
+
+    Raises:
+        ValueError: a file is missing, cut off or not what was written.
+    """
+    try:
+        digests = json.loads((folder / "digest.json").read_text())
+        data = {name: (folder / name).read_bytes() for name in (*tensors, *texts)}
+        for name, content in data.items():
+            if hashlib.sha256(content).hexdigest() != digests[name]:
+                raise ValueError(f"{folder / name} is damaged: it is not what was written; restore or rebuild it")
+        loaded = {name: safetensors.torch.load(data[name]) for name in tensors}
+        return loaded, {name: json.loads(data[name]) for name in texts}
+    except (OSError, KeyError, TypeError, json.JSONDecodeError, safetensors.SafetensorError) as error:
+        raise ValueError(f"{folder} cannot be read as a checkpoint or detector: {error!r}") from error
+
+
+def _write(path: Path, data: bytes) -> str:
+    """Write through to the disk; the SHA-256 of what was written."""
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return hashlib.sha256(data).hexdigest()

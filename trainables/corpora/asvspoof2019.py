@@ -1,0 +1,146 @@
+"""ASVspoof 2019 as its organisers lay it out: logical access (LA) and physical access (PA), read through the protocols.
+
+Source: Wang et al., "ASVspoof 2019: a large-scale public database of synthesized, converted and replayed speech",
+Computer Speech & Language 64, 2020, and the README files of the corpus.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
+from trainables.corpora.listing import Listing
+from trainables.progress import Progress, silent
+
+COLUMNS = {"LA": "SPEAKER FILE - ATTACK KEY", "PA": "SPEAKER FILE ENVIRONMENT ATTACK KEY"}
+LABELS = {"bonafide": BONA_FIDE, "spoof": SPOOF}
+_LISTS = {"train": "train.trn", "dev": "dev.trl", "eval": "eval.trl"}
+_ENVIRONMENT = re.compile("[abc]{3}")
+_REPLAY_ATTACK = re.compile("[ABC]{2}")
+
+
+def read(
+    root: Path | None,
+    *,
+    variant: str = "LA",
+    cache: Path | None = None,
+    name: str | None = None,
+    note: str = "",
+    skip_bad_files: bool = False,
+    progress: Progress = silent,
+) -> Corpus:
+    """Read the official tree, or any corpus that is laid out like it.
+
+    Args:
+        root: the folder above ``LA`` (or ``PA``), or that folder itself.
+        variant: ``LA`` or ``PA``.
+        cache: not needed, nothing is written.
+        name: name of the corpus, by default ``asvspoof2019-la`` or ``asvspoof2019-pa``.
+        note: see `Corpus`.
+        skip_bad_files: leave out up to 1 % of the utterances, those with missing, unreadable or empty files.
+        progress: told how many files are checked.
+
+    Returns:
+        The corpus. Eval is ``()`` if the tree has neither its protocol nor its folder: only export needs it.
+
+    Raises:
+        ValueError: no root given, or a variant other than these.
+        CorpusError: everything wrong with the tree, all at once, each with file and line.
+    """
+    if variant not in COLUMNS:
+        raise ValueError(f"variant must be one of {', '.join(COLUMNS)}; got {variant!r}")
+    if root is None:
+        raise ValueError(f"ASVspoof 2019 must be given with its root, the folder above {variant}; download it from its organisers")
+    root = Path(root).resolve()
+    listing = Listing(name or f"asvspoof2019-{variant.lower()}", root)
+    tree = _find_tree(listing, variant)
+    listed: list[str] = []
+    scores: dict[str, Path] = {}
+    if tree is not None:
+        wanted = [split for split in SPLITS if split != "eval" or _has_split(tree, variant, split)]
+        listed = [split for split in wanted if _read_split(listing, tree, variant, split)]
+        scores = _asv_scores(tree, variant)
+    return listing.corpus(
+        required=listed, asv_scores=scores, note=note, skip_bad_files=skip_bad_files, progress=progress
+    )
+
+
+def protocol(tree: Path, variant: str, split: str) -> Path:
+    """The file that lists a split, below the folder ``LA`` or ``PA``."""
+    return tree / f"ASVspoof2019_{variant}_cm_protocols" / f"ASVspoof2019.{variant}.cm.{_LISTS[split]}.txt"
+
+
+def audio_folder(tree: Path, variant: str, split: str) -> Path:
+    """The folder that holds the audio of a split, below the folder ``LA`` or ``PA``."""
+    return tree / f"ASVspoof2019_{variant}_{split}" / "flac"
+
+
+def _find_tree(listing: Listing, variant: str) -> Path | None:
+    root = listing.root
+    if not listing.need_folder(root):
+        return None
+    for tree in (root / variant, root):
+        if (tree / f"ASVspoof2019_{variant}_cm_protocols").is_dir() or _has_split(tree, variant, "train"):
+            return tree
+    listing.fault(root, f"neither it nor {variant} in it holds ASVspoof2019_{variant}_cm_protocols")
+    return None
+
+
+def _has_split(tree: Path, variant: str, split: str) -> bool:
+    return protocol(tree, variant, split).exists() or audio_folder(tree, variant, split).parent.exists()
+
+
+def _read_split(listing: Listing, tree: Path, variant: str, split: str) -> bool:
+    """Take over the utterances of a split; False if it has no readable protocol."""
+    folder = audio_folder(tree, variant, split)
+    # One listing is much faster than asking for each of 70,000 files.
+    present = frozenset(os.listdir(folder)) if listing.need_folder(folder) else frozenset()
+    path = protocol(tree, variant, split)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        listing.fault(path, "no such protocol")
+        return False
+    except (OSError, UnicodeDecodeError) as error:
+        listing.fault(path, f"not a readable text file ({error})")
+        return False
+    # Lines as an editor counts them; splitlines() breaks at rarer characters, too.
+    for number, line in enumerate(text.split("\n"), 1):
+        columns = line.split()
+        if not columns:
+            continue
+        faults = _line_faults(columns, variant)
+        for fault in faults:
+            listing.fault(path, fault, number)
+        if not faults:
+            speaker, name, _, attack, key = columns
+            wav = f"{name}.flac" not in present and f"{name}.wav" in present
+            audio = folder / f"{name}{'.wav' if wav else '.flac'}"
+            listing.add(split, Utterance(name, audio, LABELS[key], speaker, attack), path, number)
+    return True
+
+
+def _line_faults(columns: list[str], variant: str) -> list[str]:
+    if len(columns) != 5:
+        return [f"{len(columns)} columns; must be 5: {COLUMNS[variant]}"]
+    _, name, environment, attack, key = columns
+    faults = []
+    if key not in LABELS:
+        faults.append(f"key must be bonafide or spoof; got {key!r}")
+    elif (attack == "-") != (key == "bonafide"):
+        faults.append(f"attack must be - for bonafide and a name for spoof; got {attack!r} with {key}")
+    elif variant == "PA" and attack != "-" and not _REPLAY_ATTACK.fullmatch(attack):
+        faults.append(f"attack must be AA to CC; got {attack!r}")
+    if variant == "PA" and not _ENVIRONMENT.fullmatch(environment):
+        faults.append(f"environment must be aaa to ccc; got {environment!r}")
+    if name in (".", "..") or any(character in name for character in "/\\\0"):
+        faults.append(f"file must be a bare name that stays in its folder; got {name!r}")
+    return faults
+
+
+def _asv_scores(tree: Path, variant: str) -> dict[str, Path]:
+    folder = tree / f"ASVspoof2019_{variant}_asv_scores"
+    found = {split: folder / f"ASVspoof2019.{variant}.asv.{split}.gi.trl.scores.txt" for split in ("dev", "eval")}
+    return {split: path for split, path in found.items() if path.is_file()}

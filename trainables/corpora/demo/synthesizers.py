@@ -1,0 +1,96 @@
+"""Text to speech by programs of the distribution, installed ones or ones unpacked in a folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from trainables.corpora.audio import read_audio
+
+_TIMEOUT = 60
+
+
+class SynthesisError(RuntimeError):
+    """A program that did not turn a text into a sound."""
+
+
+def espeak(root: Path, text: str, *, voice: str, words_a_minute: int, pitch: int) -> np.ndarray:
+    """Formant synthesis by eSpeak NG.
+
+    Args:
+        root: ``/`` or the folder that the packages are unpacked in; so below.
+        text: words in the voice's language.
+        voice: an eSpeak NG voice, such as ``es`` or ``it+klatt4``.
+        words_a_minute: speed.
+        pitch: 0 to 99.
+
+    Returns:
+        float32 ``[samples]`` at 16 kHz; so below.
+
+    Raises:
+        SynthesisError: the program is missing, fails, or says nothing; so below.
+    """
+    arguments = ["-v", voice, "-s", str(words_a_minute), "-p", str(pitch), "-w", "speech.wav", "--", text]
+    if root != Path("/"):
+        data = next(iter(sorted(root.glob("usr/lib/*/espeak-ng-data"))), root / "usr/share/espeak-ng-data")
+        arguments = [f"--path={data.parent}", *arguments]
+    return _speak(root, "espeak-ng", arguments)
+
+
+def flite(root: Path, text: str, *, voice: str, stretch: float) -> np.ndarray:
+    """Unit selection or statistical synthesis by Flite; `stretch` is a factor on durations."""
+    return _speak(root, "flite", ["-voice", voice, "--setf", f"duration_stretch={stretch}", "-t", text, "-o", "speech.wav"])
+
+
+def festival(root: Path, text: str, *, voice: str, stretch: float, encoding: str) -> np.ndarray:
+    """Diphone synthesis by Festival; `encoding` is the one that the voice's lexicon is written in."""
+    said = text.replace("\\", "").replace('"', "")
+    script = (
+        f"(voice_{voice})\n(Parameter.set 'Duration_Stretch {stretch})\n"
+        f'(utt.save.wave (utt.synth (Utterance Text "{said}")) "speech.wav" \'riff)\n'
+    )
+    arguments = ["-b", "speech.scm"]
+    if root != Path("/"):
+        library = ["--datadir", str(root / "usr/share/festival"), "--libdir", str(root / "usr/lib/festival")]
+        arguments = [*library, *arguments]
+    return _speak(root, "festival", arguments, script=script.encode(encoding, "ignore"))
+
+
+def _speak(root: Path, program: str, arguments: Sequence[str], script: bytes = b"") -> np.ndarray:
+    """Run a program in a folder of its own, with the script there, and read the ``speech.wav`` that it leaves."""
+    with tempfile.TemporaryDirectory(prefix="speech-") as place:
+        folder = Path(place)
+        (folder / "speech.scm").write_bytes(script)
+        # The user's own start-up files (.festivalrc) must not change what is said.
+        environment = {**os.environ, "HOME": place, "LC_ALL": "C.UTF-8"}
+        path = program
+        if root != Path("/"):
+            path = str(root / "usr/bin" / program)
+            environment["LD_LIBRARY_PATH"] = _library_path(root)
+        try:
+            done = subprocess.run(
+                [path, *arguments], cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+                timeout=_TIMEOUT, check=False,
+            )
+            audio = read_audio(folder / "speech.wav")
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SynthesisError(f"{program} cannot be run: {error}") from error
+        except ValueError as error:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise SynthesisError(f"{program} made no speech: {said[-1] if said else error}") from error
+    if not audio.any():
+        raise SynthesisError(f"{program} made nothing but silence")
+    return audio
+
+
+@lru_cache(maxsize=1)
+def _library_path(root: Path) -> str:
+    """Folders of the shared libraries that came with the programs."""
+    folders = {str(library.parent) for top in ("lib", "usr/lib") for library in (root / top).rglob("*.so*")}
+    return os.pathsep.join(sorted(folders))

@@ -1,0 +1,99 @@
+"""FakeOrReal in its four variants, read from its folders: it has no protocol, names tell nothing but the class.
+
+Source: Reimao and Tzerpos, "FoR: a dataset for synthetic speech detection", SpeD 2019.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
+from trainables.corpora.listing import Listing
+from trainables.progress import Progress, silent
+
+FOLDERS = {
+    "original": ("for-original",),
+    "norm": ("for-norm", "for-normalized"),
+    "2sec": ("for-2sec", "for-2seconds"),
+    "rerec": ("for-rerec", "for-rerecorded"),
+}
+"""Names that the outer or the inner folder of a variant goes by."""
+_PARTS = {"train": "training", "dev": "validation", "eval": "testing"}
+_CLASSES = (("real", BONA_FIDE, "-"), ("fake", SPOOF, "fake"))
+_SUFFIXES = (".wav", ".flac")
+
+
+def read(
+    root: Path | None,
+    *,
+    variant: str = "norm",
+    cache: Path | None = None,
+    skip_bad_files: bool = False,
+    progress: Progress = silent,
+) -> Corpus:
+    """Read one variant. Speakers are unknown (``-``), the attack of every spoof is ``fake``.
+
+    An utterance is named by its path below the folder that holds ``training``, since file names repeat.
+
+    Args:
+        root: the folder above ``for-norm`` (or the variant's own folder), that folder, or the one inside it that holds
+            ``training``, ``validation`` and ``testing``; inner folders go by several names.
+        variant: ``original``, ``norm`` (sampling rate, volume and channels evened out), ``2sec`` (cut to 2 s) or
+            ``rerec`` (played and recorded again).
+        cache: not needed, nothing is written.
+        skip_bad_files: leave out up to 1 % of the utterances, those with unreadable or empty files.
+        progress: told how many files are checked.
+
+    Returns:
+        The corpus. Eval is ``()`` if there is no ``testing``: only export needs it.
+
+    Raises:
+        ValueError: no root given, or a variant other than these.
+        CorpusError: everything wrong with the corpus, all at once.
+    """
+    if variant not in FOLDERS:
+        raise ValueError(f"variant must be one of {', '.join(FOLDERS)}; got {variant!r}")
+    if root is None:
+        raise ValueError(f"FakeOrReal must be given with its root, the folder above {FOLDERS[variant][0]}; download it first")
+    listing = Listing(f"fake-or-real-{variant}", Path(root).resolve())
+    inner = _find_inner(listing, variant)
+    required: list[str] = []
+    if inner is not None:
+        required = [split for split in SPLITS if split != "eval" or (inner / _PARTS[split]).exists()]
+        for split in required:
+            _read_split(listing, inner, split)
+    return listing.corpus(required=required, skip_bad_files=skip_bad_files, progress=progress)
+
+
+def _find_inner(listing: Listing, variant: str) -> Path | None:
+    """The folder that holds training, validation and testing."""
+    root = listing.root
+    if not listing.need_folder(root):
+        return None
+    others = {folder for other, folders in FOLDERS.items() if other != variant for folder in folders}
+    if root.name in others:
+        listing.fault(root, f"is not the variant {variant} ({FOLDERS[variant][0]})")
+        return None
+    outer = next((root / folder for folder in FOLDERS[variant] if (root / folder).is_dir()), root)
+    children = sorted(child for child in outer.iterdir() if child.is_dir() and child.name not in others)
+    found = [folder for folder in (outer, *children) if any((folder / part).is_dir() for part in _PARTS.values())]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listing.fault(outer, f"several folders hold a training; give one of {', '.join(one.name for one in found)} as root")
+    else:
+        listing.fault(outer, f"neither it nor a folder in it holds {', '.join(_PARTS.values())}")
+    return None
+
+
+def _read_split(listing: Listing, inner: Path, split: str) -> None:
+    for kind, label, attack in _CLASSES:
+        folder = inner / _PARTS[split] / kind
+        if not listing.need_folder(folder):
+            continue
+        for file in sorted(os.listdir(folder)):
+            # Archives made on macOS hold a "._" twin of every file.
+            if file.lower().endswith(_SUFFIXES) and not file.startswith("."):
+                name = f"{_PARTS[split]}/{kind}/{file}"
+                listing.add(split, Utterance(name, folder / file, label, "-", attack), folder / file)

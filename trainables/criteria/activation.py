@@ -1,0 +1,54 @@
+"""Silent neurons go: the mean absolute activation on training data (after Hu et al., "Network trimming", arXiv 1607.03250)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.criteria import Evidence
+from trainables.models.site import Tap
+
+NEEDS_DATA = True
+
+
+def scores(evidence: Evidence) -> dict[str, Tensor]:
+    """Mean absolute activation of each neuron over utterances and places."""
+    sums: dict[tuple[str, int], Tensor] = {}
+    hooks = []
+    for name, site in evidence.sites.items():
+        for position, group in enumerate(site.groups):
+            module = evidence.module.get_submodule(group.tap.module)
+            hooks.append(_listen(module, group.tap, sums, (name, position)))
+    try:
+        with torch.no_grad():
+            for x, _ in evidence.batches:
+                evidence.module(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {
+        name: torch.cat([sums[name, g] for g in range(len(site.groups))]) / len(evidence.batches)
+        for name, site in evidence.sites.items()
+    }
+
+
+def _listen(module: nn.Module, tap: Tap, sums: dict[tuple[str, int], Tensor], place: tuple[str, int]) -> Any:
+    """Add each batch's mean absolute activations to ``sums[place]``."""
+
+    def add(value: Any) -> None:
+        tensor = value if isinstance(value, Tensor) else value[0]
+        lines = tensor.detach().abs().movedim(tap.axis, 0).flatten(1).mean(1).float().cpu()
+        mean = lines.view(-1, tap.each).mean(1)
+        sums[place] = sums[place] + mean if place in sums else mean
+
+    def before(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+        add(inputs[0])
+
+    def after(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        add(output)
+
+    register: Callable[..., Any] = module.register_forward_pre_hook if tap.where == "input" else module.register_forward_hook
+    return register(before if tap.where == "input" else after)

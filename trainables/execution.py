@@ -1,0 +1,253 @@
+"""Carrying a plan out, epoch by epoch: growth and cuts between stages, training within them. No Ray.
+
+Everything that decides the rest of the run is in the saved state, so a loaded execution goes on exactly.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables import criteria, growth, models
+from trainables.checkpoint import Detector, read_folder, write_folder
+from trainables.features.split import Split
+from trainables.growth.signal import correlations
+from trainables.metrics.eer import eer_of
+from trainables.models.architecture import Architecture
+from trainables.optimizers import build_optimizer, parameter_names
+from trainables.plan import Plan, Stage
+from trainables.surgery import moments as adam
+from trainables.surgery.freeze import freeze
+from trainables.surgery.grow import grow
+from trainables.surgery.keep import keep
+from trainables.surgery.merge import merge
+from trainables.surgery.transfer import Transfer
+from trainables.training import LOSSES, batches, scores, train_epoch
+
+SIGNAL_BATCHES = 8
+"""Training batches that growth rules and criteria look at."""
+
+
+class Execution:
+    """A plan under way.
+
+    Attributes:
+        epoch: epochs done.
+        best: state dict of the finished detector at its best dev EER since the last change of structure; ``None`` before.
+        best_eer: that EER; ``best_threshold``, ``best_epoch`` belong to it.
+    """
+
+    def __init__(
+        self, plan: Plan, base: Detector, train: Split, dev: Split, *, seed: int, device: torch.device, random_crop: bool = False
+    ) -> None:
+        """Start from a base.
+
+        Raises:
+            ValueError: the plan was made for another architecture than the base's.
+        """
+        if plan.base != base.arch:
+            raise ValueError("the plan was made for another base: parse it with this base's architecture")
+        self.plan, self.seed, self.device = plan, seed, device
+        self.train, self.dev, self.random_crop = train, dev, random_crop
+        self.loss = LOSSES[models.load(base.arch.model).RECIPE["loss"]]
+        self.rates = plan.learning_rates()
+        self.starts = np.cumsum([0, *(stage.epochs for stage in plan.stages)]).tolist()
+        changes = [number for number, stage in enumerate(plan.stages) if stage.grow or stage.cut]
+        self.last_change = self.starts[changes[-1]] if changes else 0
+        self.order = np.random.default_rng([seed, 0])
+        torch.manual_seed(seed)
+
+        self.epoch = 0
+        self.best: dict[str, Tensor] | None = None
+        self.best_eer, self.best_threshold, self.best_epoch = 1.0, 0.0, 0
+        rewinds = plan.config["after"] == "rewind_weights"
+        self.snapshot: dict[str, Tensor] | None = dict(base.module.state_dict()) if rewinds else None
+        self.original = {n: torch.ones(w, dtype=torch.bool) for n, w in base.arch.total_widths().items()}
+        self._install(base.arch, base.module.state_dict())
+
+    def run_epoch(self) -> dict[str, Any]:
+        """Do one epoch and score dev.
+
+        Returns:
+            stage, loss (training), eer, threshold, trainable_parameters, seconds_forward, seconds_backward, seconds_step.
+
+        Raises:
+            Diverged: loss or scores are no longer numbers.
+        """
+        assert self.epoch < self.plan.epochs, "all epochs are done"
+        number = self._stage_number(self.epoch)
+        stage = self.plan.stages[number]
+        if self.epoch == self.starts[number]:
+            self._enter(stage, number)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rates[self.epoch]
+        cost = train_epoch(
+            self.module,
+            self.train,
+            self.optimizer,
+            self.loss,
+            batch_size=self.plan.config["batch_size"],
+            order=self.order,
+            device=self.device,
+            clip=self.plan.config["clip"],
+            random_crop=self.random_crop,
+        )
+        eer, threshold = eer_of(scores(self.module, self.dev, device=self.device), self.dev.labels)
+        if self.epoch >= self.last_change and (self.best is None or eer < self.best_eer):
+            transfer = merge(self.arch)[1]
+            self.best = transfer.apply({key: value.detach().cpu() for key, value in self.module.state_dict().items()})
+            self.best_eer, self.best_threshold, self.best_epoch = eer, threshold, self.epoch + 1
+        self.epoch += 1
+        return {
+            "stage": stage.name,
+            "loss": cost.loss,
+            "eer": eer,
+            "threshold": threshold,
+            "trainable_parameters": sum(p.numel() for p in self.module.parameters() if p.requires_grad),
+            "seconds_forward": cost.seconds_forward,
+            "seconds_backward": cost.seconds_backward,
+            "seconds_step": cost.seconds_step,
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the state into `folder`, which exists."""
+        tensors: dict[str, Mapping[str, Tensor]] = {"model.safetensors": self.module.state_dict()}
+        kept = adam.collect(self.optimizer, self.module)
+        tensors["moments.safetensors"] = {f"{kind}|{key}": v for kind, own in kept.items() for key, v in own.items()}
+        tensors["best.safetensors"] = self.best or {}
+        tensors["snapshot.safetensors"] = self.snapshot or {}
+        chance = {"torch": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            chance["cuda"] = torch.cuda.get_rng_state(self.device)
+        tensors["chance.safetensors"] = {**chance, **{f"original|{n}": v for n, v in self.original.items()}}
+        state = {
+            "architecture": json.loads(self.arch.to_json()),
+            "plan": dict(self.plan.config),
+            "epoch": self.epoch,
+            "seed": self.seed,
+            "best": [self.best_eer, self.best_threshold, self.best_epoch],
+            "order": self.order.bit_generator.state,
+        }
+        write_folder(folder, tensors, {"state.json": state}, atomic=False)
+
+    def load(self, folder: Path) -> None:
+        """Go on from a saved state.
+
+        Raises:
+            ValueError: damaged, or of another plan or seed.
+        """
+        names = [f"{part}.safetensors" for part in ("model", "moments", "best", "snapshot", "chance")]
+        tensors, texts = read_folder(folder, names, ["state.json"])
+        state = texts["state.json"]
+        if state["plan"] != json.loads(json.dumps(dict(self.plan.config))) or state["seed"] != self.seed:
+            raise ValueError(f"{folder} is a checkpoint of another plan or seed")
+        self.epoch = state["epoch"]
+        self.best_eer, self.best_threshold, self.best_epoch = state["best"]
+        self.best = tensors["best.safetensors"] or None
+        self.snapshot = tensors["snapshot.safetensors"] or None
+        self.order.bit_generator.state = state["order"]
+        chance = tensors["chance.safetensors"]
+        self.original = {k.split("|", 1)[1]: v for k, v in chance.items() if k.startswith("original|")}
+        self._install(Architecture.from_json(json.dumps(state["architecture"])), tensors["model.safetensors"])
+        if self.epoch:
+            self._make_optimizer(self.plan.stages[self._stage_number(self.epoch - 1)])
+            moments: adam.Moments = {}
+            for name, value in tensors["moments.safetensors"].items():
+                kind, key = name.split("|", 1)
+                moments.setdefault(kind, {})[key] = value
+            adam.restore(self.optimizer, self.module, moments)
+        torch.set_rng_state(chance["torch"])
+        if "cuda" in chance and self.device.type == "cuda":
+            torch.cuda.set_rng_state(chance["cuda"], self.device)
+
+    def _stage_number(self, epoch: int) -> int:
+        return int(np.searchsorted(self.starts, epoch, side="right")) - 1
+
+    def _install(self, arch: Architecture, state: Mapping[str, Tensor]) -> None:
+        """Make `arch` with these weights the live detector."""
+        module = arch.build()
+        module.load_state_dict(state)
+        self.arch, self.module = arch, module.to(self.device)
+
+    def _make_optimizer(self, stage: Stage) -> None:
+        names = parameter_names(self.module, self.arch, self.plan.base, stage.trainable)
+        parameters = freeze(self.module, names)
+        self.optimizer = build_optimizer(parameters, self.plan.config)
+
+    def _enter(self, stage: Stage, number: int) -> None:
+        """Grow or cut, then set up what trains."""
+        kept = adam.collect(self.optimizer, self.module) if self.epoch else {}
+        generator = torch.Generator().manual_seed(self.seed * 1009 + number)
+        if stage.grow:
+            kept = self._grow(stage, generator, kept)
+        if stage.cut:
+            kept = self._cut(stage, generator, kept)
+        assert self.arch.widths == stage.arch.widths, "the plan foresaw another architecture"
+        self._make_optimizer(stage)
+        if not stage.fresh_optimizer:
+            adam.restore(self.optimizer, self.module, kept)
+
+    def _grow(self, stage: Stage, generator: torch.Generator, kept: adam.Moments) -> adam.Moments:
+        wider = grow(self.arch, stage.grow)
+        before, after = self.arch.sites(), wider.sites()
+        with torch.random.fork_rng(devices=[]):  # initialisation draws from the global state
+            torch.manual_seed(self.seed * 1009 + 503)
+            fresh = wider.build().state_dict()
+        signals: dict[str, Tensor] = {}
+        if self.plan.config["rule"] == "gradmax":
+            signals = correlations(self.module, [before[name] for name in stage.grow], self._evidence_batches(), self.loss)
+        grown = tuple(name for name in after if name in stage.grow)
+        old = {key: value.cpu() for key, value in self.module.state_dict().items()}
+        rule = growth.load(self.plan.config["rule"])
+        state = rule.fill(growth.Growth(before, after, grown, old, fresh, generator, signals.__getitem__))
+        for name, count in stage.grow.items():
+            self.original[name] = torch.cat([self.original[name], torch.zeros(count, dtype=torch.bool)])
+        if stage.merged:
+            merged, transfer = merge(wider)
+            kept = adam.carry(kept, transfer, {key: value.shape for key, value in state.items()})
+            wider, state = merged, transfer.apply(state)
+        if self.plan.config["after"] == "rewind_weights":
+            self.snapshot = {key: value.clone() for key, value in state.items()}
+        self._install(wider, state)
+        return kept
+
+    def _cut(self, stage: Stage, generator: torch.Generator, kept: adam.Moments) -> adam.Moments:
+        criterion = criteria.load(self.plan.config["criterion"])
+        sites = {name: site for name, site in self.arch.sites().items() if name in stage.cut}
+        evidence = criteria.Evidence(
+            self.module.eval(),
+            sites,
+            self.original,
+            self._evidence_batches() if criterion.NEEDS_DATA else [],
+            self.loss,
+            generator,
+        )
+        ranked = criterion.scores(evidence)
+        chosen = {name: criteria.choose(ranked[name], self.arch.widths[name], stage.cut[name]) for name in sites}
+        smaller, transfer = keep(self.arch, chosen)
+        for name, index in chosen.items():
+            self.original[name] = self.original[name][torch.tensor(index, dtype=torch.long)]
+        state = {key: value.detach().cpu() for key, value in self.module.state_dict().items()}
+        kept = adam.carry(kept, transfer, {key: value.shape for key, value in state.items()})
+        state = transfer.apply(state)
+        self.snapshot = _transferred(self.snapshot, transfer)
+        if stage.rewind and self.snapshot is not None:
+            state = self.snapshot
+        self._install(smaller, state)
+        return kept
+
+    def _evidence_batches(self) -> list[tuple[Tensor, Tensor]]:
+        """The same few training batches whenever they are asked for."""
+        size = self.plan.config["batch_size"]
+        order = np.random.default_rng([self.seed, 1]).permutation(len(self.train))[: SIGNAL_BATCHES * size]
+        return list(batches(self.train, order, size, self.device))
+
+
+def _transferred(tensors: dict[str, Tensor] | None, transfer: Transfer) -> dict[str, Tensor] | None:
+    return None if tensors is None else transfer.apply(tensors)

@@ -1,0 +1,23 @@
+"""What a detector is fed: front ends by name, and the Arrow store that keeps what they compute.
+
+A front end is a module that offers ``SETTINGS`` (JSON types; part of the store's address), ``DTYPE`` (of what is stored),
+``shape(samples) -> tuple`` and ``transform(audio) -> array`` for one segment of that many samples.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+NAMES = ("log_mel", "lfcc", "waveform")
+
+
+def load(name: str) -> ModuleType:
+    """The module of front end `name`.
+
+    Raises:
+        ValueError: no such front end.
+    """
+    if name not in NAMES:
+        raise ValueError(f"front end must be one of {', '.join(NAMES)}; got {name!r}")
+    return import_module(f"trainables.features.{name}")

@@ -1,0 +1,154 @@
+"""From audio files to feature rows: in the given order, in bounded memory, over processes where they pay."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trainables import features
+from trainables.corpora.audio import read_audio
+from trainables.features.segment import segment, window_starts
+
+CHUNK = 32
+CHUNKS_AHEAD = 3
+POOL_START_SECONDS = 4.0
+"""What starting processes that import torch costs; less work than that is done faster without them."""
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What is computed of every file.
+
+    Attributes:
+        front_end: a name of ``trainables.features.NAMES``.
+        samples: length of a segment.
+        step: samples between the windows of a long utterance.
+        reach: windows lie in the first `reach` samples; with `samples` there is one window only.
+    """
+
+    front_end: str
+    samples: int
+    step: int
+    reach: int
+
+    def windows(self, path: Path) -> np.ndarray:
+        """Features of a file's windows, ``[windows, *shape]``.
+
+        Raises:
+            ValueError: the audio cannot be used.
+        """
+        audio = read_audio(path)
+        transform = features.load(self.front_end).transform
+        starts = window_starts(len(audio), self.samples, self.step, self.reach)
+        rows = np.stack([transform(segment(audio, self.samples, start)) for start in starts])
+        if not np.isfinite(rows).all():
+            raise ValueError(f"features must be finite; the samples of {path} are too large for that")
+        return rows
+
+    def chunk(self, paths: Sequence[Path]) -> list[np.ndarray | str]:
+        """For each file the features of its windows, or what is wrong with it."""
+        done: list[np.ndarray | str] = []
+        # One thread: a segment is too little work to share, and processes share the files.
+        with _one_thread():
+            for path in paths:
+                try:
+                    done.append(self.windows(path))
+                except ValueError as error:
+                    done.append(str(error))
+        return done
+
+
+def extract(paths: Sequence[Path], extraction: Extraction, workers: int | None = None) -> Iterator[np.ndarray | str]:
+    """Features of every file in order: ``[windows, *shape]``, or a string that says what is wrong with the file.
+
+    Args:
+        paths: audio files.
+        extraction: what to compute.
+        workers: processes; 1 works in this one; by default a first chunk is timed here, and if what remains takes longer
+            than starting a process per CPU, processes do it.
+
+    Raises:
+        RuntimeError: a process died.
+    """
+    chunks = [paths[begin : begin + CHUNK] for begin in range(0, len(paths), CHUNK)]
+    if workers is None and chunks:
+        yield from extraction.chunk(chunks[0][:1])  # the first call in a process imports and prepares; not timed
+        began = time.monotonic()
+        yield from extraction.chunk(chunks[0][1:])
+        chunks = chunks[1:]
+        workers = _worthwhile_workers((time.monotonic() - began) * len(chunks))
+    if workers is None or workers == 1:
+        for chunk in chunks:
+            yield from extraction.chunk(chunk)
+    else:
+        yield from _in_processes(chunks, extraction, workers)
+
+
+def _worthwhile_workers(seconds: float) -> int:
+    # Not os.cpu_count: a container or taskset may leave fewer.
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cpus if seconds > POOL_START_SECONDS + seconds / cpus else 1
+
+
+def _in_processes(
+    chunks: Sequence[Sequence[Path]], extraction: Extraction, workers: int
+) -> Iterator[np.ndarray | str]:
+    # Spawned, not forked: a fork of a process with threads (torch's, Ray's, a progress bar's) may hang.
+    pool = ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn"), _ignore_interrupts)
+    waiting = deque()
+    try:
+        for chunk in chunks:
+            with _interrupts_ignored():
+                waiting.append(pool.submit(extraction.chunk, chunk))
+            if len(waiting) > CHUNKS_AHEAD * workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "a process that computes features died: not enough memory, or the script that was started lacks its "
+            'guard `if __name__ == "__main__":`; with workers=1 no processes are needed'
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _ignore_interrupts() -> None:
+    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started meanwhile ignore Ctrl-C from their first instruction on, while they still import."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,60 @@
+"""Utterances of any length as segments of one length: short ones repeat, long ones are cut."""
+
+from __future__ import annotations
+
+import numpy as np
+
+MOST_SECONDS = 60.0
+LEAST_SECONDS = 0.1
+
+
+def samples_in(seconds: float, rate: int) -> int:
+    """The length of a segment in samples.
+
+    Raises:
+        ValueError: `seconds` is not between 0.1 and 60.
+    """
+    if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
+        raise ValueError(f"a segment must last {LEAST_SECONDS} to {MOST_SECONDS:g} seconds; got {seconds}")
+    return round(seconds * rate)
+
+
+def segment(audio: np.ndarray, samples: int, start: int = 0) -> np.ndarray:
+    """`samples` samples of an utterance from `start` on; an utterance that ends before is repeated from its beginning.
+
+    Args:
+        audio: ``[length]``, at least one sample.
+        samples: length of the result, at least 1.
+        start: first sample, ``0 <= start <= max(0, length - samples)``.
+
+    Returns:
+        ``[samples]``, a view of `audio` where nothing had to be repeated.
+
+    Raises:
+        ValueError: empty audio or a window that does not lie in it.
+    """
+    if audio.ndim != 1 or not len(audio):
+        raise ValueError(f"audio must be one row of at least one sample; got shape {audio.shape}")
+    if samples < 1:
+        raise ValueError(f"a segment must have at least one sample; got {samples}")
+    if not 0 <= start <= max(0, len(audio) - samples):
+        raise ValueError(f"a window of {samples} samples must lie in the utterance's {len(audio)}; got start {start}")
+    if len(audio) < samples:
+        return np.tile(audio, -(-samples // len(audio)))[:samples]
+    return audio[start : start + samples]
+
+
+def window_starts(length: int, samples: int, step: int, reach: int) -> tuple[int, ...]:
+    """Where the windows of an utterance begin that random cropping chooses from.
+
+    Every `step` samples one, and one that ends where the utterance or its first `reach` samples end, so that nothing in
+    reach is never seen. The first is always 0; a short utterance has no other.
+
+    Args:
+        length: samples of the utterance.
+        samples: samples of a window.
+        step: samples between the beginnings of neighbours, at least 1.
+        reach: windows lie in the first `reach` samples.
+    """
+    last = max(0, min(length, reach) - samples)
+    return (*range(0, last, step), last)

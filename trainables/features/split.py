@@ -1,0 +1,179 @@
+"""One split's features as an Arrow IPC file: written as a stream, read as mapped memory without a copy.
+
+A row is one segment; the rows of an utterance follow each other, window 0 first. A last, empty record batch carries the
+summary, which is not known before; a file without it was cut off.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from trainables.corpora.corpus import Utterance
+from trainables.features.waveform import standardised
+
+RECORD_BATCH_BYTES = 2**23
+SETTINGS_KEY = b"settings"
+SUMMARY_KEY = b"summary"
+
+
+class SplitWriter:
+    """Writes the file of a split, utterance by utterance. Memory is bounded by one record batch of 8 MiB.
+
+    As a context manager it closes the file; without `finish` the file is refused by `Split`.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        """Open `path` for writing.
+
+        Args:
+            path: a new file in an existing folder.
+            settings: JSON types; what `Split.settings` will be. Must hold ``shape`` (of a row) and ``dtype`` (its name).
+        """
+        self._shape = tuple(settings["shape"])
+        width = int(np.prod(self._shape))
+        dtype = np.dtype(settings["dtype"])
+        rows = max(1, RECORD_BATCH_BYTES // (width * dtype.itemsize))
+        self._features = np.empty((rows, width), dtype)
+        self._labels: list[tuple[int, str, int, str, str]] = []
+        self._rows = self._utterances = 0
+        fields = {"window": pa.int32(), "name": pa.string(), "label": pa.int8(), "speaker": pa.string()}
+        fields |= {"attack": pa.string(), "features": pa.list_(pa.from_numpy_dtype(dtype), width)}
+        self._schema = pa.schema(fields, metadata={SETTINGS_KEY: json.dumps(dict(settings))})
+        self._writer = pa.ipc.new_file(str(path), self._schema)
+
+    def add(self, utterance: Utterance, windows: np.ndarray) -> None:
+        """Append an utterance.
+
+        Args:
+            utterance: whose features these are.
+            windows: ``[windows, *shape]``, at least one.
+        """
+        assert windows.shape[1:] == self._shape and len(windows) and windows.dtype == self._features.dtype
+        for number, window in enumerate(windows):
+            self._features[len(self._labels)] = window.reshape(-1)
+            self._labels.append((number, utterance.name, utterance.label, utterance.speaker, utterance.attack))
+            if len(self._labels) == len(self._features):
+                self._flush()
+        self._utterances += 1
+
+    def finish(self, skipped: Sequence[str]) -> None:
+        """Write what is left and the summary.
+
+        Args:
+            skipped: a line for each utterance that was left out.
+        """
+        if self._labels:
+            self._flush()
+        summary = {"utterances": self._utterances, "rows": self._rows, "skipped": list(skipped)}
+        empty = pa.RecordBatch.from_pylist([], schema=self._schema)
+        self._writer.write_batch(empty, custom_metadata={SUMMARY_KEY: json.dumps(summary)})
+
+    def __enter__(self) -> SplitWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        self._writer.close()
+
+    def _flush(self) -> None:
+        rows = len(self._labels)
+        features = pa.array(self._features[:rows].reshape(-1))
+        columns = [pa.array(column, field.type) for column, field in zip(zip(*self._labels), self._schema, strict=False)]
+        columns.append(pa.FixedSizeListArray.from_arrays(features, self._features.shape[1]))
+        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        self._rows += rows
+        self._labels.clear()
+
+
+class Split:
+    """Features and labels of a split, mapped from its file: opening costs milliseconds, and processes share the memory.
+
+    Attributes:
+        path: the file.
+        settings: what the features were computed with.
+        shape: of one utterance's features as `batch` returns them.
+        skipped: a line for each utterance of the corpus that was left out because its file is bad.
+        labels: int64 ``[n]``, 1 bona fide, 0 spoof; read-only.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Map a file that `SplitWriter` wrote.
+
+        Raises:
+            ValueError: the file is missing, cut off, damaged, or something else.
+        """
+        self.path = path
+        try:
+            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            last = reader.num_record_batches - 1
+            summary = json.loads(reader.get_batch_with_custom_metadata(last).custom_metadata[SUMMARY_KEY])
+            self.settings: dict[str, Any] = json.loads(reader.schema.metadata[SETTINGS_KEY])
+            self._batches = [reader.get_batch(number) for number in range(last)]
+        except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
+            raise ValueError(f"a split must be an intact feature file; {path}: {error}; build the features again") from error
+        if not 0 < summary["rows"] == sum(batch.num_rows for batch in self._batches):
+            raise ValueError(f"a split must be an intact feature file; {path} lacks rows; build the features again")
+        self.shape: tuple[int, ...] = tuple(self.settings["shape"])
+        self.skipped: tuple[str, ...] = tuple(summary["skipped"])
+        self._rows = [batch.column("features").flatten().to_numpy().reshape(-1, *self.shape) for batch in self._batches]
+        self._ends = np.cumsum([len(rows) for rows in self._rows])
+        self._firsts = np.flatnonzero(self._column("window") == 0)
+        self._windows = np.diff(self._firsts, append=summary["rows"])
+        self.labels: np.ndarray = self._column("label")[self._firsts].astype(np.int64)
+        self.labels.flags.writeable = False
+
+    def __len__(self) -> int:
+        """Number of utterances."""
+        return len(self._firsts)
+
+    @cached_property
+    def names(self) -> np.ndarray:
+        """Utterances' names, str objects ``[n]``."""
+        return self._column("name")[self._firsts]
+
+    @cached_property
+    def speakers(self) -> np.ndarray:
+        """Who speaks, str objects ``[n]``; ``-`` where the corpus does not say."""
+        return self._column("speaker")[self._firsts]
+
+    @cached_property
+    def attacks(self) -> np.ndarray:
+        """What made each spoof, str objects ``[n]``; ``-`` for bona fide speech."""
+        return self._column("attack")[self._firsts]
+
+    def batch(self, indices: np.ndarray | Sequence[int], rng: np.random.Generator | None = None) -> np.ndarray:
+        """Features of some utterances, ready to be fed.
+
+        Args:
+            indices: ``[b]`` of ``0 .. len - 1``.
+            rng: draws one of an utterance's windows, where the features were built for random cropping; without it, the
+                first window.
+
+        Returns:
+            float32 ``[b, *shape]``, a fresh array.
+
+        Raises:
+            IndexError: no such utterance.
+        """
+        wanted = np.asarray(indices, np.int64)
+        rows = self._firsts[wanted]
+        if rng is not None:
+            rows = rows + rng.integers(self._windows[wanted])
+        batches = np.searchsorted(self._ends, rows, side="right")
+        out = np.empty((len(rows), *self.shape), np.float32)
+        for place, (row, batch) in enumerate(zip(rows, batches, strict=True)):
+            # Negative: counted from the end of its record batch.
+            features = self._rows[batch][row - self._ends[batch]]
+            out[place] = standardised(features) if features.dtype == np.int16 else features
+        return out
+
+    def _column(self, name: str) -> np.ndarray:
+        parts = [batch.column(name).to_numpy(zero_copy_only=False) for batch in self._batches]
+        return np.concatenate(parts)

@@ -1,0 +1,52 @@
+"""Raw audio for detectors that learn their own front end: kept as 16-bit integers, fed with zero mean and unit variance."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+SETTINGS = {"bits": 16}
+DTYPE = np.dtype(np.int16)
+LOWEST, HIGHEST = -32768, 32767
+
+
+def shape(samples: int) -> tuple[int]:
+    """``(samples,)``."""
+    return (samples,)
+
+
+def transform(audio: np.ndarray) -> np.ndarray:
+    """A segment as 16-bit integers.
+
+    The level is no feature (see `standardised`), so it is chosen to use the integers well: the largest power of two at
+    which nothing clips. Audio that was 16-bit in its file is kept without loss.
+
+    Args:
+        audio: float32 ``[samples]``.
+
+    Returns:
+        int16 ``[samples]``.
+    """
+    # The half is what rounding forgives: a positive peak of 32767.5 steps is still stored as 32767 after clipping.
+    steps = max(float(audio.max()) / (HIGHEST + 0.5), float(audio.min()) / LOWEST)
+    if not steps > 0:
+        return np.zeros(len(audio), DTYPE)
+    power_of_two = math.frexp(1 / steps)[1] - 1
+    return np.clip(np.rint(np.ldexp(audio, power_of_two)), LOWEST, HIGHEST).astype(DTYPE)
+
+
+def standardised(stored: np.ndarray) -> np.ndarray:
+    """Stored samples as a detector is fed them.
+
+    Args:
+        stored: int16 ``[samples]``.
+
+    Returns:
+        float32 ``[samples]`` of mean 0 and variance 1; zeros for silence.
+    """
+    samples = stored - np.float32(stored.mean())
+    deviation = math.sqrt(np.dot(samples, samples) / len(samples))
+    if deviation > 0:
+        samples /= np.float32(deviation)
+    return samples

@@ -1,0 +1,62 @@
+"""What the weights of new neurons are. One file per rule; the file name is the option's name.
+
+A rule file offers ``fill(growth) -> state dict`` of the grown architecture, in which every old tensor is as it was, and
+``refuses(site) -> str | None``: why this site cannot be grown by it. All rules but ``random`` leave the function of the
+detector as it was (in evaluation mode, to rounding).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from trainables.models.site import Group, Site
+
+NAMES = ("random", "zero", "split", "gradmax")
+
+
+def load(name: str) -> ModuleType:
+    """The module of growth rule `name`.
+
+    Raises:
+        ValueError: no such rule.
+    """
+    if name not in NAMES:
+        raise ValueError(f"growth rule must be one of {', '.join(NAMES)}; got {name!r}")
+    return import_module(f"trainables.growth.{name}")
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a rule may look at.
+
+    Attributes:
+        before: the sites of the architecture that grows.
+        after: the sites of the grown one.
+        grown: the sites that got a new last group, in order of depth.
+        old: state dict before growth; its tensors must not be changed.
+        fresh: freshly initialised state dict of the grown architecture.
+        generator: the rule's only source of chance.
+        correlate: for a site of `before`, the correlation of loss gradient and input, see ``growth.signal``.
+    """
+
+    before: Mapping[str, Site]
+    after: Mapping[str, Site]
+    grown: tuple[str, ...]
+    old: Mapping[str, Tensor]
+    fresh: Mapping[str, Tensor]
+    generator: torch.Generator
+    correlate: Callable[[str], Tensor]
+
+    def start(self) -> dict[str, Tensor]:
+        """Old values where there are old tensors, copies of fresh ones elsewhere."""
+        return {key: self.old[key] if key in self.old else value.clone() for key, value in self.fresh.items()}
+
+    def new_groups(self) -> list[tuple[str, Group]]:
+        """Each grown site's name and its new group, in order of depth."""
+        return [(name, self.after[name].groups[-1]) for name in self.grown]

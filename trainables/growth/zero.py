@@ -1,0 +1,34 @@
+"""New neurons compute something random that nobody reads yet: outgoing weights are zero, so the function stays.
+
+The outgoing weights get a gradient at the first step, the incoming ones from the second on.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from trainables.growth import Growth
+from trainables.models.site import Group, Site
+
+
+def refuses(site: Site) -> str | None:
+    """Any site can start unread."""
+    return None
+
+
+def fill(growth: Growth) -> dict[str, Tensor]:
+    """Old values, fresh incoming weights, zero outgoing ones; identity where a branch adds a projection of the old path."""
+    state = growth.start()
+    for _, group in growth.new_groups():
+        silence(state, group)
+    return state
+
+
+def silence(state: dict[str, Tensor], group: Group) -> None:
+    """Let nobody read this group: zero its consumers in `state`, which is changed."""
+    for slot in group.slots:
+        if slot.role == "consumer":
+            state[slot.key] = torch.zeros_like(state[slot.key])
+        elif slot.role == "identity":
+            state[slot.key] = torch.eye(len(state[slot.key]), dtype=state[slot.key].dtype)

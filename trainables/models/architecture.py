@@ -1,0 +1,91 @@
+"""An architecture: a model's name, its configuration and the widths of its sites. Plain data that builds a module."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainables import models
+from trainables.models.site import Site
+
+Widths = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What to build.
+
+    Attributes:
+        model: a name of ``trainables.models.NAMES``.
+        config: the model's own settings, complete (see ``resolve`` of the model's file); JSON types only.
+        widths: for every site the width of each of its groups, oldest first; ``()`` for an absent branch.
+    """
+
+    model: str
+    config: Mapping[str, Any]
+    widths: Widths
+
+    @classmethod
+    def create(cls, model: str, options: Mapping[str, Any]) -> Architecture:
+        """The base architecture of a model: options checked and completed, one group per site.
+
+        Raises:
+            ValueError: unknown model, unknown option or a value out of range.
+        """
+        module = models.load(model)
+        config = module.resolve(options)
+        return cls(model, config, module.base_widths(config))
+
+    def build(self) -> nn.Module:
+        """A freshly initialised module: ``forward(x) -> logits [batch, 2]``, column 1 for bona fide."""
+        module: nn.Module = models.load(self.model).build(self.config, self.widths)
+        return module
+
+    def sites(self) -> dict[str, Site]:
+        """The sites by name, in order of depth."""
+        return {site.name: site for site in models.load(self.model).sites(self.config, self.widths)}
+
+    def total_widths(self) -> dict[str, int]:
+        """Neurons per site, all groups together."""
+        return {name: sum(groups) for name, groups in self.widths.items()}
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of the state dict, in the module's own order, which groups added or removed do not change."""
+        with torch.device("meta"):
+            return tuple(self.build().state_dict())
+
+    def size(self) -> int:
+        """Number of parameters, counted on the module itself (built without memory on the meta device)."""
+        with torch.device("meta"):
+            return sum(parameter.numel() for parameter in self.build().parameters())
+
+    def replace_widths(self, changed: Widths) -> Architecture:
+        """The same architecture with other widths at some sites."""
+        return Architecture(self.model, self.config, {**self.widths, **changed})
+
+    def to_json(self) -> str:
+        """One line of JSON that `from_json` reads back to an equal architecture."""
+        return json.dumps({"model": self.model, "config": self.config, "widths": self.widths}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Architecture:
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: not an architecture, or one that its model refuses.
+        """
+        try:
+            data = json.loads(text)
+            widths = {str(name): tuple(int(n) for n in groups) for name, groups in data["widths"].items()}
+            model, config = data["model"], models.load(data["model"]).resolve(data["config"])
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(f"not an architecture (model, config, widths as JSON): {error!r}") from error
+        expected = set(models.load(model).base_widths(config))
+        if set(widths) != expected:
+            raise ValueError(f"widths must name the sites of {model} exactly; got {sorted(set(widths) ^ expected)} too many or missing")
+        return cls(model, config, widths)

@@ -1,0 +1,233 @@
+"""ResNet18 on log-mel spectrograms, its blocks cut into parallel groups of inner channels.
+
+The network is He et al., "Deep residual learning for image recognition" (arXiv 1512.03385), with one input channel and two
+classes: 11,171,266 parameters at width 64. Two kinds of sites:
+
+- the inner channels of each of the eight basic blocks (out of ``conv1``, through ``bn1``, into ``conv2``); the residual
+  stream keeps its width, so any block may change alone;
+- *branches* (arXiv 2603.24343): a block beside layer2 or layer3 that reads the same input and whose output channels are
+  concatenated to the layer's.
+
+Whatever reads concatenated channels keeps one kernel per input group and adds the results, which equals one convolution
+over the concatenation. An old kernel therefore never sees a new activation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.models.options import complete
+from trainables.models.site import Group, Role, Site, Slot, Tap
+
+FRONT_END = "log_mel"
+RECIPE: Mapping[str, Any] = {
+    "optimizer": "adam",
+    "lr": 1e-3,
+    "weight_decay": 0.0,
+    "batch_size": 32,
+    "clip": 0.0,
+    "loss": "cross_entropy",
+}
+HEAD = ("fc.",)
+"""How the names of the classifier's parameters begin."""
+
+LAYERS = (1, 2, 3, 4)
+BRANCHED = (2, 3)
+
+
+def resolve(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Checked, complete configuration: ``width``, the channels of the stem and of layer1 (the paper's: 64; at least 4).
+
+    Raises:
+        ValueError: an unknown option or a width that is not a whole number of at least 4.
+    """
+    config = complete("resnet18", options, {"width": 64})
+    if not isinstance(config["width"], int) or config["width"] < 4:
+        raise ValueError(f"resnet18: width must be a whole number >= 4; got {config['width']!r}")
+    return config
+
+
+def base_widths(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """One group per block, as wide as its layer; no branches."""
+    blocks = {f"layer{layer}.{block}": (_channels(config, layer),) for layer in LAYERS for block in (0, 1)}
+    return {**blocks, **{f"layer{layer}.branch": () for layer in BRANCHED}}
+
+
+def sites(config: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> tuple[Site, ...]:
+    """The eight blocks and the two branches, in order of depth."""
+    found = []
+    for layer in LAYERS:
+        stride = 1 if layer == 1 else 2
+        for block in (0, 1):
+            name = f"layer{layer}.{block}"
+            pieces = 1 + len(widths.get(f"layer{layer - 1}.branch", ())) if block == 0 else 1
+            groups = tuple(_inner_group(name, g, width, pieces) for g, width in enumerate(widths[name]))
+            kernel = (3, stride if block == 0 else 1, 1)
+            found.append(
+                Site(name, "inner", 2 * layer + block, groups, unit=f"layer{layer}.blocks.{block}.parts", kernel=kernel)
+            )
+            if block == 0 and layer in BRANCHED:
+                name = f"layer{layer}.branch"
+                groups = tuple(_branch_group(layer, g, width, widths) for g, width in enumerate(widths[name]))
+                limit = _channels(config, layer)
+                found.append(Site(name, "branch", 2 * layer, groups, joins=False, limit=limit))
+    return tuple(found)
+
+
+def build(config: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> ResNet18:
+    """The network with these widths, freshly initialised."""
+    return ResNet18(config["width"], widths)
+
+
+class PiecewiseConv(nn.ModuleList):
+    """A convolution over concatenated channels, one kernel per input group; no bias."""
+
+    def __init__(self, inputs: Sequence[int], channels: int, kernel: int, stride: int) -> None:
+        super().__init__(
+            nn.Conv2d(width, channels, kernel, stride=stride, padding=kernel // 2, bias=False) for width in inputs
+        )
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Sum over the input groups ``[batch, width, mel, frame]``."""
+        return _total([conv(x) for conv, x in zip(self, inputs, strict=True)])
+
+
+class Part(nn.Module):
+    """A group of inner channels of a block: conv, norm, ReLU, conv back to the residual stream."""
+
+    def __init__(self, inputs: Sequence[int], width: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = PiecewiseConv(inputs, width, 3, stride)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, channels, 3, padding=1, bias=False)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """What this group adds to the block's sum."""
+        out: Tensor = self.conv2(torch.relu(self.bn1(self.conv1(inputs))))
+        return out
+
+
+class Parts(nn.ModuleList):
+    """All groups of a block, added up: one convolution over their concatenated channels."""
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Sum over the groups."""
+        return _total([part(inputs) for part in self])
+
+
+class Block(nn.Module):
+    """A basic block whose inner channels come in groups and whose input may."""
+
+    def __init__(self, inputs: Sequence[int], groups: Sequence[int], channels: int, stride: int) -> None:
+        super().__init__()
+        self.parts = Parts(Part(inputs, width, channels, stride) for width in groups)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.downsample: PiecewiseConv | None = None
+        if stride != 1 or tuple(inputs) != (channels,):
+            self.downsample = PiecewiseConv(inputs, channels, 1, stride)
+            self.downsample_bn = nn.BatchNorm2d(channels)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """``[batch, channels, mel, frame]``, halved by the stride."""
+        shortcut = inputs[0] if self.downsample is None else self.downsample_bn(self.downsample(inputs))
+        return torch.relu(self.bn2(self.parts(inputs)) + shortcut)
+
+
+class Layer(nn.Module):
+    """Two blocks, and beside them the branches if there are any."""
+
+    def __init__(self, inputs: Sequence[int], channels: int, stride: int, blocks: Sequence[Sequence[int]]) -> None:
+        super().__init__()
+        first, second = blocks[0], blocks[1]
+        self.blocks = nn.ModuleList([Block(inputs, first, channels, stride), Block((channels,), second, channels, 1)])
+        self.branches = nn.ModuleList(Block(inputs, (width,), width, stride) for width in blocks[2])
+
+    def forward(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The layer's output, then each branch's."""
+        main = self.blocks[1]([self.blocks[0](inputs)])
+        return [main, *(branch(inputs) for branch in self.branches)]
+
+
+class ResNet18(nn.Module):
+    """Log-mel ``[batch, 1, mel, frame]`` to logits ``[batch, 2]``."""
+
+    def __init__(self, width: int, widths: Mapping[str, tuple[int, ...]]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+        inputs: tuple[int, ...] = (width,)
+        for layer in LAYERS:
+            channels = width * 2 ** (layer - 1)
+            branches = widths.get(f"layer{layer}.branch", ())
+            groups = (widths[f"layer{layer}.0"], widths[f"layer{layer}.1"], branches)
+            setattr(self, f"layer{layer}", Layer(inputs, channels, 1 if layer == 1 else 2, groups))
+            inputs = (channels, *branches)
+        self.fc = nn.Linear(channels, 2)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits; column 1 is bona fide."""
+        streams: list[Tensor] = [self.pool(torch.relu(self.bn1(self.conv1(x))))]
+        for layer in LAYERS:
+            streams = getattr(self, f"layer{layer}")(streams)
+        logits: Tensor = self.fc(streams[0].mean(dim=(2, 3)))
+        return logits
+
+
+def _total(terms: Sequence[Tensor]) -> Tensor:
+    """The sum of at least one tensor, without the zero that ``sum`` starts from."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _channels(config: Mapping[str, Any], layer: int) -> int:
+    channels: int = config["width"] * 2 ** (layer - 1)
+    return channels
+
+
+def _norm(prefix: str) -> tuple[Slot, ...]:
+    names = ("weight", "bias", "running_mean", "running_var")
+    return (*(Slot(f"{prefix}.{name}", 0, "norm") for name in names), Slot(f"{prefix}.num_batches_tracked", None, "extra"))
+
+
+def _rows(prefix: str, pieces: int, role: Role = "producer") -> tuple[Slot, ...]:
+    return tuple(Slot(f"{prefix}.{piece}.weight", 0, role) for piece in range(pieces))
+
+
+def _inner_group(site: str, group: int, width: int, pieces: int) -> Group:
+    layer, block = site.split(".")
+    part = f"{layer}.blocks.{block}.parts.{group}"
+    slots = (*_rows(f"{part}.conv1", pieces), *_norm(f"{part}.bn1"), Slot(f"{part}.conv2.weight", 1, "consumer"))
+    incoming = tuple(f"{part}.conv1.{piece}.weight" for piece in range(pieces))
+    return Group(width, slots, Tap(f"{part}.conv2", "input", 1), incoming)
+
+
+def _branch_group(layer: int, group: int, width: int, widths: Mapping[str, tuple[int, ...]]) -> Group:
+    """Channel i of a branch is its inner channel i and its output channel i: they come and go together."""
+    block = f"layer{layer}.branches.{group}"
+    pieces = 1 + len(widths.get(f"layer{layer - 1}.branch", ()))
+    above = f"layer{layer + 1}"
+    readers = [f"{above}.blocks.0.parts.{part}.conv1" for part in range(len(widths[f"{above}.0"]))]
+    readers.append(f"{above}.blocks.0.downsample")
+    for branch in range(len(widths.get(f"{above}.branch", ()))):
+        readers += [f"{above}.branches.{branch}.parts.0.conv1", f"{above}.branches.{branch}.downsample"]
+    slots = (
+        *_rows(f"{block}.parts.0.conv1", pieces),
+        *_norm(f"{block}.parts.0.bn1"),
+        Slot(f"{block}.parts.0.conv2.weight", 0, "producer"),
+        Slot(f"{block}.parts.0.conv2.weight", 1, "producer"),
+        *_norm(f"{block}.bn2"),
+        *_rows(f"{block}.downsample", pieces),
+        *_norm(f"{block}.downsample_bn"),
+        *(Slot(f"{reader}.{1 + group}.weight", 1, "consumer") for reader in readers),
+    )
+    return Group(width, slots, Tap(block, "output", 1))

@@ -1,0 +1,204 @@
+"""Where a wav2vec 2.0 detector's configuration and first weights come from: a folder, the hub, or nowhere (random)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import hf_hub_download
+from torch import Tensor
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+from transformers.activations import ACT2FN
+from transformers.utils import logging
+
+BASE: Mapping[str, Any] = {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "hidden_act": "gelu",
+    "hidden_dropout": 0.1,
+    "activation_dropout": 0.1,
+    "attention_dropout": 0.1,
+    "feat_proj_dropout": 0.0,
+    "initializer_range": 0.02,
+    "layer_norm_eps": 1e-5,
+    "feat_extract_norm": "group",
+    "feat_extract_activation": "gelu",
+    "conv_dim": [512, 512, 512, 512, 512, 512, 512],
+    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
+    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    "conv_bias": False,
+    "num_conv_pos_embeddings": 128,
+    "num_conv_pos_embedding_groups": 16,
+    "do_stable_layer_norm": False,
+    "classifier_proj_size": 256,
+}
+"""Every setting that shapes the network or its function, named as in ``transformers``; values of wav2vec 2.0 BASE."""
+
+SMALL: Mapping[str, Any] = {**BASE, "hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 512}
+"""The random network of arXiv 2603.24343's plasticity."""
+
+TINY: Mapping[str, Any] = {
+    **BASE,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "hidden_dropout": 0.0,
+    "activation_dropout": 0.0,
+    "attention_dropout": 0.0,
+    "conv_dim": [16, 32, 32],
+    "conv_stride": [10, 8, 4],
+    "conv_kernel": [20, 8, 4],
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+    "classifier_proj_size": 32,
+}
+"""A toy with the frame rate of the real ones (50 a second), for tests and trying things."""
+
+RANDOM: Mapping[str, Mapping[str, Any]] = {"small": SMALL, "tiny": TINY}
+CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "feat_extract_norm": ("group", "layer"),
+    "hidden_act": tuple(ACT2FN),
+    "feat_extract_activation": tuple(ACT2FN),
+}
+
+
+def check(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """`fields` as JSON would give them back, if they are a complete and possible configuration.
+
+    Raises:
+        ValueError: a missing, unknown or impossible field.
+    """
+    wrong = sorted(set(fields) ^ set(BASE))
+    if wrong:
+        raise ValueError(f"wav2vec2: transformers must hold the fields of BASE exactly; missing or unknown: {wrong}")
+    fields = {name: list(value) if isinstance(value, (list, tuple)) else value for name, value in fields.items()}
+    for name, value in fields.items():
+        usual = BASE[name]
+        if isinstance(usual, bool):
+            good, rule = isinstance(value, bool), "true or false"
+        elif isinstance(usual, int):
+            good, rule = _is_count(value), "a whole number >= 1"
+        elif isinstance(usual, list):
+            good, rule = isinstance(value, list) and all(map(_is_count, value)), "a list of whole numbers >= 1"
+        elif name in CHOICES:
+            good, rule = value in CHOICES[name], f"one of {', '.join(CHOICES[name])}"
+        else:
+            good, rule = type(value) in (int, float) and 0 <= value < 1, "a number from 0 to below 1"
+        if not good:
+            raise ValueError(f"wav2vec2: {name} must be {rule}; got {value!r}")
+    if not len(fields["conv_dim"]) == len(fields["conv_stride"]) == len(fields["conv_kernel"]) > 0:
+        raise ValueError(
+            "wav2vec2: conv_dim, conv_stride and conv_kernel must be equally long, one entry a convolution"
+        )
+    for divisor in ("num_attention_heads", "num_conv_pos_embedding_groups"):
+        if fields["hidden_size"] % fields[divisor]:
+            raise ValueError(f"wav2vec2: hidden_size must be a multiple of {divisor}; got {fields['hidden_size']}")
+    return fields
+
+
+def describe(checkpoint: str) -> tuple[str, str, dict[str, Any]]:
+    """Which weights `checkpoint` names: its lasting name, the revision of the weights, the configuration's fields.
+
+    A folder's lasting name is its absolute path and its revision the SHA-256 of its weights; a hub model's revision is
+    its commit; a random configuration has the empty revision.
+
+    Raises:
+        ValueError: no such checkpoint, or one that is not a plain wav2vec 2.0 model.
+    """
+    if checkpoint in RANDOM:
+        return checkpoint, "", check(RANDOM[checkpoint])
+    folder = Path(checkpoint).expanduser()
+    if folder.is_dir():
+        settings, revision, checkpoint = folder / "config.json", _digest(folder), str(folder.resolve())
+    elif checkpoint.startswith((".", "/", "~")):
+        raise ValueError(f"wav2vec2: checkpoint names a folder that is not there: {checkpoint}")
+    else:
+        settings = _from_hub(checkpoint)
+        revision = settings.parent.name  # the hub's cache keeps a commit's files in a folder of its name
+    try:
+        raw = json.loads(settings.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"wav2vec2: {checkpoint} needs a readable config.json: {error}") from error
+    if not isinstance(raw, dict) or raw.get("model_type") != "wav2vec2":
+        raise ValueError(f"wav2vec2: {checkpoint} must be of model_type wav2vec2; its config.json says otherwise")
+    if raw.get("adapter_attn_dim") is not None or raw.get("add_adapter"):
+        raise ValueError(f"wav2vec2: {checkpoint} has adapter layers, which are not supported; take one without")
+    config = Wav2Vec2Config.from_dict(raw)
+    return checkpoint, revision, check({name: getattr(config, name) for name in BASE})
+
+
+def weights(checkpoint: str, revision: str) -> dict[str, Tensor]:
+    """The float32 state dict of the ``Wav2Vec2Model`` that `describe` found.
+
+    Raises:
+        ValueError: the weights are gone, are others than at `describe`'s time, or do not cover the model.
+    """
+    folder = Path(checkpoint)
+    if folder.is_dir():
+        if _digest(folder) != revision:
+            raise ValueError(f"wav2vec2: the weights in {checkpoint} changed since this run began; start a new one")
+        revision = "main"  # folders have no revisions
+    try:
+        with _quiet():
+            loaded: Any = Wav2Vec2Model.from_pretrained(
+                checkpoint, revision=revision, dtype=torch.float32, output_loading_info=True
+            )
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"wav2vec2: cannot load the weights of {checkpoint}: {error}") from error
+    model, found = loaded
+    missing = sorted(set(found["missing_keys"]) - {"masked_spec_embed"})
+    if missing:
+        raise ValueError(f"wav2vec2: {checkpoint} lacks weights of the model: {', '.join(missing[:5])}")
+    return dict(model.state_dict())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' progress bars, and its report on the weights of other heads, off the terminal."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 over a folder's weight files, in order of their names."""
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
+    if not files:
+        raise ValueError(
+            f"wav2vec2: {folder} must hold weights (*.safetensors or *.bin), as save_pretrained writes them"
+        )
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _from_hub(name: str) -> Path:
+    """The cached ``config.json`` of a hub model, downloaded where it must be."""
+    try:
+        return Path(hf_hub_download(name, "config.json"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"wav2vec2: checkpoint must be {', '.join(RANDOM)}, a folder, or a model of the Hugging Face hub, which "
+            f"needs a network; got {name!r}. Download it where there is one, then give its folder. ({error})"
+        ) from error

@@ -1,0 +1,39 @@
+"""Which parameters a stage trains, and by which optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainables import models
+from trainables.models.architecture import Architecture
+
+
+def parameter_names(module: nn.Module, arch: Architecture, base: Architecture, trainable: str) -> list[str]:
+    """Names of the parameters that train.
+
+    Args:
+        trainable: ``all``, ``new`` (tensors that the base has not) or ``new+head`` (and the classifier). What the model's
+            file lists as ``FROZEN`` never trains.
+    """
+    file = models.load(arch.model)
+    frozen: Sequence[str] = getattr(file, "FROZEN", ())
+    names = [name for name, _ in module.named_parameters() if not name.startswith(tuple(frozen))]
+    if trainable == "all":
+        return names
+    old = set(base.keys())
+    head = tuple(file.HEAD) if trainable == "new+head" else ()
+    return [name for name in names if name not in old or name.startswith(head)]
+
+
+def build_optimizer(parameters: Sequence[nn.Parameter], settings: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """Adam or AdamW.
+
+    Args:
+        settings: ``optimizer`` (adam or adamw), ``lr``, ``weight_decay``.
+    """
+    kind = torch.optim.AdamW if settings["optimizer"] == "adamw" else torch.optim.Adam
+    return kind(list(parameters), lr=settings["lr"], weight_decay=settings["weight_decay"])

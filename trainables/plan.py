@@ -1,0 +1,284 @@
+"""What a trial will do, parsed and checked before anything is trained, with the architecture of every stage worked out.
+
+A plan is a list of stages. Each stage may change the architecture when it begins (grow, or cut), then trains some epochs.
+As growth names its neurons and cuts their number, the size of the final detector is known here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from trainables import criteria, growth
+from trainables.models.architecture import Architecture
+from trainables.surgery.grow import grow
+from trainables.surgery.merge import merge
+
+Widths = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some epochs with one architecture.
+
+    Attributes:
+        name: ``grow``, ``retrain``, ``prune`` or ``recover``.
+        epochs: how many, at least 1.
+        arch: the architecture it trains.
+        grow: neurons added at its beginning.
+        cut: groups left at each cut site at its beginning.
+        trainable: ``all``, ``new`` (what the base did not have) or ``new+head``.
+        merged: whether groups are joined after growth (only where everything trains).
+        fresh_optimizer: start without moments.
+        rewind: after the cut, set what is kept back to its values when growth was done.
+    """
+
+    name: Literal["grow", "retrain", "prune", "recover"]
+    epochs: int
+    arch: Architecture
+    grow: Mapping[str, int]
+    cut: Mapping[str, tuple[int, ...]]
+    trainable: Literal["all", "new", "new+head"]
+    merged: bool
+    fresh_optimizer: bool
+    rewind: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked plan.
+
+    Attributes:
+        space: ``dropin`` or ``plasticity``.
+        base: the architecture it starts from.
+        stages: in order; their epochs add up to `epochs`.
+        final: the architecture of the finished detector, groups joined.
+        config: the plan as it was given, with every default filled in.
+    """
+
+    space: str
+    base: Architecture
+    stages: tuple[Stage, ...]
+    final: Architecture
+    config: Mapping[str, Any]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in all."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def learning_rates(self) -> list[float]:
+        """The learning rate of every epoch. Cosine falls anew from growth on and from the last cut on."""
+        c = self.config
+        last_cut = c["prune_epoch"] + c["prune_steps"] - 1 if c["prune_epoch"] < c["epochs"] else c["epochs"]
+        after_cut = c["recover_lr"] if c["after"] == "finetune" else c["grow_lr"]
+        bounds = (0, c["grow_epoch"], last_cut, c["epochs"])
+        rates: list[float] = []
+        for begin, end, rate in zip(bounds, bounds[1:], (c["lr"], c["grow_lr"], after_cut), strict=False):
+            for epoch in range(end - begin):
+                fall = 0.5 * (1 + math.cos(math.pi * epoch / (end - begin))) if c["schedule"] == "cosine" else 1.0
+                rates.append(rate * fall)
+        return rates
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], base: Architecture) -> Plan:
+        """Parse a plan for a base.
+
+        Raises:
+            ValueError: what rule it breaks, the value, and what to do.
+        """
+        c = _complete(config)
+        _check_values(c)
+        _check_schedule(c)
+        stages = _dropin(c, base) if c["space"] == "dropin" else _plasticity(c, base)
+        return cls(c["space"], base, stages, merge(stages[-1].arch)[0], c)
+
+
+_DEFAULTS: Mapping[str, Any] = {"restarts": [], "grow_lr": None}
+_REQUIRED = (
+    *("space", "epochs", "grow", "rule", "grow_epoch", "grow_steps", "train", "prune_epoch", "prune_steps", "final"),
+    *("criterion", "after", "moments", "optimizer", "lr", "recover_lr", "schedule", "weight_decay", "clip", "batch_size"),
+)
+_CHOICES: Mapping[str, Sequence[str]] = {
+    "space": ("dropin", "plasticity"),
+    "rule": growth.NAMES,
+    "train": ("new", "new+head", "all"),
+    "criterion": criteria.NAMES,
+    "after": ("finetune", "rewind_weights", "rewind_lr"),
+    "moments": ("carry", "reset"),
+    "optimizer": ("adam", "adamw"),
+    "schedule": ("constant", "cosine"),
+}
+
+
+def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    missing = [key for key in _REQUIRED if key not in config]
+    unknown = sorted(set(config) - set(_REQUIRED) - set(_DEFAULTS))
+    if missing or unknown:
+        raise ValueError(f"a plan has exactly the keys {', '.join(_REQUIRED)}; missing {missing}, unknown {unknown}")
+    complete = {**_DEFAULTS, **config}
+    if complete["grow_lr"] is None:
+        complete["grow_lr"] = complete["lr"]
+    return complete
+
+
+def _check_values(c: Mapping[str, Any]) -> None:
+    for key, choices in _CHOICES.items():
+        if c[key] not in choices:
+            raise ValueError(f"plan: {key} must be one of {', '.join(choices)}; got {c[key]!r}")
+    for key in ("epochs", "grow_steps", "prune_steps", "batch_size"):
+        _whole(key, c[key], 1)
+    for key in ("grow_epoch", "prune_epoch"):
+        _whole(key, c[key], 0)
+    for name, count in c["grow"].items():
+        _whole(f"grow[{name}]", count, 1)
+    for name, count in c["final"].items():
+        _whole(f"final[{name}]", count, 0)
+    for key in ("lr", "grow_lr", "recover_lr"):
+        if not _is_number(c[key]) or not 0 < c[key] < 10:
+            raise ValueError(f"plan: {key} must be a number between 0 and 10; got {c[key]!r}")
+    for key in ("weight_decay", "clip"):
+        if not _is_number(c[key]) or not 0 <= c[key] < math.inf:
+            raise ValueError(f"plan: {key} must be a number of at least 0; got {c[key]!r}")
+
+
+def _check_schedule(c: Mapping[str, Any]) -> None:
+    epochs, first, last = c["epochs"], c["grow_epoch"], c["prune_epoch"]
+    if not first < epochs:
+        raise ValueError(f"plan: grow_epoch must lie before the end, at epoch {epochs}; got {first}")
+    if not first < last <= epochs:
+        raise ValueError(f"plan: prune_epoch must lie after grow_epoch ({first}), at most at {epochs}; got {last}")
+    if last < epochs and last + c["prune_steps"] > epochs:
+        raise ValueError(f"plan: {c['prune_steps']} cuts from epoch {last} on do not fit into {epochs} epochs; cut earlier")
+    if c["final"] and last == epochs:
+        raise ValueError("plan: final widths need a cut before the end: set prune_epoch below epochs, or leave final empty")
+    for epoch in c["restarts"]:
+        _whole("restarts", epoch, 0)
+        if epoch >= epochs:
+            raise ValueError(f"plan: the optimiser can restart before epoch {epochs}; got {epoch}")
+    if c["space"] == "plasticity" and (c["grow_steps"] != 1 or c["train"] != "all"):
+        raise ValueError("plan: plasticity grows once (grow_steps 1) and trains all; use space dropin for anything else")
+    if c["space"] == "dropin" and (first != 0 or last != epochs):
+        raise ValueError("plan: dropin grows at epoch 0 and never prunes (prune_epoch == epochs); use space plasticity")
+
+
+def _dropin(c: Mapping[str, Any], base: Architecture) -> tuple[Stage, ...]:
+    """Grow once, or in two halves; each stage trains what was added."""
+    steps = c["grow_steps"]
+    if steps > min(2, c["epochs"]):
+        raise ValueError(f"plan: dropin grows in 1 step, or in 2 when there are 2 epochs; got {steps}")
+    merged = c["train"] == "all"
+    stages: list[Stage] = []
+    arch, begin = base, 0
+    for step in range(steps):
+        end = c["epochs"] * (step + 1) // steps
+        share = {name: count * (step + 1) // steps - count * step // steps for name, count in c["grow"].items()}
+        share = {name: count for name, count in share.items() if count}
+        arch = _grown(c, arch, share, merged)
+        fresh = step == 0 or c["moments"] == "reset"
+        stages += _restarted(c, Stage("grow", end - begin, arch, share, {}, c["train"], merged, fresh, False), begin)
+        begin = end
+    return tuple(stages)
+
+
+def _plasticity(c: Mapping[str, Any], base: Architecture) -> tuple[Stage, ...]:
+    """Retrain, grow and retrain, cut in one or several steps, recover."""
+    stages: list[Stage] = []
+    reset = c["moments"] == "reset"
+    first, cut, epochs = c["grow_epoch"], c["prune_epoch"], c["epochs"]
+    if first:
+        stages += _restarted(c, Stage("retrain", first, base, {}, {}, "all", True, True, False), 0)
+    arch = _grown(c, base, c["grow"], merged=True)
+    name: Literal["grow", "retrain"] = "grow" if c["grow"] else "retrain"
+    fresh = not first or (reset and bool(c["grow"]))
+    stages += _restarted(c, Stage(name, cut - first, arch, c["grow"], {}, "all", True, fresh, False), first)
+    if cut == epochs:
+        return tuple(stages)
+    grown = arch.total_widths()
+    for site, width in c["final"].items():
+        if site not in grown:
+            raise ValueError(f"plan: final names {site!r}; the sites of {base.model} are {', '.join(grown)}")
+        if width > grown[site]:
+            raise ValueError(f"plan: {site} has {grown[site]} neurons after growth and cannot be cut to {width}")
+        if width == 0 and arch.sites()[site].kind != "branch":
+            raise ValueError(f"plan: {site} must keep at least 1 neuron: only a branch can be removed as a whole")
+    for step in range(c["prune_steps"]):
+        share = (step + 1) / c["prune_steps"]
+        left: Widths = {}
+        for site, width in c["final"].items():
+            target = round(grown[site] + (width - grown[site]) * share)
+            if target < sum(arch.widths[site]):
+                left[site] = cut_groups(arch.widths[site], target, c["criterion"])
+        arch = arch.replace_widths({site: tuple(n for n in groups if n) for site, groups in left.items()})
+        last = step == c["prune_steps"] - 1
+        length = epochs - cut - step if last else 1
+        rewind = last and c["after"] == "rewind_weights"
+        fresh = last and (reset or c["after"] != "finetune")
+        stage = Stage("recover" if last else "prune", length, arch, {}, left, "all", True, fresh, rewind)
+        stages += _restarted(c, stage, cut + step)
+    return tuple(stages)
+
+
+def cut_groups(groups: Sequence[int], width: int, criterion: str) -> tuple[int, ...]:
+    """How many neurons each group of a site keeps when `width` are left in all.
+
+    Groups that cannot be joined are cut in proportion (largest remainders), or newest first by criterion ``original``, so
+    that the size after the cut, which depends on the groups, is known before training.
+    """
+    total = sum(groups)
+    assert 0 <= width <= total
+    if criterion == "original":
+        left = []
+        for group in groups:
+            left.append(min(group, width - sum(left)))
+        return tuple(left)
+    quotas = [group * width / total for group in groups]
+    left = [int(quota) for quota in quotas]
+    by_remainder = sorted(range(len(groups)), key=lambda g: (left[g] - quotas[g], g))
+    for g in by_remainder[: width - sum(left)]:
+        left[g] += 1
+    return tuple(left)
+
+
+def _grown(c: Mapping[str, Any], arch: Architecture, neurons: Mapping[str, int], merged: bool) -> Architecture:
+    wider = grow(arch, neurons)
+    sites = arch.sites()
+    for name in neurons:
+        reason = growth.load(c["rule"]).refuses(sites[name])
+        if reason:
+            raise ValueError(f"plan: {reason}")
+    return merge(wider)[0] if merged else wider
+
+
+def _restarted(c: Mapping[str, Any], stage: Stage, begin: int) -> list[Stage]:
+    """The stage, cut where the optimiser is told to start afresh."""
+    inside = sorted({epoch for epoch in c["restarts"] if begin <= epoch < begin + stage.epochs})
+    bounds = sorted({begin, *inside, begin + stage.epochs})
+    pieces = []
+    for start, end in zip(bounds, bounds[1:], strict=False):
+        first = start == begin
+        pieces.append(
+            Stage(
+                stage.name,
+                end - start,
+                stage.arch,
+                stage.grow if first else {},
+                stage.cut if first else {},
+                stage.trainable,
+                stage.merged,
+                stage.fresh_optimizer if first and start not in inside else True,
+                stage.rewind and first,
+            )
+        )
+    return pieces
+
+
+def _whole(key: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"plan: {key} must be a whole number of at least {least}; got {value!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

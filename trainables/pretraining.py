@@ -1,0 +1,106 @@
+"""Training the base: once for each model, corpus, recipe and seed, in a folder named by their digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainables import models
+from trainables.checkpoint import save_detector
+from trainables.features.split import Split
+from trainables.features.store import open_split
+from trainables.metrics.eer import eer_of
+from trainables.models.architecture import Architecture
+from trainables.optimizers import build_optimizer, parameter_names
+from trainables.surgery.freeze import freeze
+from trainables.training import LOSSES, device_here, scores, train_epoch
+
+RECIPE_VERSION = 1
+"""Part of the digest: raise it when a base would come out differently."""
+
+
+def base_folder(arch: Architecture, *, features: Path, epochs: int, seed: int, random_crop: bool, cache: Path) -> Path:
+    """Where the base of these settings is or will be: ``cache/bases/<model>-<digest>``.
+
+    The name of the feature folder is the digest of corpus and front end, so it stands for both.
+    """
+    recipe = {key: value for key, value in models.load(arch.model).RECIPE.items()}
+    what = [RECIPE_VERSION, arch.to_json(), features.name, epochs, seed, random_crop, recipe]
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    return cache / "bases" / f"{arch.model}-{digest}"
+
+
+def pretrain(
+    arch: Architecture,
+    *,
+    features: Path,
+    epochs: int,
+    seed: int,
+    random_crop: bool,
+    folder: Path,
+    card: dict[str, Any],
+    threads: int = 1,
+) -> Iterator[dict[str, Any]]:
+    """Train a base from its model's start and write it to `folder`, whole or not at all.
+
+    The weights of the best dev EER are kept, as everywhere in this project.
+
+    Args:
+        features: folder of the feature store.
+        card: what the detector's card says besides its EER and threshold (front end, corpus, seconds).
+        threads: CPU threads to compute with.
+
+    Yields:
+        After every epoch: epoch, epochs, loss, eer, seconds.
+
+    Raises:
+        Diverged: loss or scores are no longer numbers.
+    """
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    device = device_here()
+    file = models.load(arch.model)
+    train, dev = open_split(features, "train"), open_split(features, "dev")
+    module = arch.build()
+    start = file.pretrained_state(arch.config) if hasattr(file, "pretrained_state") else None
+    if start is not None:
+        module.load_state_dict({**module.state_dict(), **start})
+    module.to(device)
+    optimizer = build_optimizer(freeze(module, parameter_names(module, arch, arch, "all")), file.RECIPE)
+    order = np.random.default_rng([seed, 0])
+    best: tuple[float, float, int] | None = None
+    state = {}
+    for epoch in range(1, epochs + 1):
+        began = time.perf_counter()
+        cost = train_epoch(
+            module,
+            train,
+            optimizer,
+            LOSSES[file.RECIPE["loss"]],
+            batch_size=file.RECIPE["batch_size"],
+            order=order,
+            device=device,
+            clip=file.RECIPE["clip"],
+            random_crop=random_crop,
+        )
+        eer, threshold = eer_of(scores(module, dev, device=device), dev.labels)
+        if best is None or eer < best[0]:
+            best = (eer, threshold, epoch)
+            state = {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}
+        yield {"epoch": epoch, "epochs": epochs, "loss": cost.loss, "eer": eer, "seconds": time.perf_counter() - began}
+    if best is None:
+        raise ValueError(f"a base needs at least 1 epoch; got {epochs}")
+    facts = {"eer_dev": best[0], "threshold": best[1], "epoch": best[2], "epochs": epochs, "seed": seed}
+    save_detector(folder, arch, state, {**card, **facts, **class_counts(dev)})
+
+
+def class_counts(split: Split) -> dict[str, int]:
+    """How many utterances of each class a dev split has."""
+    return {"n_bonafide": int((split.labels == 1).sum()), "n_spoof": int((split.labels == 0).sum())}

@@ -1,0 +1,1 @@
+"""How tensors change when widths change: no policy, no model, only slots."""

@@ -1,0 +1,35 @@
+"""Growing: a new group of neurons at each of some sites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trainables.models.architecture import Architecture
+
+
+def grow(arch: Architecture, neurons: Mapping[str, int]) -> Architecture:
+    """The architecture with one more group of ``neurons[site]`` neurons at each named site.
+
+    Its state dict holds every key of the old one with its old shape; the keys beyond are the new neurons.
+
+    Raises:
+        ValueError: an unknown site, fewer than one neuron, or more than the site's limit.
+    """
+    sites = arch.sites()
+    for name, count in neurons.items():
+        if name not in sites:
+            raise ValueError(f"{arch.model} has no site {name!r}; its sites are {', '.join(sites)}")
+        if count < 1:
+            raise ValueError(f"growth at {name} must add at least 1 neuron; got {count}: leave the site out instead")
+        limit = sites[name].limit
+        if limit is not None and sites[name].width + count > limit:
+            raise ValueError(f"{name} takes at most {limit} neurons; {sites[name].width} and {count} more were asked for")
+    return arch.replace_widths({name: (*arch.widths[name], count) for name, count in neurons.items()})
+
+
+def new_keys(old: Architecture, new: Architecture) -> tuple[str, ...]:
+    """The names that only the grown architecture has."""
+    had = set(old.keys())
+    keys = new.keys()
+    assert had <= set(keys), "growth keeps every key"
+    return tuple(key for key in keys if key not in had)

@@ -1,0 +1,52 @@
+"""Optimiser moments by parameter name, so that they can follow their neurons through growth and cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from trainables.surgery.transfer import Transfer
+
+Moments = dict[str, dict[str, Tensor]]
+"""For every kind of optimiser state (``exp_avg``, ``exp_avg_sq``, ``step``) a tensor per parameter name."""
+
+
+def collect(optimizer: torch.optim.Optimizer, module: nn.Module) -> Moments:
+    """The optimiser's state, keyed like the state dict. Parameters that never had a gradient are absent."""
+    moments: Moments = {}
+    for name, parameter in module.named_parameters():
+        for kind, value in optimizer.state.get(parameter, {}).items():
+            moments.setdefault(kind, {})[name] = torch.as_tensor(value).detach().clone()
+    return moments
+
+
+def restore(optimizer: torch.optim.Optimizer, module: nn.Module, moments: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Give each of the optimiser's parameters the state kept under its name, if there is any."""
+    own = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    for name, parameter in module.named_parameters():
+        state = {kind: values[name].clone() for kind, values in moments.items() if name in values}
+        if state and id(parameter) in own:
+            optimizer.state[parameter] = {
+                kind: value if kind == "step" else value.to(parameter.device) for kind, value in state.items()
+            }
+
+
+def carry(moments: Moments, transfer: Transfer, shapes: Mapping[str, torch.Size]) -> Moments:
+    """The moments after a transfer. `shapes` are those of all parameters before it.
+
+    A parameter without moments counts as zero moments where it is joined to one that has them: its first step is then as
+    bold as a warmed-up Adam's step on a new gradient, (1 - beta1) / sqrt(1 - beta2) of the learning rate.
+    """
+    moved: Moments = {}
+    for kind, values in moments.items():
+        if kind == "step":
+            steps = {move.target: [values[key] for key, _ in move.sources if key in values] for move in transfer.moves}
+            moved[kind] = {target: torch.stack(own).max() for target, own in steps.items() if own}
+            continue
+        some = next(iter(values.values()))
+        known = {key for move in transfer.moves if any(key in values for key, _ in move.sources) for key, _ in move.sources}
+        filled = {key: values[key] if key in values else some.new_zeros(shapes[key]) for key in known}
+        moved[kind] = transfer.apply(filled)
+    return moved

@@ -1,0 +1,148 @@
+"""One epoch of training, and scoring a split. Knows tensors and features, not plans and not Ray."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.features.split import Split
+from trainables.surgery.freeze import training_mode
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+LOSSES: dict[str, Loss] = {"cross_entropy": functional.cross_entropy, "hinge": functional.multi_margin_loss}
+SCORING_BATCH = 64
+
+
+class Diverged(RuntimeError):
+    """The loss or the scores are no longer numbers."""
+
+
+@dataclass(frozen=True)
+class EpochCost:
+    """What an epoch took.
+
+    Attributes:
+        loss: mean training loss over the utterances.
+        seconds_forward: mean seconds a step in the forward pass, loss included.
+        seconds_backward: mean seconds a step in the backward pass.
+        seconds_step: mean seconds a whole step, data and optimiser included.
+    """
+
+    loss: float
+    seconds_forward: float
+    seconds_backward: float
+    seconds_step: float
+
+
+def device_here() -> torch.device:
+    """The GPU that this process may use, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(device: torch.device) -> AbstractContextManager[object]:
+    """bfloat16 where a GPU computes; float32 on the CPU, where bfloat16 is slower on most machines."""
+    return torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext()
+
+
+def batches(
+    split: Split, order: Sequence[int] | np.ndarray, size: int, device: torch.device, crop: np.random.Generator | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Features ``[size, ...]`` float32 and labels ``[size]`` on `device`, in this order; the last batch may be smaller.
+
+    With `crop` each utterance is a random window, where the store keeps more than one.
+    """
+    for start in range(0, len(order), size):
+        index = np.asarray(order[start : start + size])
+        x = torch.from_numpy(split.batch(index, crop))
+        y = torch.from_numpy(split.labels[index])
+        if device.type == "cuda":  # pinned pages let the copy run beside the computation
+            yield x.pin_memory().to(device, non_blocking=True), y.pin_memory().to(device, non_blocking=True)
+        else:
+            yield x, y
+
+
+def train_epoch(
+    module: nn.Module,
+    split: Split,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    *,
+    batch_size: int,
+    order: np.random.Generator,
+    device: torch.device,
+    clip: float = 0.0,
+    random_crop: bool = False,
+) -> EpochCost:
+    """Train on every utterance once, in an order drawn from `order`. Only parameters that require gradients change.
+
+    A last batch of one utterance is left out: BatchNorm has no variance for it.
+
+    Args:
+        clip: largest gradient norm, or 0 for no clipping.
+
+    Raises:
+        Diverged: a batch's loss is not finite.
+    """
+    training_mode(module)
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    shuffled = order.permutation(len(split))
+    if len(shuffled) % batch_size == 1:
+        shuffled = shuffled[:-1]
+    total, forward, backward, steps = 0.0, 0.0, 0.0, 0
+    began = time.perf_counter()
+    for x, y in batches(split, shuffled, batch_size, device, order if random_crop else None):
+        start = _now(device)
+        with autocast(device):
+            value = loss(module(x).float(), y)
+        middle = _now(device)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        forward, backward = forward + middle - start, backward + _now(device) - middle
+        if clip:
+            nn.utils.clip_grad_norm_(trained, clip)
+        number = float(value.detach())
+        if not np.isfinite(number):
+            raise Diverged(f"the training loss is {number} at step {steps}: lower the learning rate or clip gradients")
+        optimizer.step()
+        total, steps = total + number * len(y), steps + 1
+    if not steps:
+        raise ValueError(f"the train split has {len(split)} utterances: too few for one batch of at least 2")
+    return EpochCost(total / len(shuffled), forward / steps, backward / steps, (time.perf_counter() - began) / steps)
+
+
+@torch.inference_mode()
+def scores(
+    module: nn.Module, split: Split, *, batch_size: int = SCORING_BATCH, device: torch.device | str = "cpu"
+) -> np.ndarray:
+    """Log-odds of bona fide for every utterance of a split, float64 ``[n]``; higher is more bona fide.
+
+    Log-odds order utterances as P(bona fide) does, without ties where the probability rounds to 0 or 1.
+
+    Raises:
+        Diverged: a score is not finite.
+    """
+    module.eval()
+    device = torch.device(device)
+    parts = []
+    for x, _ in batches(split, np.arange(len(split)), batch_size, device):
+        with autocast(device):
+            logits = module(x).double()
+        parts.append((logits[:, 1] - logits[:, 0]).cpu().numpy())
+    found = np.concatenate(parts) if parts else np.zeros(0)
+    if not np.isfinite(found).all():
+        raise Diverged("scores are not finite: the detector has diverged")
+    return found
+
+
+def _now(device: torch.device) -> float:
+    """Seconds, once the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
