@@ -78,5 +78,6 @@ $(python):
 		echo 'Python 3.10 to 3.13 is needed; $(PYTHON) is' "$$($(PYTHON) --version 2>&1 || true):" \
 			'name another, as in `make PYTHON=python3.12 run`' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo '$(PYTHON) cannot make virtual environments: on Debian and Ubuntu, `sudo apt install python3-venv`' >&2; exit 1; }
+		echo '$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: sudo apt install python3-venv' >&2; \
+		exit 1; }
 	$(PYTHON) -m venv '$(VENV)'

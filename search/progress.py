@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -18,19 +22,25 @@ from search.cluster import Cluster
 from search.run_folder import best_of, front_of
 from search.trial_log import Record
 
+logger = logging.getLogger(__name__)
 REFRESH_PER_SECOND = 2
 PLAIN_STEPS = 4
 """How many lines a long piece of work gets where there is no terminal."""
 
 
 class Display:
-    """Told what happens, shows how it stands. A context manager; outside of it nothing is drawn."""
+    """Told what happens, shows how it stands.
+
+    A context manager. Within it the panel is drawn, and what others print (Ray's notices, libraries' progress bars)
+    goes into the run's log instead of the terminal.
+    """
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         """Draw on `console` (stdout by default); `clock` gives seconds."""
-        self._console = console or Console(highlight=False)
+        self._console = console or Console(file=sys.stdout, highlight=False)
         self._clock = clock
         self._live: Live | None = None
+        self._redirected = contextlib.ExitStack()
         self._facts: dict[str, str] = {}
         self._work: dict[str, tuple[int, int]] = {}
         self._running: dict[int, tuple[int, int]] = {}
@@ -42,12 +52,15 @@ class Display:
 
     def __enter__(self) -> Display:
         """Begin to draw."""
+        self._redirected.enter_context(contextlib.redirect_stdout(_IntoLog()))
+        self._redirected.enter_context(contextlib.redirect_stderr(_IntoLog()))
         if self._console.is_terminal:
             self._live = Live(
                 console=self._console,
                 get_renderable=self.render,
                 refresh_per_second=REFRESH_PER_SECOND,
-                transient=False,
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
             self._live.__enter__()
         return self
@@ -59,6 +72,7 @@ class Display:
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
             self._live = None
+        self._redirected.close()
 
     def fact(self, name: str, text: str) -> None:
         """Show a line that stays, such as where the dashboard is; a second call with this name replaces it."""
@@ -159,6 +173,23 @@ class Display:
     def _line(self, text: str) -> None:
         if self._live is None:
             self._console.print(escape(text), soft_wrap=True)
+
+
+class _IntoLog(io.TextIOBase):
+    """A text stream whose lines become entries of the log."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            if line.strip():
+                logger.info("printed: %s", line.rstrip())
+        return len(text)
 
 
 def describe(record: Record) -> str:

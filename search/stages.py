@@ -31,6 +31,8 @@ from trainables.models.architecture import Architecture
 from trainables.plan import Plan
 
 logger = logging.getLogger(__name__)
+SECONDS = 4.0
+"""Of every utterance, how much is heard."""
 TUNE_FOLDER = "tune"
 """Tune's own files in the run's folder: checkpoints of trials under way. Gone when the run is over."""
 NO_LIMIT = 1_000_000
@@ -81,13 +83,14 @@ def hear(settings: Settings, display: Display) -> tuple[Path, dict[str, Any]]:
         corpus,
         front_end,
         settings.cache,
+        seconds=SECONDS,
         random_crop=settings.random_crop,
         skip_bad_files=settings.skip_bad_files,
         progress=display.work,
         splits=("train", "dev"),
     )
     about = {"name": corpus.name, "digest": corpus.digest(), "note": corpus.note}
-    return features, {"front_end": front_end, "seconds": store.SECONDS, "corpus": about}
+    return features, {"front_end": front_end, "seconds": SECONDS, "corpus": about}
 
 
 def train_base(settings: Settings, features: Path, card: Mapping[str, Any], place: Cluster, display: Display) -> Path:

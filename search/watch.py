@@ -13,11 +13,12 @@ from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
 from search import objective
-from search.progress import Display
+from search.progress import Display, describe
 from search.sampler import METRIC, ending
 from search.trial_log import Record, TrialLog
 
 logger = logging.getLogger(__name__)
+LONG_LINE = 200
 
 
 class Watcher(Callback):
@@ -60,7 +61,7 @@ class Watcher(Callback):
         if record.state == "FAIL":
             logger.error("trial %d failed: %s", record.number, _traceback(trial) or record.error)
         else:
-            logger.info("trial %d ended %s: EER %s, size %s", record.number, record.state, record.eer, record.size)
+            logger.info("%s", describe(record))
         self._display.ended(record)
 
 
@@ -98,7 +99,7 @@ def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, trace
     state, _ = objective.told(ending(result, traceback is not None), [result.get(METRIC)])
     error = None
     if traceback is not None:
-        error = traceback.strip().splitlines()[-1] if traceback.strip() else "the worker was lost"
+        error = _last_line(traceback)
     elif state.name == "FAIL":
         error = f"{METRIC} must be a finite number; the trial ended with {result.get(METRIC)}"
     return Record(
@@ -129,6 +130,12 @@ def _traceback(trial: Trial) -> str:
     # Trial.get_error reads the copy in the storage, which Tune makes later than it tells of the error.
     path = trial.error_file
     return Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else ""
+
+
+def _last_line(traceback: str) -> str:
+    """What a traceback says in the end; Ray's long advice about lost workers is left to the run's log."""
+    lines = traceback.strip().splitlines() or ["the worker was lost"]
+    return lines[-1] if len(lines[-1]) <= LONG_LINE else lines[-1].split(". ")[0][:LONG_LINE]
 
 
 def _named(recipe: str | None) -> str:

@@ -11,7 +11,7 @@ parameter       range                   why, source
 ``kind``        the kinds of sites      instead of ``lowest`` where there are more than 12 sites: the kind that always
                                         grows, from ``window.first`` on
 ``grow_steps``  1..2                    all at once (the paper, arXiv 2603.24343), or half now and half at the middle
-                                        (GradMax, Evci 2022, grows over time); 1 where there is 1 epoch, or 1 neuron a site
+                                        (GradMax, Evci 2022, grows over time); 1 where no half is possible
 ``rule``        as in shared            where a branch grows, split and gradmax become zero, which leaves the function
                                         as it was too: a branch has no neurons to split and no signal to read
 ``train``       new, new+head, all      new: the paper's resnet18 and grnn; new+head: its wav2vec2; all: Net2Net (Chen

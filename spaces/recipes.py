@@ -114,7 +114,7 @@ def _thirds(
 ) -> tuple[shared.PlanDict, shared.PlanDict]:
     """Control and paper: three thirds of the epochs, a fresh optimiser for each, growth and removal between them."""
     grow_epoch, prune_epoch = budget.epochs // 3, 2 * budget.epochs // 3
-    factors = (1.0, 0.5, 0.2) if model == "wav2vec2" else (1.0, 1.0, 1.0)
+    factors = (1.0, 0.5, 0.1) if model == "wav2vec2" else (1.0, 1.0, 1.0)
     first, second, third = (budget.lr * factor for factor in factors)
     schedule = {
         **shared.unchanged("plasticity", budget),

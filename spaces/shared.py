@@ -14,7 +14,7 @@ parameter          range                  why, source
                                           less is cheaper
 ``grow.BRANCH``    0..7                   at a branch: none up to 5, then half and all of its limit (all: the paper).
                                           Mostly none, because a branch is as dear as several layers
-``grow.KIND``      as above                 the same for all sites of a kind inside the window; instead of ``grow.SITE``
+``grow.KIND``      as above               the same for all sites of a kind inside the window; instead of ``grow.SITE``
                                           where a detector has more than 12 sites
 ``window.first``   0..layers - 1          where the window starts, counted within a kind. The paper widens two
                                           neighbouring encoder layers and leaves open which

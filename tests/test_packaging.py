@@ -33,7 +33,7 @@ def files() -> Iterator[Path]:
 
 
 def imported(*folders: str) -> set[str]:
-    """Top-level names that the modules under these folders import, the project's own and the standard library left out."""
+    """Top-level names of third parties that the modules under these folders import."""
     names: set[str] = set()
     for file in sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

@@ -39,7 +39,10 @@ def test_stages_of_plasticity_by_hand() -> None:
 def test_stages_of_dropin_by_hand() -> None:
     changes = {"grow": {"gru.0": 5, "gru.1": 1}, "grow_steps": 2, "train": "new"}
     plan = Plan.from_config({**DROPIN, **changes}, GRNN)
-    assert [(stage.epochs, dict(stage.grow)) for stage in plan.stages] == [(4, {"gru.0": 2}), (5, {"gru.0": 3, "gru.1": 1})]
+    assert [(stage.epochs, dict(stage.grow)) for stage in plan.stages] == [
+        (4, {"gru.0": 2}),
+        (5, {"gru.0": 3, "gru.1": 1}),
+    ]
     assert plan.final.total_widths() == {"gru.0": 9, "gru.1": 9}
 
 

@@ -145,9 +145,7 @@ def test_every_trial_is_asked_the_same(name: str, data: st.DataObject, sites: li
 @pytest.mark.parametrize("name", spaces.names())
 @settings(max_examples=100, deadline=None)
 @given(sites=site_lists(), budget=BUDGETS, model=st.sampled_from(["resnet18", "grnn", "wav2vec2", "another"]))
-def test_every_recipe_and_anchor_keeps_the_rules(
-    name: str, sites: list[SiteInfo], budget: Budget, model: str
-) -> None:
+def test_every_recipe_and_anchor_keeps_the_rules(name: str, sites: list[SiteInfo], budget: Budget, model: str) -> None:
     found = recipes(name, model, sites, budget)
     assert "control" in found
     for plan in (*found.values(), *(anchor.plan for anchor in anchors(name, sites, budget).values())):
@@ -157,7 +155,9 @@ def test_every_recipe_and_anchor_keeps_the_rules(
 
 @given(data=st.data(), budget=BUDGETS, sites=site_lists())
 @settings(max_examples=50, deadline=None)
-def test_what_has_no_effect_is_the_same_in_every_plan(data: st.DataObject, budget: Budget, sites: list[SiteInfo]) -> None:
+def test_what_has_no_effect_is_the_same_in_every_plan(
+    data: st.DataObject, budget: Budget, sites: list[SiteInfo]
+) -> None:
     plan = spaces.load("plasticity").space(Adversary(data), sites, budget)
     if not plan["grow"]:
         assert (plan["grow_epoch"], plan["rule"]) == (0, "random")
@@ -171,5 +171,8 @@ def test_what_has_no_effect_is_the_same_in_every_plan(data: st.DataObject, budge
 def test_dropin_fits_a_single_epoch() -> None:
     site = SiteInfo("a", "inner", 8, 0)
     budget = Budget(1, 1e-3, 32, "adam", 0.0, 0.0)
-    for plan in (*recipes("dropin", "grnn", [site], budget).values(), anchors("dropin", [site], budget)["anchor-large"].plan):
+    for plan in (
+        *recipes("dropin", "grnn", [site], budget).values(),
+        anchors("dropin", [site], budget)["anchor-large"].plan,
+    ):
         check(plan, [site], budget)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,12 +103,10 @@ def _worthwhile_workers(seconds: float) -> int:
     return cpus if seconds > POOL_START_SECONDS + seconds / cpus else 1
 
 
-def _in_processes(
-    chunks: Sequence[Sequence[Path]], extraction: Extraction, workers: int
-) -> Iterator[np.ndarray | str]:
+def _in_processes(chunks: Sequence[Sequence[Path]], extraction: Extraction, workers: int) -> Iterator[np.ndarray | str]:
     # Spawned, not forked: a fork of a process with threads (torch's, Ray's, a progress bar's) may hang.
-    pool = ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn"), _ignore_interrupts)
-    waiting = deque()
+    pool = ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn"))
+    waiting: deque[Future[list[np.ndarray | str]]] = deque()
     try:
         for chunk in chunks:
             with _interrupts_ignored():
@@ -136,14 +134,9 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _ignore_interrupts() -> None:
-    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Processes started meanwhile ignore Ctrl-C from their first instruction on, while they still import."""
+    """Processes started meanwhile ignore Ctrl-C: it reaches all of a terminal's, and this one decides what it means."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -79,13 +79,17 @@ class SplitWriter:
     def __enter__(self) -> SplitWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
         self._writer.close()
 
     def _flush(self) -> None:
         rows = len(self._labels)
         features = pa.array(self._features[:rows].reshape(-1))
-        columns = [pa.array(column, field.type) for column, field in zip(zip(*self._labels), self._schema, strict=False)]
+        columns = [
+            pa.array(column, field.type) for column, field in zip(zip(*self._labels), self._schema, strict=False)
+        ]
         columns.append(pa.FixedSizeListArray.from_arrays(features, self._features.shape[1]))
         self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         self._rows += rows
@@ -117,7 +121,9 @@ class Split:
             self.settings: dict[str, Any] = json.loads(reader.schema.metadata[SETTINGS_KEY])
             self._batches = [reader.get_batch(number) for number in range(last)]
         except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
-            raise ValueError(f"a split must be an intact feature file; {path}: {error}; build the features again") from error
+            raise ValueError(
+                f"a split must be an intact feature file; {path}: {error}; build the features again"
+            ) from error
         if not 0 < summary["rows"] == sum(batch.num_rows for batch in self._batches):
             raise ValueError(f"a split must be an intact feature file; {path} lacks rows; build the features again")
         self.shape: tuple[int, ...] = tuple(self.settings["shape"])

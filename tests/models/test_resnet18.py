@@ -1,0 +1,109 @@
+"""ResNet18: the paper's sizes in closed form, and the network against a plain one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from trainables.models.architecture import Architecture
+from trainables.surgery.grow import grow, new_keys
+
+
+def test_paper_sizes() -> None:
+    base = Architecture.create("resnet18", {"width": 64})
+    assert base.size() == 11_171_266
+    branched = grow(base, {"layer2.branch": 128, "layer3.branch": 256})
+    assert branched.size() == 14_286_530
+    blocks = [p.numel() for name, p in branched.build().named_parameters() if ".branches." in name]
+    assert sum(blocks) == 1_476_864
+
+
+@pytest.mark.parametrize("width", [4, 7, 16])
+def test_size_closed_form(width: int) -> None:
+    """Convolutions 9 a pair of channels, two numbers a norm channel, projections where the width changes, the classifier."""
+    total = 49 * width + 2 * width
+    below = width
+    for layer in (1, 2, 3, 4):
+        channels = width * 2 ** (layer - 1)
+        total += 9 * (below * channels + 3 * channels * channels) + 8 * channels
+        if layer > 1:
+            total += below * channels + 2 * channels
+        below = channels
+    assert Architecture.create("resnet18", {"width": width}).size() == total + 2 * below + 2
+
+
+def test_growing_a_block_costs_what_it_must() -> None:
+    base = Architecture.create("resnet18", {"width": 8})
+    wider = grow(base, {"layer3.0": 5})
+    assert wider.size() - base.size() == 5 * (9 * 16 + 9 * 32 + 2)
+    assert len(new_keys(base, wider)) == 2 + 5
+
+
+def test_new_connections_of_a_branch_include_its_readers() -> None:
+    base = Architecture.create("resnet18", {"width": 64})
+    wider = grow(base, {"layer2.branch": 128, "layer3.branch": 256})
+    fresh = set(new_keys(base, wider))
+    trained = sum(p.numel() for name, p in wider.build().named_parameters() if name in fresh)
+    assert trained == 14_286_530 - 11_171_266
+
+
+class PlainBlock(nn.Module):
+    """A textbook basic block."""
+
+    def __init__(self, inputs: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, channels, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+        self.skip: nn.Module = nn.Identity()
+        if stride != 1:
+            self.skip = nn.Sequential(nn.Conv2d(inputs, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The block's output."""
+        return torch.relu(self.body(x) + self.skip(x))
+
+
+def test_base_equals_a_plain_resnet18() -> None:
+    width = 6
+    torch.manual_seed(0)
+    module = Architecture.create("resnet18", {"width": width}).build().eval()
+    blocks: list[nn.Module] = []
+    below = width
+    for layer in (1, 2, 3, 4):
+        channels = width * 2 ** (layer - 1)
+        blocks += [PlainBlock(below, channels, 1 if layer == 1 else 2), PlainBlock(channels, channels, 1)]
+        below = channels
+    plain = nn.Sequential(
+        nn.Conv2d(1, width, 7, 2, 3, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2, 1),
+        *blocks,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(below, 2),
+    ).eval()
+    ours = [value for key, value in module.state_dict().items() if "num_batches" not in key]
+    names = [key for key in plain.state_dict() if "num_batches" not in key]
+    # Ours lists conv1, bn1, conv2, bn2, projection in the same order as the textbook block.
+    assert [plain.state_dict()[name].shape for name in names] == [value.shape for value in ours]
+    plain.load_state_dict(dict(zip(names, ours, strict=True)), strict=False)
+    x = torch.randn(3, 1, 64, 126)
+    torch.testing.assert_close(module(x), plain(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("width", [3, 0, -1, 16.0, "64"])
+def test_bad_width_is_refused(width: object) -> None:
+    with pytest.raises(ValueError, match="width must be a whole number >= 4"):
+        Architecture.create("resnet18", {"width": width})
+
+
+def test_unknown_option_is_refused() -> None:
+    with pytest.raises(ValueError, match="resnet18 has no option depth; it takes width"):
+        Architecture.create("resnet18", {"depth": 18})
