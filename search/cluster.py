@@ -181,7 +181,7 @@ def stream(
         try:
             yield ray.get(reference)
         except ray.exceptions.RayTaskError as error:
-            raise error.as_instanceof_cause() from None
+            raise error.cause from None
 
 
 def stop() -> None:

@@ -21,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; ``None`` for those of this process.
 
     Returns:
-        0 when there is a front, 1 when there is none or something failed, 130 when interrupted before the trials.
+        0 when there is a front, 1 when there is none or something failed, 2 when the project's packages are mixed up
+        with others, 130 when interrupted before the trials.
 
     Raises:
         SystemExit: with code 2 and a message when the command line is wrong.
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
 
-    # Only now: what follows imports trainables and spaces, which the check above has vouched for.
+    # Only now: this imports trainables and spaces, which the check above has vouched for.
     from search.settings import parse
 
     settings = parse(arguments)
@@ -45,41 +46,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from search.progress import Display
     from search.trial_log import TrialLog
 
-    handler = stages.open_folder(settings)
-    display = Display()
-    try:
-        with display:
-            log = TrialLog(settings.run_folder / "trials.jsonl")
-            display.fact("run", str(settings.run_folder))
-            features, card = stages.hear(settings, display)
-            place = cluster.start(
-                settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
-            )
-            display.cluster(place)
-            base = stages.train_base(settings, features, card, place, display)
-            searcher = stages.make_searcher(settings, stages.make_job(settings, base, features, place), log)
-            failed = False
-            try:
-                stages.run_trials(trainables.load(settings.space), searcher, log, settings, place, display)
-            except KeyboardInterrupt:
-                logger.warning("ended at once")
-            except Exception as error:
-                logger.exception("the search broke off")
-                display.note(f"the search broke off ({error}); see {settings.run_folder / 'run.log'}")
-                failed = True
-            display.still()
-        return int(not stages.finish(settings, log, display) or failed)
-    except KeyboardInterrupt:
-        display.note(f"interrupted before the first trial; go on with --resume {settings.run_folder}")
-        return INTERRUPTED
-    except ValueError as error:
-        logger.exception("refused")
-        display.note(str(error))
-        return 1
-    finally:
-        cluster.stop()
-        logging.shutdown()
-        handler.close()
+    display, broken = Display(), False
+    with stages.run_log(settings):
+        try:
+            with display:
+                log = TrialLog(settings.run_folder / "trials.jsonl")
+                display.fact("run", str(settings.run_folder))
+                features, card = stages.hear(settings, display)
+                place = cluster.start(
+                    settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
+                )
+                display.cluster(place)
+                base = stages.train_base(settings, features, card, place, display)
+                searcher = stages.make_searcher(settings, stages.make_job(settings, base, features, place), log)
+                try:
+                    stages.run_trials(trainables.load(settings.space), searcher, log, settings, place, display)
+                except (Exception, KeyboardInterrupt) as error:
+                    # Whatever it was: what has ended is in the log, and makes a front.
+                    logger.exception("the trials broke off")
+                    display.note(f"the trials broke off: {error or 'ended at once'}")
+                    broken = isinstance(error, Exception)
+                display.still()
+            return int(not stages.finish(settings, log, display) or broken)
+        except KeyboardInterrupt:
+            display.note(f"interrupted before the first trial; go on with --resume {settings.run_folder}")
+            return INTERRUPTED
+        except Exception as error:
+            logger.exception("the run broke off")
+            display.note(f"{error}\n(more in {settings.run_folder / 'run.log'})")
+            return 1
+        finally:
+            cluster.stop()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

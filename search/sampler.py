@@ -85,6 +85,9 @@ class PlanSearch(OptunaSearch):
             storage=JournalStorage(JournalFileBackend(str(journal))),
             study_name="search",
         )
+        assert self._ot_study is not None, "Ray makes the study at once where it is given a space"
+        self._study: optuna.Study = self._ot_study
+        self._choose = space
         self.gave_up: str | None = None
         self._job, self._refuse = dict(job), refuse
         self._make_sampler = lambda place: make_sampler(sampler, seed, place, startup)
@@ -92,12 +95,12 @@ class PlanSearch(OptunaSearch):
         self._plans = {_key(record.plan): record.number for record in ended.values()}
         self._recipes = deque((i, name, plan) for i, (name, plan) in enumerate(recipes.items()) if i not in ended)
         self._next_number = max([len(recipes) - 1, *ended]) + 1
-        if not self._ot_study.get_trials(deepcopy=False):
+        if not self._study.get_trials(deepcopy=False):
             for name, parameters in anchors.items():
-                self._ot_study.enqueue_trial(dict(parameters), user_attrs={"recipe": name})
+                self._study.enqueue_trial(dict(parameters), user_attrs={"recipe": name})
         self._settle(ended)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The next trial's configuration, or ``Searcher.FINISHED`` when `TRIES` plans in a row were refused."""
         while self._recipes:
             number, name, plan = self._recipes.popleft()
@@ -108,7 +111,7 @@ class PlanSearch(OptunaSearch):
         reason = None
         for _ in range(TRIES):
             trial = self._ask()
-            plan = self._space(trial)
+            plan = self._choose(trial)
             if (twin := self._plans.get(_key(plan))) is not None:
                 # The same plan would give the same detector. FAIL leaves the sampler's idea of the point as it is.
                 reason, state = f"same plan as trial {twin}", TrialState.FAIL
@@ -117,10 +120,11 @@ class PlanSearch(OptunaSearch):
             else:
                 return self._adopt(trial_id, trial, plan)
             trial.set_user_attr("refused", reason)
-            self._ot_study.tell(trial, state=state)
+            self._study.tell(trial, state=state)
         self.gave_up = f"{TRIES} plans in a row were refused, the last because: {reason}"
         logger.warning(self.gave_up)
-        return str(Searcher.FINISHED)
+        finished: Any = Searcher.FINISHED  # a str where the signature wants a dict
+        return finished
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: Optuna is told when a trial ends."""
@@ -130,7 +134,7 @@ class PlanSearch(OptunaSearch):
         trial = self._running.pop(trial_id, None)
         if trial is not None:
             state, values = objective.told(ending(result, error), [(result or {}).get(METRIC)])
-            self._ot_study.tell(trial, values, state=state)
+            self._study.tell(trial, values, state=state)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the study's journal and the trial log are what a run is resumed from."""
@@ -147,29 +151,28 @@ class PlanSearch(OptunaSearch):
         return self._hand_out(number, trial.user_attrs.get("recipe"), plan)
 
     def _ask(self) -> optuna.Trial:
-        self._ot_study.sampler = self._make_sampler(len(self._ot_study.get_trials(deepcopy=False)))
-        trial: optuna.Trial = self._ot_study.ask()
-        return trial
+        self._study.sampler = self._make_sampler(len(self._study.get_trials(deepcopy=False)))
+        return self._study.ask()
 
     def _settle(self, ended: Mapping[int, Record]) -> None:
         """Make the study agree with the log: nothing running, and what began but did not end is queued again."""
         latest = {}
-        for trial in self._ot_study.get_trials(deepcopy=False):
+        for trial in self._study.get_trials(deepcopy=False):
             number = trial.user_attrs.get("number")
             if number is not None:
                 latest[number] = trial
             if trial.state == TrialState.RUNNING:
                 record = ended.get(number)
                 if record is None or record.state == "FAIL":
-                    self._ot_study.tell(trial.number, state=TrialState.FAIL)
+                    self._study.tell(trial.number, state=TrialState.FAIL)
                 elif record.state == "PRUNED":
-                    self._ot_study.tell(trial.number, state=TrialState.PRUNED)
+                    self._study.tell(trial.number, state=TrialState.PRUNED)
                 else:
-                    self._ot_study.tell(trial.number, record.weighted_eer)
+                    self._study.tell(trial.number, record.weighted_eer)
         for number, trial in sorted(latest.items()):
             self._next_number = max(self._next_number, number + 1)
             if number not in ended and trial.state != TrialState.WAITING:
-                self._ot_study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
+                self._study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
 
 
 def make_sampler(name: str, seed: int, place: int, startup: int) -> BaseSampler:

@@ -19,7 +19,7 @@ from trainables import corpora, models
 SAMPLERS = ("tpe", "random", "gp")
 DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {"resnet18": {"width": 16}, "wav2vec2": {"checkpoint": "tiny"}}
 """Options of a model where the search's default is not the model's own: sizes that a CPU can train."""
-DEFAULT_TRIALS = 14
+DEFAULT_TRIALS, DEFAULT_EPOCHS, DEFAULT_BASE_EPOCHS = 14, 6, 8
 RESUMABLE = ("trials", "minutes", "address", "cpus_per_trial", "gpus_per_trial")
 """What may differ when a run is resumed: how long and where, never what."""
 SETTINGS_FILE = "settings.json"
@@ -156,8 +156,10 @@ def _parser() -> argparse.ArgumentParser:
         help=f"trials in all, recipes included (default: {DEFAULT_TRIALS}, or no limit where --minutes is given)",
     )
     how.add_argument("--minutes", type=_number(above=0), metavar="M", help="stop so long after the first trial began")
-    how.add_argument("--epochs", type=_whole(2), metavar="N", help="epochs of a trial (default: 6)")
-    how.add_argument("--base-epochs", type=_whole(1), metavar="N", help="epochs of the base (default: 8)")
+    how.add_argument("--epochs", type=_whole(2), metavar="N", help=f"epochs of a trial (default: {DEFAULT_EPOCHS})")
+    how.add_argument(
+        "--base-epochs", type=_whole(1), metavar="N", help=f"epochs of the base (default: {DEFAULT_BASE_EPOCHS})"
+    )
     how.add_argument(
         "--size-weight",
         type=_number(at_least=0),
@@ -211,8 +213,8 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
         corpus_root=None if root is None else _absolute(root),
         trials=given.get("trials", None if minutes else DEFAULT_TRIALS),
         minutes=minutes,
-        epochs=given.get("epochs", 6),
-        base_epochs=given.get("base_epochs", 8),
+        epochs=given.get("epochs", DEFAULT_EPOCHS),
+        base_epochs=given.get("base_epochs", DEFAULT_BASE_EPOCHS),
         size_weight=given.get("size_weight", 0.1),
         max_parameters=given.get("max_parameters"),
         sampler=given.get("sampler", "tpe"),

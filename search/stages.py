@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from filelock import FileLock, Timeout
 from ray import tune
 
 import spaces
@@ -26,6 +27,7 @@ from search.trial_log import TrialLog
 from search.watch import Limits, Watcher
 from spaces import recipes, shared
 from trainables import corpora, models, pretraining
+from trainables.checkpoint import load_detector
 from trainables.features import store
 from trainables.models.architecture import Architecture
 from trainables.plan import Plan
@@ -39,19 +41,26 @@ NO_LIMIT = 1_000_000
 """Trials of a run that only time limits; Tune wants a number."""
 
 
-def open_folder(settings: Settings) -> logging.Handler:
-    """Make the run's folder, write what the run is, and start the run's log. Closing the handler is the caller's."""
+@contextmanager
+def run_log(settings: Settings) -> Iterator[None]:
+    """Make the run's folder, write what the run is, and within the context keep the run's log."""
     folder = settings.run_folder
     folder.mkdir(parents=True, exist_ok=True)
     run_folder.write_text(folder / SETTINGS_FILE, settings.to_json())
     run_folder.write_versions(folder)
     handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    for name in cluster.PACKAGES:
-        logging.getLogger(name).setLevel(logging.INFO)
-        logging.getLogger(name).addHandler(handler)
+    rooms = [logging.getLogger(name) for name in cluster.PACKAGES]
+    for room in rooms:
+        room.setLevel(logging.INFO)
+        room.addHandler(handler)
     logger.info("run %s %s", folder, "goes on" if settings.resume else "begins")
-    return handler
+    try:
+        yield
+    finally:
+        for room in rooms:
+            room.removeHandler(handler)
+        handler.close()
 
 
 def hear(settings: Settings, display: Display) -> tuple[Path, dict[str, Any]]:
@@ -104,40 +113,70 @@ def train_base(settings: Settings, features: Path, card: Mapping[str, Any], plac
         random_crop=settings.random_crop,
         cache=settings.cache,
     )
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{cached}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        display.note("another run is training this base; waiting for it")
+        lock.acquire()
+    with lock:
+        came = "from the cache"
+        if not _is_whole(cached):
+            began = time.monotonic()
+            _pretrain(arch, settings, features, card, cached, place, display)
+            came = f"trained in {clock_text(time.monotonic() - began)}"
     base = settings.run_folder / "base"
-    size = f"{arch.size():,} parameters"
-    if cached.exists():
-        display.fact("base", f"{size}, from the cache")
-    else:
-        began = time.monotonic()
-        rows = cluster.stream(
-            pretraining.pretrain,
-            arch,
-            features=features,
-            epochs=settings.base_epochs,
-            seed=settings.seed,
-            random_crop=settings.random_crop,
-            folder=cached,
-            card=dict(card),
-            threads=place.cpus,
-            cpus=place.cpus,
-            gpus=place.gpus,
-        )
-        row: Mapping[str, Any] = {}
-        display.work("base", 0, settings.base_epochs)
-        for row in rows:
-            logger.info(
-                "base: epoch %d of %d, loss %.4f, EER %.4f", row["epoch"], row["epochs"], row["loss"], row["eer"]
-            )
-            display.work("base", row["epoch"], row["epochs"])
-        seconds = clock_text(time.monotonic() - began)
-        display.fact("base", f"{size}, EER {100 * row['eer']:.2f} % after its last epoch, trained in {seconds}")
-    if not base.exists():
+    if not _is_whole(base):
+        shutil.rmtree(base, ignore_errors=True)
         part = base.with_name("base.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(cached, part)
         part.replace(base)
+    eer = load_detector(base).card["eer_dev"]
+    display.fact("base", f"EER {100 * eer:.2f} % at {arch.size():,} parameters, {came}")
     return base
+
+
+def _is_whole(folder: Path) -> bool:
+    if not folder.exists():
+        return False
+    try:
+        load_detector(folder)
+    except ValueError as error:
+        logger.warning("made anew: %s", error)
+        return False
+    return True
+
+
+def _pretrain(
+    arch: Architecture,
+    settings: Settings,
+    features: Path,
+    card: Mapping[str, Any],
+    folder: Path,
+    place: Cluster,
+    display: Display,
+) -> None:
+    # Nothing else runs yet: on one machine the base gets what all trials together will have.
+    cpus = place.cpus * place.concurrent if settings.address is None else place.cpus
+    rows = cluster.stream(
+        pretraining.pretrain,
+        arch,
+        features=features,
+        epochs=settings.base_epochs,
+        seed=settings.seed,
+        random_crop=settings.random_crop,
+        folder=folder,
+        card=dict(card),
+        threads=cpus,
+        cpus=cpus,
+        gpus=place.gpus,
+    )
+    display.work("base", 0, settings.base_epochs)
+    for row in rows:
+        logger.info("base: epoch %d of %d, loss %.4f, EER %.4f", row["epoch"], row["epochs"], row["loss"], row["eer"])
+        display.work("base", row["epoch"], row["epochs"])
 
 
 def make_searcher(settings: Settings, job: Mapping[str, Any], log: TrialLog) -> PlanSearch:

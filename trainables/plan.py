@@ -132,10 +132,13 @@ def _check_values(c: Mapping[str, Any]) -> None:
         _whole(key, c[key], 1)
     for key in ("grow_epoch", "prune_epoch"):
         _whole(key, c[key], 0)
-    for name, count in c["grow"].items():
-        _whole(f"grow[{name}]", count, 1)
-    for name, count in c["final"].items():
-        _whole(f"final[{name}]", count, 0)
+    for key, least in (("grow", 1), ("final", 0)):
+        if not isinstance(c[key], Mapping):
+            raise ValueError(f"plan: {key} must map sites to numbers of neurons, {{}} for none; got {c[key]!r}")
+        for name, count in c[key].items():
+            _whole(f"{key}[{name}]", count, least)
+    if not isinstance(c["restarts"], Sequence) or isinstance(c["restarts"], str):
+        raise ValueError(f"plan: restarts must list epochs, [] for none; got {c['restarts']!r}")
     for key in ("lr", "grow_lr", "recover_lr"):
         if not _is_number(c[key]) or not 0 < c[key] < 10:
             raise ValueError(f"plan: {key} must be a number between 0 and 10; got {c[key]!r}")
@@ -169,18 +172,25 @@ def _dropin(c: Mapping[str, Any], base: Architecture) -> tuple[Stage, ...]:
     steps = c["grow_steps"]
     if steps > min(2, c["epochs"]):
         raise ValueError(f"plan: dropin grows in 1 step, or in 2 when there are 2 epochs; got {steps}")
+    if c["train"] == "new" and not _share(c["grow"], 0, steps):
+        raise ValueError(f"plan: nothing new to train at first: grow more than {c['grow']}, in one step, or train new+head")
     merged = c["train"] == "all"
     stages: list[Stage] = []
     arch, begin = base, 0
     for step in range(steps):
         end = c["epochs"] * (step + 1) // steps
-        share = {name: count * (step + 1) // steps - count * step // steps for name, count in c["grow"].items()}
-        share = {name: count for name, count in share.items() if count}
+        share = _share(c["grow"], step, steps)
         arch = _grown(c, arch, share, merged)
         fresh = step == 0 or c["moments"] == "reset"
         stages += _restarted(c, Stage("grow", end - begin, arch, share, {}, c["train"], merged, fresh, False), begin)
         begin = end
     return tuple(stages)
+
+
+def _share(neurons: Mapping[str, int], step: int, steps: int) -> dict[str, int]:
+    """What grows in this step: an even share, the larger one last."""
+    shares = {name: count * (step + 1) // steps - count * step // steps for name, count in neurons.items()}
+    return {name: count for name, count in shares.items() if count}
 
 
 def _plasticity(c: Mapping[str, Any], base: Architecture) -> tuple[Stage, ...]:
@@ -230,7 +240,7 @@ def cut_groups(groups: Sequence[int], width: int, criterion: str) -> tuple[int, 
     total = sum(groups)
     assert 0 <= width <= total
     if criterion == "original":
-        left = []
+        left: list[int] = []
         for group in groups:
             left.append(min(group, width - sum(left)))
         return tuple(left)

@@ -52,7 +52,9 @@ def read(
     if variant not in COLUMNS:
         raise ValueError(f"variant must be one of {', '.join(COLUMNS)}; got {variant!r}")
     if root is None:
-        raise ValueError(f"ASVspoof 2019 must be given with its root, the folder above {variant}; download it from its organisers")
+        raise ValueError(
+            f"ASVspoof 2019 must be given with its root, the folder above {variant}; download it from its organisers"
+        )
     root = Path(root).resolve()
     listing = Listing(name or f"asvspoof2019-{variant.lower()}", root)
     tree = _find_tree(listing, variant)

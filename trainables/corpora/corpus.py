@@ -38,11 +38,11 @@ class Corpus:
     """Utterances in the splits train, dev and eval, in the corpus's own order.
 
     Attributes:
-        name: what the user asked for (``asvspoof2019-la``).
+        name: its name in ``corpora.NAMES``, the longer one where it has two (``fake-or-real-norm``).
         root: absolute folder the corpus was read from.
         splits: utterances by split; always all three, eval is ``()`` where the corpus came without one.
         skipped: one line for every utterance left out because its file is bad.
-        asv_scores: files of speaker verification scores by split (dev, eval), where there are any; min t-DCF needs them.
+        asv_scores: files of speaker verification scores by split (dev, eval), where there are any: for min t-DCF.
         note: what a reader of results has to know about the corpus (simulated speech), or nothing.
     """
 
@@ -54,7 +54,7 @@ class Corpus:
     note: str = ""
 
     def digest(self) -> str:
-        """SHA-256 in hex of the order of utterances and of each one's split, name, label, speaker, attack and file size.
+        """SHA-256, in hex, of each utterance's split, name, label, speaker, attack and file size, in their order.
 
         It does not depend on where the corpus lies, so a copy elsewhere finds the same cached features.
 
@@ -67,7 +67,9 @@ class Corpus:
                 try:
                     size = one.path.stat().st_size
                 except OSError as error:
-                    raise CorpusError(f"corpus {self.name} changed after it was read", [f"{one.path}: {error}"]) from error
+                    raise CorpusError(
+                        f"corpus {self.name} changed after it was read", [f"{one.path}: {error}"]
+                    ) from error
                 line = json.dumps([split, one.name, one.label, one.speaker, one.attack, size])
                 total.update(line.encode() + b"\n")
         return total.hexdigest()
@@ -81,7 +83,7 @@ class CorpusError(ValueError):
     """
 
     def __init__(self, summary: str, faults: Sequence[str]) -> None:
-        """Take a line about the whole and the faults; ``str()`` shows the line, the first 20 faults and how many more."""
+        """Take a line about the whole and the faults; ``str()`` gives the line, 20 faults and how many more."""
         self.faults = tuple(faults)
         super().__init__(summary, self.faults)
 

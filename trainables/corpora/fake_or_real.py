@@ -55,7 +55,9 @@ def read(
     if variant not in FOLDERS:
         raise ValueError(f"variant must be one of {', '.join(FOLDERS)}; got {variant!r}")
     if root is None:
-        raise ValueError(f"FakeOrReal must be given with its root, the folder above {FOLDERS[variant][0]}; download it first")
+        raise ValueError(
+            f"FakeOrReal must be given with its root, the folder above {FOLDERS[variant][0]}; download it first"
+        )
     listing = Listing(f"fake-or-real-{variant}", Path(root).resolve())
     inner = _find_inner(listing, variant)
     required: list[str] = []
@@ -81,7 +83,9 @@ def _find_inner(listing: Listing, variant: str) -> Path | None:
     if len(found) == 1:
         return found[0]
     if found:
-        listing.fault(outer, f"several folders hold a training; give one of {', '.join(one.name for one in found)} as root")
+        listing.fault(
+            outer, f"several folders hold a training; give one of {', '.join(one.name for one in found)} as root"
+        )
     else:
         listing.fault(outer, f"neither it nor a folder in it holds {', '.join(_PARTS.values())}")
     return None

@@ -45,7 +45,9 @@ class Listing:
         """Take an utterance that `listed` (a protocol and a line of it, or the file itself) puts into the split."""
         place = self._place(listed, line)
         if utterance.name in self._seen:
-            self.faults.append(f"{place}: utterance {utterance.name} is there already, see {self._seen[utterance.name]}")
+            self.faults.append(
+                f"{place}: utterance {utterance.name} is there already, see {self._seen[utterance.name]}"
+            )
             return
         self._seen[utterance.name] = place
         self._splits[split].append((utterance, place))

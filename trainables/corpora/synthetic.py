@@ -1,8 +1,8 @@
-"""Simulated speech in the ASVspoof 2019 LA tree, built in seconds: for tests, and the last resort where no speech is to be had.
+"""Simulated speech in the ASVspoof 2019 LA tree, built in seconds: for tests, and a last resort without real speech.
 
-Bona fide utterances are speech of `voice`, spoofs the same through an attack of `vocoding`. Train and dev share speakers and
-attacks, eval has others of both. Everything goes through the same random channel (tilt, noise, level), so that neither
-level nor noise gives the class away.
+Bona fide utterances are speech of `voice`, spoofs the same through an attack of `vocoding`. Train and dev share
+speakers and attacks, eval has others of both. Everything goes through the same random channel (tilt, noise, level), so that
+neither level nor noise gives the class away.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import soundfile
 from scipy.signal import lfilter
 
 from trainables.corpora import asvspoof2019
-from trainables.corpora.corpus import SPLITS, Corpus
+from trainables.corpora.audio import SAMPLE_RATE
+from trainables.corpora.corpus import SPLITS, Corpus, CorpusError
 from trainables.corpora.vocoding import KNOWN, UNSEEN
-from trainables.corpora.voice import SAMPLE_RATE, Voice, render, speak
+from trainables.corpora.voice import Voice, render, speak
 from trainables.progress import Progress, silent
 
 NOTE = "simulated speech, made for tests and as a last resort: results on it say nothing about real deepfakes"
@@ -62,9 +63,10 @@ def read(
     folder = Path(cache).resolve() / "corpora" / f"synthetic-{digest}"
     if not folder.exists():
         write(folder, utterances=utterances, seed=seed, progress=progress)
-    return asvspoof2019.read(
-        folder, name="synthetic", note=NOTE, skip_bad_files=skip_bad_files, progress=progress
-    )
+    try:
+        return asvspoof2019.read(folder, name="synthetic", note=NOTE, skip_bad_files=skip_bad_files, progress=progress)
+    except CorpusError as error:
+        raise CorpusError(f"{error.args[0]}; remove that folder and it is built again", error.faults) from error
 
 
 def write(

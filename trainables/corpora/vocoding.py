@@ -1,4 +1,4 @@
-"""Attacks on simulated speech: the marks that vocoders leave, one function an attack, each with its own kind of damage."""
+"""Attacks on simulated speech: what vocoders do to it, one function an attack, each with its own kind of damage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 import torchaudio.functional
 from scipy.ndimage import gaussian_filter1d
 
-from trainables.corpora.voice import HOP, N_FFT, SAMPLE_RATE, Contours, Voice, frames, overlap_add, render
+from trainables.corpora.audio import SAMPLE_RATE
+from trainables.corpora.voice import HOP, N_FFT, Contours, Voice, frames, overlap_add, render
 
 Attack = Callable[[Contours, Voice, np.random.Generator], np.ndarray]
 

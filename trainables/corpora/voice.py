@@ -1,8 +1,9 @@
 """Simulated speech: a glottal source with the irregularities of a real one, through moving formants.
 
-It sounds like babble, not like language. Sources: the source-filter model of Fant, "Acoustic theory of speech production",
-1960; the pulse of Klatt and Klatt, "Analysis, synthesis, and perception of voice quality variations", JASA 87, 1990, eq. 1;
-vowel formants after Peterson and Barney, "Control methods used in a study of the vowels", JASA 24, 1952, table II.
+It sounds like babble, not like language. Sources: the source-filter model of Fant, "Acoustic theory of speech
+production", 1960; the glottal pulse of Klatt and Klatt, "Analysis, synthesis, and perception of voice quality
+variations among female and male talkers", JASA 87, 1990; vowel formants after Peterson and Barney, "Control methods
+used in a study of the vowels", JASA 24, 1952.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-SAMPLE_RATE = 16000
+from trainables.corpora.audio import SAMPLE_RATE
+
 HOP = 128
 WINDOW = 3 * HOP
 N_FFT = 512
@@ -40,9 +42,17 @@ _HANN = np.hanning(WINDOW + 1)[:-1]
 
 @dataclass(frozen=True)
 class Voice:
-    """One speaker: mean pitch in Hz, formant scale (shorter tract: above 1), cycle-to-cycle irregularity of period
-    (jitter) and amplitude (shimmer) as standard deviations relative to the mean, open part of a glottal cycle, breath
-    noise relative to the pulses, syllables a second."""
+    """One speaker.
+
+    Attributes:
+        pitch: mean pitch in Hz.
+        scale: factor on all formants, above 1 for a vocal tract shorter than a man's.
+        jitter: standard deviation of the length of a glottal cycle, relative to the mean.
+        shimmer: the same of its amplitude.
+        open_quotient: part of a cycle in which the glottis is open.
+        breath: amplitude of the noise that comes with the pulses.
+        rate: syllables a second.
+    """
 
     pitch: float
     scale: float
@@ -71,8 +81,17 @@ class Voice:
 
 @dataclass(frozen=True)
 class Contours:
-    """What is said, a value every 8 ms: pitch in Hz ``[t]``, amplitudes of voicing, frication and breath ``[t]``,
-    centre of the frication in Hz ``[t]``, formants and their bandwidths in Hz ``[t, 3]``."""
+    """What is said, with a value every 8 ms.
+
+    Attributes:
+        pitch: Hz ``[t]``.
+        voicing: amplitude of the glottal source ``[t]``.
+        frication: amplitude of the noise of fricatives and bursts ``[t]``.
+        breath: amplitude of breathing in ``[t]``.
+        centre: middle of the band of the frication, Hz ``[t]``.
+        formants: Hz ``[t, 3]``.
+        bandwidths: of the formants, Hz ``[t, 3]``.
+    """
 
     pitch: np.ndarray
     voicing: np.ndarray
@@ -89,12 +108,12 @@ def speak(voice: Voice, seconds: float, rng: np.random.Generator) -> Contours:
     rows = []  # voicing, frication, breath, centre, F1, F2, F3
     length = 0
     while length < total:
-        for frames, row in _syllable(voice, rng):
-            rows.append(np.tile(row, (frames, 1)))
-            length += frames
+        for count, row in _syllable(voice, rng):
+            rows.append(np.tile(row, (count, 1)))
+            length += count
     track = np.concatenate(rows)[:total]
     # Articulators are slow, voicing and frication switch faster.
-    amplitudes = gaussian_filter1d(track[:, :3], 1.2, axis=0)
+    voicing, frication, breath = gaussian_filter1d(track[:, :3], 1.2, axis=0).T
     centre = gaussian_filter1d(track[:, 3], 2.0)
     formants = gaussian_filter1d(track[:, 4:], rng.uniform(2.5, 4.0), axis=0)
     formants = formants * (1 + 0.015 * _wander(total, 2, rng)[:, None])
@@ -102,7 +121,7 @@ def speak(voice: Voice, seconds: float, rng: np.random.Generator) -> Contours:
     bandwidths = 50 + 0.035 * formants * (1 + 0.2 * _wander(total, 3, rng)[:, None])
     declination = np.linspace(1.12, 0.88, total)
     pitch = voice.pitch * declination * np.exp(0.09 * _wander(total, 25, rng) + 0.012 * _wander(total, 4, rng))
-    return Contours(pitch, *amplitudes.T, centre, formants, np.maximum(bandwidths, 40))
+    return Contours(pitch, voicing, frication, breath, centre, formants, np.maximum(bandwidths, 40))
 
 
 def render(contours: Contours, voice: Voice, rng: np.random.Generator) -> np.ndarray:
@@ -120,15 +139,17 @@ def render(contours: Contours, voice: Voice, rng: np.random.Generator) -> np.nda
 
 
 def formant_response(contours: Contours, voice: Voice) -> np.ndarray:
-    """Complex response ``[t, bins]`` of the resonances in series, each with gain 1 at 0 Hz: the three that move, and the
-    higher ones that stay where the length of the tract puts them."""
+    """Complex response ``[t, bins]`` of all resonances in series, each with gain 1 at 0 Hz.
+
+    Three of them move, the higher ones stay where the length of the vocal tract puts them.
+    """
     still = _HIGHER_FORMANTS * voice.scale
     higher = _resonances(still[still < 7500][None], np.full((1, (still < 7500).sum()), 250.0))
     return higher * _resonances(contours.formants, contours.bandwidths)
 
 
 def frames(audio: np.ndarray) -> np.ndarray:
-    """Spectra ``[t, bins]`` of Hann frames of 24 ms every 8 ms; `overlap_add` undoes it. The length is a multiple of 128."""
+    """Spectra ``[t, bins]`` of ``[128 * t]`` samples: Hann frames of 24 ms every 8 ms. `overlap_add` undoes it."""
     padded = np.pad(audio, HOP)
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
     return np.fft.rfft(windows * _HANN, N_FFT)
@@ -145,7 +166,7 @@ def overlap_add(spectra: np.ndarray) -> np.ndarray:
 
 
 def _resonances(frequencies: np.ndarray, bandwidths: np.ndarray) -> np.ndarray:
-    """Klatt's cascade (JASA 67, 1980, eq. 1 to 4): ``[t, resonances]`` in Hz to a complex response ``[t, bins]``."""
+    """Cascade of Klatt (JASA 67, 1980): ``[t, resonances]`` in Hz to a complex response ``[t, bins]``."""
     delay = np.exp(-2j * np.pi * FREQUENCIES / SAMPLE_RATE)
     response = np.ones((len(frequencies), len(FREQUENCIES)), dtype=complex)
     for frequency, bandwidth in zip(frequencies.T, bandwidths.T, strict=True):
@@ -166,8 +187,8 @@ def _syllable(voice: Voice, rng: np.random.Generator) -> list[tuple[int, np.ndar
     centre = rng.uniform(2500, 6000)
     parts = []
 
-    def part(frames: int, voicing: float, frication: float, breath: float, formants: np.ndarray) -> None:
-        parts.append((frames, np.array([voicing, frication, breath, centre, *formants])))
+    def part(count: int, voicing: float, frication: float, breath: float, formants: np.ndarray) -> None:
+        parts.append((count, np.array([voicing, frication, breath, centre, *formants])))
 
     if rng.random() < 0.12:
         part(span(0.1, 0.3), 0, 0, 0, onset)
@@ -209,8 +230,8 @@ def _to_samples(track: np.ndarray, samples: int) -> np.ndarray:
     return np.interp(np.arange(samples), (np.arange(len(track)) + 0.5) * HOP, track)
 
 
-def _wander(total: int, frames: float, rng: np.random.Generator) -> np.ndarray:
-    """Smooth noise of unit variance that moves within so many frames."""
-    margin = int(4 * frames) + 1
-    noise = gaussian_filter1d(rng.standard_normal(total + 2 * margin), frames)[margin : margin + total]
-    return noise * np.sqrt(2 * np.sqrt(np.pi) * frames)
+def _wander(total: int, width: float, rng: np.random.Generator) -> np.ndarray:
+    """Smooth noise of unit variance that moves within `width` frames."""
+    margin = int(4 * width) + 1
+    noise = gaussian_filter1d(rng.standard_normal(total + 2 * margin), width)[margin : margin + total]
+    return noise * np.sqrt(2 * np.sqrt(np.pi) * width)

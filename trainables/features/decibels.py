@@ -8,7 +8,7 @@ RANGE_DB = 80.0
 
 
 def standardised_decibels(power: torch.Tensor) -> torch.Tensor:
-    """``10 log10`` of the power, cut off 80 dB below the segment's maximum, then standardised over all bands and frames.
+    """``10 log10`` of the power, cut off 80 dB below the segment's maximum, standardised over all bands and frames.
 
     The cut-off follows the maximum, so that the result does not change with level, and digital silence, which some
     synthesisers leave and no microphone does, does not dominate mean and variance.

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -71,14 +71,16 @@ class Extraction:
         return done
 
 
-def extract(paths: Sequence[Path], extraction: Extraction, workers: int | None = None) -> Iterator[np.ndarray | str]:
+def extract(
+    paths: Sequence[Path], extraction: Extraction, workers: int | None = None
+) -> Generator[np.ndarray | str, None, None]:
     """Features of every file in order: ``[windows, *shape]``, or a string that says what is wrong with the file.
 
     Args:
         paths: audio files.
         extraction: what to compute.
-        workers: processes; 1 works in this one; by default a first chunk is timed here, and if what remains takes longer
-            than starting a process per CPU, processes do it.
+        workers: processes; 1 works in this one; by default a first chunk is timed here, and where a process per CPU
+            ends the rest sooner, its start included, processes do it.
 
     Raises:
         RuntimeError: a process died.
@@ -103,7 +105,9 @@ def _worthwhile_workers(seconds: float) -> int:
     return cpus if seconds > POOL_START_SECONDS + seconds / cpus else 1
 
 
-def _in_processes(chunks: Sequence[Sequence[Path]], extraction: Extraction, workers: int) -> Iterator[np.ndarray | str]:
+def _in_processes(
+    chunks: Sequence[Sequence[Path]], extraction: Extraction, workers: int
+) -> Generator[np.ndarray | str, None, None]:
     # Spawned, not forked: a fork of a process with threads (torch's, Ray's, a progress bar's) may hang.
     pool = ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn"))
     waiting: deque[Future[list[np.ndarray | str]]] = deque()

@@ -1,8 +1,8 @@
 """Linear-frequency cepstra: 20 coefficients a frame of the standardised log energies of 128 linear bands.
 
-The energies are standardised per utterance over bands and frames before the cosine transform: that takes the level out and
-leaves the long-term spectral shape in, which cepstral mean and variance normalisation would take out and which tells many
-spoofs. The bands and the transform are torchaudio's.
+The energies are standardised per utterance over bands and frames before the cosine transform: that takes the level out
+and leaves the long-term spectral shape in, which normalising each coefficient's mean and variance would take out, and by
+which many spoofs are told. The bands and the transform are torchaudio's.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def transform(audio: np.ndarray) -> np.ndarray:
         audio: float32 ``[samples]`` at 16 kHz, more than half an FFT window (512 samples).
 
     Returns:
-        float32 ``[frames, 20]``, coefficient 0 first. The mean square over all is at most 1, and for speech close to it;
-        single coefficients vary with a standard deviation from about 3 (the first) to 0.2 (the last).
+        float32 ``[frames, 20]``, coefficient 0 first. The mean square over all is at most 1 and for speech close to it;
+        standard deviations of single coefficients fall from about 3 (the first) to 0.2 (the last).
     """
     with torch.inference_mode():
         bands = _linear_bands() @ _spectrogram()(torch.from_numpy(audio))
@@ -61,8 +61,7 @@ def _linear_bands() -> torch.Tensor:
 def _cosines() -> torch.Tensor:
     """``[bands, coefficients]``, orthogonal columns.
 
-    Orthonormal ones would, by Parseval, hand a mean square of bands / coefficients on to whichever coefficients hold the
-    energy; the scale brings it to 1.
+    By Parseval, orthonormal ones would give 20 coefficients a mean square of up to 128 / 20; the scale makes that 1.
     """
     cosines: torch.Tensor = torchaudio.functional.create_dct(COEFFICIENTS, BANDS, "ortho")
     return cosines * (COEFFICIENTS / BANDS) ** 0.5

@@ -22,6 +22,8 @@ from trainables.features.waveform import standardised
 RECORD_BATCH_BYTES = 2**23
 SETTINGS_KEY = b"settings"
 SUMMARY_KEY = b"summary"
+UTTERANCE = {"name": pa.string(), "label": pa.int8(), "speaker": pa.string(), "attack": pa.string()}
+LABELS = pa.schema({"window": pa.int32(), **UTTERANCE})
 
 
 class SplitWriter:
@@ -35,18 +37,17 @@ class SplitWriter:
 
         Args:
             path: a new file in an existing folder.
-            settings: JSON types; what `Split.settings` will be. Must hold ``shape`` (of a row) and ``dtype`` (its name).
+            settings: JSON types; what `Split.settings` will be. Must hold ``shape`` and ``dtype`` (its name) of a row.
         """
         self._shape = tuple(settings["shape"])
         width = int(np.prod(self._shape))
         dtype = np.dtype(settings["dtype"])
         rows = max(1, RECORD_BATCH_BYTES // (width * dtype.itemsize))
         self._features = np.empty((rows, width), dtype)
-        self._labels: list[tuple[int, str, int, str, str]] = []
+        self._labels: list[dict[str, Any]] = []
         self._rows = self._utterances = 0
-        fields = {"window": pa.int32(), "name": pa.string(), "label": pa.int8(), "speaker": pa.string()}
-        fields |= {"attack": pa.string(), "features": pa.list_(pa.from_numpy_dtype(dtype), width)}
-        self._schema = pa.schema(fields, metadata={SETTINGS_KEY: json.dumps(dict(settings))})
+        features = pa.field("features", pa.list_(pa.from_numpy_dtype(dtype), width))
+        self._schema = LABELS.append(features).with_metadata({SETTINGS_KEY: json.dumps(dict(settings))})
         self._writer = pa.ipc.new_file(str(path), self._schema)
 
     def add(self, utterance: Utterance, windows: np.ndarray) -> None:
@@ -56,10 +57,11 @@ class SplitWriter:
             utterance: whose features these are.
             windows: ``[windows, *shape]``, at least one.
         """
-        assert windows.shape[1:] == self._shape and len(windows) and windows.dtype == self._features.dtype
+        assert windows.shape == (len(windows), *self._shape)
+        assert windows.dtype == self._features.dtype
         for number, window in enumerate(windows):
             self._features[len(self._labels)] = window.reshape(-1)
-            self._labels.append((number, utterance.name, utterance.label, utterance.speaker, utterance.attack))
+            self._labels.append({"window": number, **{name: getattr(utterance, name) for name in UTTERANCE}})
             if len(self._labels) == len(self._features):
                 self._flush()
         self._utterances += 1
@@ -87,9 +89,7 @@ class SplitWriter:
     def _flush(self) -> None:
         rows = len(self._labels)
         features = pa.array(self._features[:rows].reshape(-1))
-        columns = [
-            pa.array(column, field.type) for column, field in zip(zip(*self._labels), self._schema, strict=False)
-        ]
+        columns = pa.RecordBatch.from_pylist(self._labels, schema=LABELS).columns
         columns.append(pa.FixedSizeListArray.from_arrays(features, self._features.shape[1]))
         self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         self._rows += rows

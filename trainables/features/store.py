@@ -1,4 +1,4 @@
-"""Features computed once per corpus and settings: a folder addressed by digest, one file per split, written atomically."""
+"""Features computed once per corpus and settings: a folder addressed by digest, a file per split, written atomically."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from trainables.progress import Progress, silent
 VERSION = 1
 """Part of the address: to be raised whenever the same settings and audio give other features or another file."""
 
-MOST_BAD_FILES = 0.01
 REACH = 3
 STEP = 0.25
 STALE_SECONDS = 3600.0
@@ -54,7 +53,7 @@ def build(
         random_crop: keep further windows of long training utterances, from their first 3 segments' time, one every
             quarter of a segment: `Split.batch` then draws one when it is given a generator.
         workers: processes; by default as many as CPUs where that is faster, else none.
-        skip_bad_files: leave files out that cannot be used, up to 1 % of the corpus (what reading it left out included).
+        skip_bad_files: leave out files that cannot be used, up to 1 % of the corpus, what reading it left out included.
         progress: told after every few files.
 
     Returns:
@@ -65,6 +64,8 @@ def build(
         CorpusError: files that cannot be used, all of them.
         RuntimeError: a process that computes features died.
     """
+    from trainables.corpora.listing import MAX_SKIPPED  # with audio, which opening a split does not need
+
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1; got {workers}")
     for split in splits:
@@ -93,7 +94,7 @@ def build(
             path = Path(temporary, f"{split}.arrow")
             found = _write_split(path, corpus, split, settings, workers, progress)
             faults += found
-            if skip_bad_files and len(faults) + len(corpus.skipped) > MOST_BAD_FILES * _files(corpus):
+            if skip_bad_files and len(faults) + len(corpus.skipped) > MAX_SKIPPED * _files(corpus):
                 raise CorpusError(_summary(corpus, "cannot be used: more than 1 %"), faults)
             if skip_bad_files and found and len(set(Split(path).labels)) < 2:
                 raise CorpusError(_summary(corpus, f"cannot be used: without them {split} lacks a class"), faults)
@@ -118,7 +119,7 @@ def open_split(folder: Path, split: str) -> Split:
 
 
 def _settings(corpus: Corpus, front_end: str, seconds: float, random_crop: bool) -> dict[str, Any]:
-    from trainables.corpora.audio import SAMPLE_RATE  # brings torchaudio, which opening a split does not need
+    from trainables.corpora.audio import SAMPLE_RATE  # likewise
 
     module = features.load(front_end)
     samples = samples_in(seconds, SAMPLE_RATE)

@@ -1,4 +1,4 @@
-"""Raw audio for detectors that learn their own front end: kept as 16-bit integers, fed with zero mean and unit variance."""
+"""Raw audio for detectors with a front end of their own: kept as 16-bit integers, fed with zero mean, unit variance."""
 
 from __future__ import annotations
 

@@ -48,7 +48,8 @@ def resolve(options: Mapping[str, Any]) -> dict[str, Any]:
     ``checkpoint``: ``small`` (the paper's random network, the default), ``tiny`` (a random toy), a folder written by
     ``save_pretrained``, or a model's name on the Hugging Face hub. The complete configuration adds ``revision`` (which
     weights) and ``transformers`` (the fields of the checkpoint's own configuration). Where these are given, the
-    checkpoint itself is not looked at, so that a detector can be rebuilt without it.
+    checkpoint itself is not looked at, so that a detector can be rebuilt without it; with ``small``, fields given by
+    hand make any other random network.
 
     Raises:
         ValueError: an unknown option, an unusable checkpoint or an impossible field.

@@ -144,7 +144,7 @@ def weights(checkpoint: str, revision: str) -> dict[str, Tensor]:
     folder = Path(checkpoint)
     if folder.is_dir():
         if _digest(folder) != revision:
-            raise ValueError(f"wav2vec2: the weights in {checkpoint} changed since this run began; start a new one")
+            raise ValueError(f"wav2vec2: the weights in {checkpoint} changed since the run was set up; start a new run")
         revision = "main"  # folders have no revisions
     try:
         with _quiet():

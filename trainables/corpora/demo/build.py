@@ -155,7 +155,7 @@ def _render(job: Job, tree: Path, roots: Mapping[str, Path]) -> bool:
     if path.exists():
         return True
     try:
-        audio = transmit(source(job, roots))
+        audio = transmit(source(job, roots), gain_db=recipe.number_of("level", job.name) % 601 / 100 - 3)
     except (SynthesisError, ValueError):
         return False
     unfinished = path.with_suffix(".unfinished")

@@ -15,9 +15,11 @@ LEVEL_DB = -26.0
 """Root mean square after trimming, relative to full scale; the usual speech level of ITU-T P.56 measurements."""
 SILENCE_DB = -35.0
 """Frames this far below the loudest one count as silence at the ends."""
-PEAK = 0.95
+CREST_DB = 11.0
+"""Highest peak, relative to the root mean square."""
 _FRAME = SAMPLE_RATE // 100
 _FADE = SAMPLE_RATE // 200
+_HALF = SAMPLE_RATE // 200  # half of the 10 ms that the limiter looks at
 _CODED_FRAME = 160  # bytes of 20 ms: one byte of G.722 at 64 kbit/s holds two samples
 
 
@@ -84,10 +86,23 @@ def trim(audio: np.ndarray) -> np.ndarray:
     return kept
 
 
-def level(audio: np.ndarray) -> np.ndarray:
-    """Scale to a root mean square of -26 dB below full scale, or to a peak of 0.95 where that is less."""
-    gain = 10 ** (LEVEL_DB / 20) / np.sqrt(np.mean(np.asarray(audio, dtype=np.float64) ** 2))
-    return (audio * min(gain, PEAK / np.abs(audio).max())).astype(np.float32)
+def limit(audio: np.ndarray) -> np.ndarray:
+    """Scale to a root mean square of 1 and turn the gain down around peaks above 11 dB, smoothly over 10 ms.
+
+    Prompts are mastered so, synthesizers' output is not: without this the peak alone would tell them apart.
+    """
+    scaled = np.asarray(audio, dtype=np.float64) / np.sqrt(np.mean(np.asarray(audio, dtype=np.float64) ** 2))
+    needed = np.minimum(1, 10 ** (CREST_DB / 20) / np.maximum(np.abs(scaled), 1e-9))
+    around = np.pad(needed, 2 * _HALF, mode="edge")
+    lowest = np.lib.stride_tricks.sliding_window_view(around, 2 * _HALF + 1).min(axis=1)
+    smooth = np.hanning(2 * _HALF + 3)[1:-1]
+    return scaled * np.convolve(lowest, smooth / smooth.sum(), mode="valid")
+
+
+def level(audio: np.ndarray, level_db: float = LEVEL_DB) -> np.ndarray:
+    """Limit peaks and scale to a root mean square of `level_db` relative to full scale; float32."""
+    limited = limit(audio)
+    return (limited / np.sqrt(np.mean(limited**2)) * 10 ** (level_db / 20)).astype(np.float32)
 
 
 def record(audio: np.ndarray) -> np.ndarray:
@@ -95,6 +110,18 @@ def record(audio: np.ndarray) -> np.ndarray:
     return decode_g722(encode_g722(level(audio)))
 
 
-def transmit(audio: np.ndarray) -> np.ndarray:
-    """The channel itself: trimmed, levelled, coded in G.722 and back; float32 ``[samples]`` at 16 kHz."""
-    return decode_g722(encode_g722(level(trim(audio))))
+def transmit(audio: np.ndarray, gain_db: float = 0.0) -> np.ndarray:
+    """The channel itself: trimmed, levelled, coded in G.722 and back.
+
+    Args:
+        audio: ``[samples]`` at 16 kHz.
+        gain_db: level of this utterance relative to the usual one. It should vary, since what the codec makes of
+            equal levels is not quite equal.
+
+    Returns:
+        float32 ``[samples]`` at 16 kHz.
+
+    Raises:
+        ValueError: nothing but silence.
+    """
+    return decode_g722(encode_g722(level(trim(audio), LEVEL_DB + gain_db)))

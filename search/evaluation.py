@@ -1,0 +1,62 @@
+"""How wrong a detector is on a split: in all, attack by attack, at its own threshold, and before a speaker verifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.metrics.eer import eer, eer_of
+from trainables.metrics.tdcf import AsvScores, min_tdcf
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors on a split, all fractions.
+
+    Attributes:
+        eer: equal error rate.
+        by_attack: equal error rate of each attack's spoofs against all bona fide utterances, attacks in order of name.
+        misses: bona fide utterances that score below the detector's threshold.
+        false_alarms: spoofs that score at or above it.
+        min_tdcf: normalised minimum t-DCF, ``None`` without scores of a speaker verification.
+    """
+
+    eer: float
+    by_attack: Mapping[str, float]
+    misses: float
+    false_alarms: float
+    min_tdcf: float | None
+
+    @classmethod
+    def of(
+        cls,
+        scores: npt.NDArray[np.float64],
+        labels: npt.NDArray[np.int64],
+        attacks: npt.NDArray[np.object_],
+        threshold: float,
+        asv: AsvScores | None = None,
+    ) -> Evaluation:
+        """Evaluate scores.
+
+        Args:
+            scores: [n], higher for bona fide.
+            labels: [n], 1 for bona fide and 0 for spoof.
+            attacks: [n], what made each spoof; not looked at for bona fide utterances.
+            threshold: what the detector decides by: bona fide when ``score >= threshold``.
+            asv: scores of the speaker verification that the detector protects.
+
+        Raises:
+            ValueError: a class is empty, a score is not finite, or the ASV is of no use (see `min_tdcf`).
+        """
+        overall, _ = eer_of(scores, labels)
+        bonafide, spoof, attack = scores[labels == 1], scores[labels == 0], attacks[labels == 0]
+        return cls(
+            eer=overall,
+            by_attack={str(name): eer(bonafide, spoof[attack == name])[0] for name in sorted(set(attack))},
+            misses=float(np.mean(bonafide < threshold)),
+            false_alarms=float(np.mean(spoof >= threshold)),
+            min_tdcf=None if asv is None else min_tdcf(bonafide, spoof, asv),
+        )

@@ -1,0 +1,80 @@
+"""Decoding to mono 16 kHz, and what is said about files that cannot be decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from trainables.corpora.audio import SAMPLE_RATE, header_fault, read_audio
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_mean_of_channels(tmp_path: Path, suffix: str) -> None:
+    left, right = np.array([0, 8192, -16384], dtype=np.int16), np.array([16384, 8192, 0], dtype=np.int16)
+    soundfile.write(tmp_path / f"a.{suffix}", np.stack([left, right], axis=1), SAMPLE_RATE)
+    audio = read_audio(tmp_path / f"a.{suffix}")
+    assert audio.dtype == np.float32
+    assert audio.tolist() == [0.25, 0.25, -0.25]
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+def test_resampled_sine_is_the_sine_at_16_khz(tmp_path: Path, rate: int) -> None:
+    seconds, hertz = 0.5, 440.0
+    sine = 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)
+    soundfile.write(tmp_path / "a.wav", sine, rate, subtype="FLOAT")
+    audio = read_audio(tmp_path / "a.wav")
+    expected = 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(SAMPLE_RATE * seconds)) / SAMPLE_RATE)
+    assert audio.shape == expected.shape
+    np.testing.assert_allclose(audio[200:-200], expected[200:-200], atol=2e-3)
+
+
+@given(
+    pcm=hnp.arrays(np.int16, st.tuples(st.integers(1, 300), st.integers(1, 4))), suffix=st.sampled_from(["wav", "flac"])
+)
+def test_16_bit_files_come_back_sample_for_sample(
+    tmp_path_factory: pytest.TempPathFactory, pcm: np.ndarray, suffix: str
+) -> None:
+    path = tmp_path_factory.mktemp("pcm") / f"a.{suffix}"
+    soundfile.write(path, pcm, SAMPLE_RATE)
+    assert header_fault(path) is None
+    np.testing.assert_allclose(read_audio(path), pcm.mean(axis=1) / 32768, atol=1e-6)
+
+
+def test_bad_files_are_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "nothing.flac").touch()
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), SAMPLE_RATE)
+    (tmp_path / "text.flac").write_text("not audio at all " * 20)
+    for name, reason in {
+        "gone.flac": "is missing",
+        "nothing.flac": "is empty",
+        "empty.wav": "is empty",
+        "text.flac": "cannot be read",
+    }.items():
+        path = tmp_path / name
+        fault = header_fault(path)
+        assert fault is not None, name
+        assert fault.startswith(reason)
+        with pytest.raises(ValueError, match=f"{name} {reason}"):
+            read_audio(path)
+
+
+def test_damage_behind_the_header_shows_when_read(tmp_path: Path) -> None:
+    path = tmp_path / "cut.flac"
+    soundfile.write(path, np.random.default_rng(0).uniform(-1, 1, 50000), SAMPLE_RATE)
+    path.write_bytes(path.read_bytes()[:5000])
+    assert header_fault(path) is None
+    with pytest.raises(ValueError, match=r"cut\.flac cannot be read"):
+        read_audio(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_must_be_finite(tmp_path: Path, value: float) -> None:
+    soundfile.write(tmp_path / "a.wav", np.array([0.0, value, 0.0]), SAMPLE_RATE, subtype="FLOAT")
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        read_audio(tmp_path / "a.wav")
