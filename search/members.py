@@ -1,4 +1,4 @@
-"""What a run has to show: the detectors on its front, and those that a front is compared with, its recipes and its base."""
+"""What a run has to show: the detectors on its front, and what the front is compared with, its recipes and its base."""
 
 from __future__ import annotations
 

@@ -27,6 +27,12 @@ MARKS: Mapping[str, tuple[str, str]] = {"base": ("s", DARK), "paper": ("D", "#c4
 """Marker and colour of what the front is compared with; other recipes get `OTHER`."""
 OTHER = ("v", "#8b4a9c")
 PNG_DPI = 160
+PLACES = (
+    *((10, 0, "left", "center"), (-10, 0, "right", "center"), (0, 10, "center", "bottom"), (0, -10, "center", "top")),
+    *((10, 8, "left", "bottom"), (10, -8, "left", "top"), (-10, 8, "right", "bottom"), (-10, -8, "right", "top")),
+    *((14, 26, "left", "bottom"), (-14, -26, "right", "top")),
+)
+"""Where a name may stand beside its mark: offset in points and alignment, best first."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,11 @@ class Entry:
     macs: int | None = None
     dev: Evaluation | None = None
     eval: Evaluation | None = None
+
+    @property
+    def eer_eval(self) -> float | None:
+        """EER on eval, where it was scored."""
+        return None if self.eval is None else self.eval.eer
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ def table(entries: Sequence[Entry]) -> pa.Table:
         "size": (pa.int64(), [e.size for e in entries]),
         "macs": (pa.int64(), [e.macs for e in entries]),
         "eer_dev": (pa.float64(), [e.eer_dev for e in entries]),
-        "eer_eval": (pa.float64(), [e.eval and e.eval.eer for e in entries]),
+        "eer_eval": (pa.float64(), [e.eer_eval for e in entries]),
         "min_tdcf_dev": (pa.float64(), [e.dev and e.dev.min_tdcf for e in entries]),
         "min_tdcf_eval": (pa.float64(), [e.eval and e.eval.min_tdcf for e in entries]),
         "threshold": (pa.float64(), [e.threshold for e in entries]),
@@ -104,9 +115,7 @@ def table(entries: Sequence[Entry]) -> pa.Table:
         for attack in sorted({name for one in found if one for name in one.by_attack}):
             values = [one and one.by_attack.get(attack) for one in found]
             columns[f"eer_{split}_{attack}"] = (pa.float64(), values)
-    return pa.table(
-        {name: pa.array(values, kind) for name, (kind, values) in columns.items()},
-    )
+    return pa.table({name: pa.array(values, kind) for name, (kind, values) in columns.items()})
 
 
 def write_tables(folder: Path, entries: Sequence[Entry]) -> None:
@@ -116,9 +125,7 @@ def write_tables(folder: Path, entries: Sequence[Entry]) -> None:
     pyarrow.csv.write_csv(rows, folder / "front.csv")
 
 
-def draw_front(
-    path: Path, entries: Sequence[Entry], trials: Iterable[tuple[int, float]], caption: Caption
-) -> None:
+def draw_front(path: Path, entries: Sequence[Entry], trials: Iterable[tuple[int, float]], caption: Caption) -> None:
     """Draw dev EER against size: the front as a staircase, what it is compared with by name, all trials faint.
 
     Args:
@@ -144,7 +151,14 @@ def draw_front(
         for entry in others:
             marker, colour = MARKS.get(entry.member.name, OTHER)
             axes.scatter(
-                [entry.size], [100 * entry.eer_dev], s=64, marker=marker, color=colour, edgecolor="white", lw=0.8, zorder=5
+                [entry.size],
+                [100 * entry.eer_dev],
+                s=64,
+                marker=marker,
+                color=colour,
+                edgecolor="white",
+                lw=0.8,
+                zorder=5,
             )
         _write_around(figure, axes, caption, sum(eer > top for _, eer in cloud))
         canvas.draw()
@@ -153,9 +167,9 @@ def draw_front(
 
 
 def _top(shown: Sequence[float], trials: Sequence[float]) -> float:
-    """Up to which EER the picture reaches: all that has a name, and the better half of the trials."""
-    middle = sorted(trials)[len(trials) // 2] if trials else 0.0
-    return 1.12 * max(*shown, middle, 0.002)
+    """Up to which EER the picture reaches: all that has a name, and the trials that are at most twice as bad."""
+    limit = 2 * max(*shown, 0.005)
+    return 1.12 * max(*shown, *(eer for eer in trials if eer <= limit), 0.005)
 
 
 def _axes(axes: Axes, sizes: Sequence[int], top: float) -> None:
@@ -206,32 +220,24 @@ def _staircase(axes: Axes, front: Sequence[Entry]) -> None:
 
 
 def _write_around(figure: Figure, axes: Axes, caption: Caption, above: int) -> None:
-    axes.set_title(caption.facts, loc="left", fontsize=9, color=GREY)
-    figure.suptitle(caption.title, x=0.015, ha="left", fontsize=12, fontweight="bold")
-    under = [f"{above} of the trials lie above the picture"] if above else []
+    axes.set_title(caption.title, loc="left", pad=22, fontsize=12, fontweight="bold")
+    axes.annotate(caption.facts, (0, 1), (0, 7), "axes fraction", "offset points", fontsize=9, color=GREY)
+    under = [f"trials above the picture: {above}"] if above else []
     if caption.warning:
         under.append(caption.warning)
-    if under:
-        figure.supxlabel("; ".join(under), x=0.015, ha="left", fontsize=8, color=MARKS["paper"][1])
+    figure.supxlabel("; ".join(under), x=0.015, ha="left", fontsize=8, color=MARKS["paper"][1])
 
 
 def _label(axes: Axes, canvas: FigureCanvasAgg, front: Sequence[Entry], others: Sequence[Entry]) -> None:
     """Names beside what has one, each at the first place around its mark that nothing else takes."""
-    to_pixels = axes.transData.transform
-    dot = canvas.figure.dpi / 72 * 7
-    marks = [to_pixels((entry.size, 100 * entry.eer_dev)) for entry in (*front, *others)]
-    taken = [Bbox.from_extents(x - dot, y - dot, x + dot, y + dot) for x, y in marks]
-    named = [(entry, str(entry.member.record and entry.member.record.recipe), BLUE) for entry in front]
-    named = [one for one in named if one[1] != "None"]
-    named += [(entry, entry.member.name, MARKS.get(entry.member.name, OTHER)[1]) for entry in others]
-    places = [(10, 0, "left", "center"), (-10, 0, "right", "center"), (0, 10, "center", "bottom")]
-    places += [(0, -10, "center", "top"), (10, 12, "left", "bottom"), (10, -12, "left", "top")]
-    places += [(-10, 12, "right", "bottom"), (-10, -12, "right", "top"), (14, 26, "left", "bottom")]
+    taken = _taken(axes, canvas.figure.dpi / 72 * 7, front, others)
+    recipes = [(entry, entry.member.record.recipe, BLUE) for entry in front if entry.member.record]
+    named = [(entry, entry.member.name, MARKS.get(entry.member.name, OTHER)[1]) for entry in others]
     frame = axes.get_window_extent()
-    for entry, name, colour in named:
-        for dx, dy, horizontal, vertical in places:
+    for entry, name, colour in [one for one in recipes if one[1]] + named:
+        for number, (dx, dy, horizontal, vertical) in enumerate(PLACES, 1):
             text = axes.annotate(
-                name,
+                str(name),
                 (entry.size, 100 * entry.eer_dev),
                 (dx, dy),
                 textcoords="offset points",
@@ -243,11 +249,23 @@ def _label(axes: Axes, canvas: FigureCanvasAgg, front: Sequence[Entry], others: 
             )
             box = text.get_window_extent(canvas.get_renderer())
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
-            if inside and not any(box.overlaps(other) for other in taken):
+            if number == len(PLACES) or (inside and not any(box.overlaps(other) for other in taken)):
                 break
-            if (dx, dy, horizontal, vertical) != places[-1]:
-                text.remove()
+            text.remove()
         taken.append(box)
+
+
+def _taken(axes: Axes, radius: float, front: Sequence[Entry], others: Sequence[Entry]) -> list[Bbox]:
+    """Boxes in pixels around the marks and along the staircase."""
+    points = axes.transData.transform([(entry.size, 100 * entry.eer_dev) for entry in (*front, *others)])
+    found = [Bbox.from_extents(x - radius, y - radius, x + radius, y + radius) for x, y in points]
+    frame = axes.get_window_extent()
+    stairs = points[: len(front)]
+    for (x, y), (right, below) in zip(stairs, [*stairs[1:], (frame.x1, None)], strict=True):
+        found.append(Bbox.from_extents(x, y - 1, right, y + 1))
+        if below is not None:
+            found.append(Bbox.from_extents(right - 1, below, right + 1, y))
+    return found
 
 
 def count_text(value: float) -> str:

@@ -23,7 +23,7 @@ import optuna
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
@@ -85,8 +85,8 @@ class PlanSearch(OptunaSearch):
             storage=JournalStorage(JournalFileBackend(str(journal))),
             study_name="search",
         )
-        assert self._ot_study is not None, "Ray makes the study at once where it is given a space"
-        self._study: optuna.Study = self._ot_study
+        made: Any = self._ot_study  # Ray makes the study at once where it is given a space
+        self._study: optuna.Study = made
         self._choose = space
         self.gave_up: str | None = None
         self._job, self._refuse = dict(job), refuse
@@ -95,10 +95,9 @@ class PlanSearch(OptunaSearch):
         self._plans = {_key(record.plan): record.number for record in ended.values()}
         self._recipes = deque((i, name, plan) for i, (name, plan) in enumerate(recipes.items()) if i not in ended)
         self._next_number = max([len(recipes) - 1, *ended]) + 1
-        if not self._study.get_trials(deepcopy=False):
-            for name, parameters in anchors.items():
-                self._study.enqueue_trial(dict(parameters), user_attrs={"recipe": name})
-        self._settle(ended)
+        self._points = self._settle(ended)
+        known = {trial.user_attrs.get("recipe") for trial in self._study.get_trials(deepcopy=False)}
+        self._points.extend((dict(point), {"recipe": name}) for name, point in anchors.items() if name not in known)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The next trial's configuration, or ``Searcher.FINISHED`` when `TRIES` plans in a row were refused."""
@@ -152,27 +151,30 @@ class PlanSearch(OptunaSearch):
 
     def _ask(self) -> optuna.Trial:
         self._study.sampler = self._make_sampler(len(self._study.get_trials(deepcopy=False)))
+        if self._points:
+            parameters, attributes = self._points.popleft()
+            self._study.enqueue_trial(parameters, user_attrs=attributes)
         return self._study.ask()
 
-    def _settle(self, ended: Mapping[int, Record]) -> None:
-        """Make the study agree with the log: nothing running, and what began but did not end is queued again."""
-        latest = {}
+    def _settle(self, ended: Mapping[int, Record]) -> deque[tuple[dict[str, Any], dict[str, Any]]]:
+        """Make the study agree with the log, so that nothing is running.
+
+        Returns:
+            Parameters and attributes of what began but did not end, to be tried again.
+        """
+        latest: dict[int, FrozenTrial] = {}
         for trial in self._study.get_trials(deepcopy=False):
             number = trial.user_attrs.get("number")
             if number is not None:
                 latest[number] = trial
             if trial.state == TrialState.RUNNING:
-                record = ended.get(number)
-                if record is None or record.state == "FAIL":
-                    self._study.tell(trial.number, state=TrialState.FAIL)
-                elif record.state == "PRUNED":
-                    self._study.tell(trial.number, state=TrialState.PRUNED)
-                else:
-                    self._study.tell(trial.number, record.weighted_eer)
-        for number, trial in sorted(latest.items()):
-            self._next_number = max(self._next_number, number + 1)
-            if number not in ended and trial.state != TrialState.WAITING:
-                self._study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
+                record = None if number is None else ended.get(number)
+                state = TrialState.FAIL if record is None else TrialState[record.state]
+                value = record.weighted_eer if record is not None and state == TrialState.COMPLETE else None
+                self._study.tell(trial.number, value, state=state)
+        self._next_number = max([self._next_number, *(number + 1 for number in latest)])
+        lost = ((number, trial) for number, trial in sorted(latest.items()) if number not in ended)
+        return deque((trial.params, trial.user_attrs) for _, trial in lost if trial.state != TrialState.WAITING)
 
 
 def make_sampler(name: str, seed: int, place: int, startup: int) -> BaseSampler:

@@ -99,7 +99,7 @@ def hear(settings: Settings, display: Display) -> tuple[Path, dict[str, Any]]:
         splits=("train", "dev"),
     )
     about = {"name": corpus.name, "digest": corpus.digest(), "note": corpus.note}
-    return features, {"front_end": front_end, "seconds": SECONDS, "corpus": about}
+    return features, {"front_end": front_end, "seconds": SECONDS, "features": features.name, "corpus": about}
 
 
 def train_base(settings: Settings, features: Path, card: Mapping[str, Any], place: Cluster, display: Display) -> Path:

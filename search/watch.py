@@ -1,4 +1,4 @@
-"""What happens when Tune tells us something: an ended trial is logged, the display told, and the limits kept."""
+"""What happens when Tune tells us something: an ended trial is logged, tables and display follow, limits are kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
-from search import objective
+from search import objective, run_folder
 from search.progress import Display, describe
 from search.sampler import METRIC, ending
 from search.trial_log import Record, TrialLog
@@ -22,7 +22,10 @@ LONG_LINE = 200
 
 
 class Watcher(Callback):
-    """Writes every ended trial into the trial log and the run's log, and keeps the display up to date."""
+    """Writes every ended trial into the trial log, and keeps tables, the run's log and the display up to date.
+
+    The front is on the disk from the first trial on, so that it is there however the run ends.
+    """
 
     def __init__(self, log: TrialLog, display: Display) -> None:
         """Write to `log` and show on `display`."""
@@ -58,6 +61,7 @@ class Watcher(Callback):
     def _end(self, trial: Trial, *, failed: bool) -> None:
         record = record_of(trial.config, trial.last_result, _traceback(trial) if failed else None)
         self._log.append(record)
+        run_folder.write_tables(self._log.path.parent, list(self._log.records.values()))
         if record.state == "FAIL":
             logger.error("trial %d failed: %s", record.number, _traceback(trial) or record.error)
         else:

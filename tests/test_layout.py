@@ -22,7 +22,7 @@ BREACHES = {
     "criteria": ("trainables/criteria/magnitude.py", "import trainables.corpora.audio"),
     "metrics": ("trainables/metrics/eer.py", "import trainables.progress"),
     "ray-in-trainables": ("trainables/training.py", "import ray"),
-    "ray-in-reports": ("search/report.py", "import search.scheduler"),
+    "ray-in-reports": ("search/report.py", "import search.cluster"),
     "pareto": ("search/pareto.py", "import pandas"),
 }
 

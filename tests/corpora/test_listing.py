@@ -39,7 +39,9 @@ def test_up_to_one_percent_is_skipped_and_listed(tmp_path: Path, good: int, bad:
 
 @pytest.mark.parametrize(("good", "bad"), [(195, 3), (96, 1), (4, 4)])
 def test_more_than_one_percent_is_refused(tmp_path: Path, good: int, bad: int) -> None:
-    with pytest.raises(CorpusError, match=rf"{bad} of {good + bad + 2} utterances .* at most 1% may be skipped") as info:
+    with pytest.raises(
+        CorpusError, match=rf"{bad} of {good + bad + 2} utterances .* at most 1% may be skipped"
+    ) as info:
         listing_of(tmp_path, good, bad).corpus(required=REQUIRED, skip_bad_files=True)
     assert len(info.value.faults) == bad
 

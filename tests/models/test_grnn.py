@@ -179,9 +179,14 @@ def test_architecture_survives_json() -> None:
     assert Architecture.from_json(arch.to_json()) == arch
 
 
-def test_gradients_can_be_had_in_evaluation_mode() -> None:
-    model = Architecture.create("grnn", SMALL).build().eval()
-    model(cepstra()).sum().backward()
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA, where evaluation mode could forbid gradients")
+@pytest.mark.filterwarnings("ignore:RNN module weights are not part of single contiguous chunk")
+def test_cuda_gives_the_same_and_gradients_in_evaluation_mode() -> None:
+    model = architecture([[6, 2], [4]]).build().eval()
+    expected = model(cepstra())
+    logits = model.cuda()(cepstra().cuda())
+    torch.testing.assert_close(logits.cpu(), expected, atol=1e-3, rtol=0)
+    logits.sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 

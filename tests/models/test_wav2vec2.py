@@ -17,6 +17,7 @@ from transformers.utils import logging
 from trainables.models import wav2vec2
 from trainables.models.architecture import Architecture
 from trainables.models.wav2vec2_checkpoint import BASE, TINY
+from trainables.models.wav2vec2_parts import EncoderLayer
 from trainables.surgery.grow import grow, new_keys
 from trainables.surgery.keep import keep
 from trainables.surgery.merge import merge
@@ -187,6 +188,18 @@ def test_silent_growth_leaves_the_function(site: str, variant: str) -> None:
             elif slot.role == "identity":
                 nn.init.eye_(tensor)
         torch.testing.assert_close(new(x), old(x), atol=1e-5, rtol=0)
+
+
+def test_a_branch_is_a_parallel_layer_whose_output_is_concatenated() -> None:
+    model = loud(grow(tiny(), {"encoder.1.branch": 1}).build())
+    layer = model.get_submodule("wav2vec2.encoder.layers.1")
+    assert isinstance(layer, EncoderLayer) and layer.branch is not None
+    x = torch.randn(2, 5, 32)
+    both, branch = layer(x), layer.branch
+    layer.branch = None
+    weight = torch.cat([branch.fuse_old.weight, branch.fuse_new.weight], dim=1)
+    expected = torch.cat([layer(x), branch.layer(x)], dim=2) @ weight.T + branch.fuse_new.bias
+    torch.testing.assert_close(both, expected, atol=1e-5, rtol=0)
 
 
 def test_joined_groups_compute_the_same() -> None:

@@ -1,8 +1,8 @@
 """Simulated speech in the ASVspoof 2019 LA tree, built in seconds: for tests, and a last resort without real speech.
 
 Bona fide utterances are speech of `voice`, spoofs the same through an attack of `vocoding`. Train and dev share
-speakers and attacks, eval has others of both. Everything goes through the same random channel (tilt, noise, level), so that
-neither level nor noise gives the class away.
+speakers and attacks, eval has others of both. Everything goes through the same random channel (tilt, noise, level), so
+that neither level nor noise gives the class away.
 """
 
 from __future__ import annotations

@@ -17,13 +17,14 @@ def standardised_decibels(power: torch.Tensor) -> torch.Tensor:
         power: ``[bands, frames]``, not negative.
 
     Returns:
-        ``[bands, frames]`` of mean 0 and variance 1; all zero where the power is the same everywhere (silence).
+        ``[bands, frames]`` of mean 0 and variance 1; all zero where the power is the same everywhere (silence). Power
+        that is not finite gives levels that are not.
     """
     loudest = power.amax()
-    if not loudest > 0:
+    if loudest == 0:
         return torch.zeros_like(power)
     levels = 10 * torch.log10(torch.clamp(power / loudest, min=10 ** (-RANGE_DB / 10)))
     deviation, mean = torch.std_mean(levels, correction=0)
-    if not deviation > 0:
+    if deviation == 0:
         return torch.zeros_like(power)
     return (levels - mean) / deviation

@@ -22,6 +22,8 @@ from trainables import features
 from trainables.corpora.audio import read_audio
 from trainables.features.segment import segment, window_starts
 
+Job = tuple[Path, int]
+
 CHUNK = 32
 CHUNKS_AHEAD = 3
 POOL_START_SECONDS = 4.0
@@ -36,48 +38,50 @@ class Extraction:
         front_end: a name of ``trainables.features.NAMES``.
         samples: length of a segment.
         step: samples between the windows of a long utterance.
-        reach: windows lie in the first `reach` samples; with `samples` there is one window only.
     """
 
     front_end: str
     samples: int
     step: int
-    reach: int
 
-    def windows(self, path: Path) -> np.ndarray:
+    def windows(self, path: Path, reach: int) -> np.ndarray:
         """Features of a file's windows, ``[windows, *shape]``.
+
+        Args:
+            path: the file.
+            reach: windows lie in its first `reach` samples; with those of one segment there is one window.
 
         Raises:
             ValueError: the audio cannot be used.
         """
         audio = read_audio(path)
         transform = features.load(self.front_end).transform
-        starts = window_starts(len(audio), self.samples, self.step, self.reach)
+        starts = window_starts(len(audio), self.samples, self.step, reach)
         rows = np.stack([transform(segment(audio, self.samples, start)) for start in starts])
         if not np.isfinite(rows).all():
             raise ValueError(f"features must be finite; the samples of {path} are too large for that")
         return rows
 
-    def chunk(self, paths: Sequence[Path]) -> list[np.ndarray | str]:
+    def chunk(self, jobs: Sequence[Job]) -> list[np.ndarray | str]:
         """For each file the features of its windows, or what is wrong with it."""
         done: list[np.ndarray | str] = []
         # One thread: a segment is too little work to share, and processes share the files.
         with _one_thread():
-            for path in paths:
+            for path, reach in jobs:
                 try:
-                    done.append(self.windows(path))
+                    done.append(self.windows(path, reach))
                 except ValueError as error:
                     done.append(str(error))
         return done
 
 
 def extract(
-    paths: Sequence[Path], extraction: Extraction, workers: int | None = None
+    jobs: Sequence[Job], extraction: Extraction, workers: int | None = None
 ) -> Generator[np.ndarray | str, None, None]:
     """Features of every file in order: ``[windows, *shape]``, or a string that says what is wrong with the file.
 
     Args:
-        paths: audio files.
+        jobs: audio files, each with the reach of its windows (see `Extraction.windows`).
         extraction: what to compute.
         workers: processes; 1 works in this one; by default a first chunk is timed here, and where a process per CPU
             ends the rest sooner, its start included, processes do it.
@@ -85,7 +89,7 @@ def extract(
     Raises:
         RuntimeError: a process died.
     """
-    chunks = [paths[begin : begin + CHUNK] for begin in range(0, len(paths), CHUNK)]
+    chunks = [jobs[begin : begin + CHUNK] for begin in range(0, len(jobs), CHUNK)]
     if workers is None and chunks:
         yield from extraction.chunk(chunks[0][:1])  # the first call in a process imports and prepares; not timed
         began = time.monotonic()
@@ -106,7 +110,7 @@ def _worthwhile_workers(seconds: float) -> int:
 
 
 def _in_processes(
-    chunks: Sequence[Sequence[Path]], extraction: Extraction, workers: int
+    chunks: Sequence[Sequence[Job]], extraction: Extraction, workers: int
 ) -> Generator[np.ndarray | str, None, None]:
     # Spawned, not forked: a fork of a process with threads (torch's, Ray's, a progress bar's) may hang.
     pool = ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn"))

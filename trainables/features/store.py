@@ -1,4 +1,4 @@
-"""Features computed once per corpus and settings: a folder addressed by digest, a file per split, written atomically."""
+"""Features computed once per corpus and settings: a folder addressed by digest, a file a split, written atomically."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from trainables import features
 from trainables.corpora.corpus import SPLITS, Corpus, CorpusError
@@ -25,6 +27,7 @@ VERSION = 1
 REACH = 3
 STEP = 0.25
 STALE_SECONDS = 3600.0
+TOLD_EVERY = 32
 
 
 def build(
@@ -64,43 +67,34 @@ def build(
         CorpusError: files that cannot be used, all of them.
         RuntimeError: a process that computes features died.
     """
-    from trainables.corpora.listing import MAX_SKIPPED  # with audio, which opening a split does not need
-
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1; got {workers}")
     for split in splits:
         if not corpus.splits.get(split):
-            there = ", ".join(name for name in SPLITS if corpus.splits.get(name))
-            raise ValueError(f"splits must be ones that corpus {corpus.name} has ({there}); got {split!r}")
+            has = ", ".join(name for name in SPLITS if corpus.splits.get(name))
+            raise ValueError(f"splits must be ones that corpus {corpus.name} has ({has}); got {split!r}")
     settings = _settings(corpus, front_end, seconds, random_crop)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     place = cache / "features"
     folder = place / f"{front_end}-{digest[:20]}"
-    missing = []
-    for split in splits:
-        there_already = _intact(folder, split, settings)
-        if there_already is None:
-            missing.append(split)
-        elif there_already.skipped and not skip_bad_files:
-            raise CorpusError(_summary(corpus, "cannot be used"), there_already.skipped)
-    if not missing:
-        return folder
-
-    place.mkdir(parents=True, exist_ok=True)
-    _remove_stale(place)
-    faults: list[str] = []
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=place) as temporary:
-        for split in missing:
-            path = Path(temporary, f"{split}.arrow")
-            found = _write_split(path, corpus, split, settings, workers, progress)
-            faults += found
-            if skip_bad_files and len(faults) + len(corpus.skipped) > MAX_SKIPPED * _files(corpus):
-                raise CorpusError(_summary(corpus, "cannot be used: more than 1 %"), faults)
-            if skip_bad_files and found and len(set(Split(path).labels)) < 2:
-                raise CorpusError(_summary(corpus, f"cannot be used: without them {split} lacks a class"), faults)
-            # After a first fault the rest is still read, so that all are told at once.
-            if skip_bad_files or not faults:
-                _keep(path, folder, settings)
+    there = {split: _intact(folder, split, settings) for split in splits}
+    missing = [split for split, opened in there.items() if opened is None]
+    faults = [fault for opened in there.values() if opened is not None for fault in opened.skipped]
+    if missing:
+        place.mkdir(parents=True, exist_ok=True)
+        _remove_stale(place)
+        # Closed here and now, also when interrupted: processes may be at work behind it.
+        rows = closing(_extract(corpus, missing, settings, workers))
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=place) as temporary, rows as extracted:
+            for split in missing:
+                path = Path(temporary, f"{split}.arrow")
+                found = _write_split(path, corpus, split, settings, extracted, progress)
+                faults += found
+                if skip_bad_files and found:
+                    _check_skipped(corpus, path, faults)
+                # After a first fault the rest is still read, so that all are told at once.
+                if skip_bad_files or not faults:
+                    _keep(path, folder, settings)
     if faults and not skip_bad_files:
         raise CorpusError(_summary(corpus, "cannot be used"), faults)
     return folder
@@ -119,7 +113,7 @@ def open_split(folder: Path, split: str) -> Split:
 
 
 def _settings(corpus: Corpus, front_end: str, seconds: float, random_crop: bool) -> dict[str, Any]:
-    from trainables.corpora.audio import SAMPLE_RATE  # likewise
+    from trainables.corpora.audio import SAMPLE_RATE  # brings torchaudio, which opening a split does not need
 
     module = features.load(front_end)
     samples = samples_in(seconds, SAMPLE_RATE)
@@ -136,28 +130,41 @@ def _settings(corpus: Corpus, front_end: str, seconds: float, random_crop: bool)
     }
 
 
-def _write_split(
-    path: Path, corpus: Corpus, split: str, settings: dict[str, Any], workers: int | None, progress: Progress
-) -> list[str]:
-    """Write a split's file; returns what is wrong with files that are not in it."""
+def _extract(
+    corpus: Corpus, splits: Sequence[str], settings: dict[str, Any], workers: int | None
+) -> Generator[np.ndarray | str, None, None]:
+    """Features, or faults, of the utterances of these splits, one split after the other."""
     from trainables.features.extraction import Extraction, extract  # likewise
 
-    utterances = corpus.splits[split]
     samples = settings["samples"]
-    reach = samples * REACH if settings["random_crop"] and split == "train" else samples
-    extraction = Extraction(settings["front_end"], samples, max(1, round(samples * STEP)), reach)
+    reach = dict.fromkeys(splits, samples)
+    if settings["random_crop"] and "train" in splits:
+        reach["train"] = samples * REACH
+    jobs = [(utterance.path, reach[split]) for split in splits for utterance in corpus.splits[split]]
+    return extract(jobs, Extraction(settings["front_end"], samples, round(samples * STEP)), workers)
+
+
+def _write_split(
+    path: Path,
+    corpus: Corpus,
+    split: str,
+    settings: dict[str, Any],
+    extracted: Iterator[np.ndarray | str],
+    progress: Progress,
+) -> list[str]:
+    """Write a split's file; returns what is wrong with utterances that are not in it."""
+    utterances = corpus.splits[split]
     what = f"{settings['front_end']} features of {split}"
     faults: list[str] = []
     progress(what, 0, len(utterances))
-    rows = extract([utterance.path for utterance in utterances], extraction, workers)
-    # Closed here and now, also when interrupted: processes may be at work behind it.
-    with SplitWriter(path, settings) as writer, closing(rows):
-        for done, (utterance, windows) in enumerate(zip(utterances, rows, strict=True), 1):
+    with SplitWriter(path, settings) as writer:
+        for done, utterance in enumerate(utterances, 1):
+            windows = next(extracted)
             if isinstance(windows, str):
                 faults.append(windows)
             else:
                 writer.add(utterance, windows)
-            if done % 32 == 0 or done == len(utterances):
+            if done % TOLD_EVERY == 0 or done == len(utterances):
                 progress(what, done, len(utterances))
         writer.finish(faults)
     return faults
@@ -190,8 +197,14 @@ def _remove_stale(place: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _files(corpus: Corpus) -> int:
-    return sum(len(utterances) for utterances in corpus.splits.values()) + len(corpus.skipped)
+def _check_skipped(corpus: Corpus, path: Path, faults: Sequence[str]) -> None:
+    from trainables.corpora.listing import MAX_SKIPPED  # likewise
+
+    files = sum(len(utterances) for utterances in corpus.splits.values()) + len(corpus.skipped)
+    if len(faults) + len(corpus.skipped) > MAX_SKIPPED * files:
+        raise CorpusError(_summary(corpus, f"cannot be used, more than {MAX_SKIPPED:.0%} of {files}"), faults)
+    if len(set(Split(path).labels.tolist())) < 2:
+        raise CorpusError(_summary(corpus, f"cannot be used, and {path.stem} without them lacks a class"), faults)
 
 
 def _summary(corpus: Corpus, complaint: str) -> str:

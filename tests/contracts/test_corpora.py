@@ -1,0 +1,129 @@
+"""What every corpus keeps to, whatever it is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from trainables import corpora
+from trainables.corpora.audio import read_audio
+from trainables.corpora.corpus import SPLITS, Corpus
+
+Read = Callable[[], Corpus]
+
+
+def write_audio(path: Path, rng: np.random.Generator) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, rng.uniform(-0.5, 0.5, 800), 16000)
+
+
+def make_asvspoof2019(root: Path, variant: str) -> None:
+    rng = np.random.default_rng(0)
+    for split, file in {"train": "train.trn", "dev": "dev.trl", "eval": "eval.trl"}.items():
+        lines = []
+        for number in range(6):
+            name = f"{variant}_{split[0].upper()}_{number}"
+            environment, attack = ("abc", "AB") if variant == "PA" else ("-", "A01")
+            kind = f"{attack} spoof" if number % 3 else "- bonafide"
+            lines.append(f"{variant}_{number // 3:04d} {name} {environment} {kind}\n")
+            write_audio(root / variant / f"ASVspoof2019_{variant}_{split}" / "flac" / f"{name}.flac", rng)
+        protocol = root / variant / f"ASVspoof2019_{variant}_cm_protocols" / f"ASVspoof2019.{variant}.cm.{file}.txt"
+        protocol.parent.mkdir(exist_ok=True)
+        protocol.write_text("".join(lines))
+
+
+def make_fake_or_real(root: Path, folder: str) -> None:
+    rng = np.random.default_rng(0)
+    for part in ("training", "validation", "testing"):
+        for kind in ("real", "fake"):
+            for number in range(3):
+                write_audio(root / folder / folder / part / kind / f"file{number}.wav", rng)
+
+
+MAKERS: dict[str, Callable[[Path], None]] = {
+    "asvspoof2019-la": lambda root: make_asvspoof2019(root, "LA"),
+    "asvspoof2019-pa": lambda root: make_asvspoof2019(root, "PA"),
+    "fake-or-real": lambda root: make_fake_or_real(root, "for-norm"),
+    "fake-or-real-original": lambda root: make_fake_or_real(root, "for-original"),
+    "fake-or-real-norm": lambda root: make_fake_or_real(root, "for-norm"),
+    "fake-or-real-2sec": lambda root: make_fake_or_real(root, "for-2sec"),
+    "fake-or-real-rerec": lambda root: make_fake_or_real(root, "for-rerec"),
+}
+
+
+@pytest.fixture(scope="module", params=corpora.NAMES)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Read]:
+    """A corpus by name, and a function that reads it."""
+    name = request.param
+    folder = tmp_path_factory.mktemp(name)
+    if name == "demo":
+        cache = os.environ.get("DROPIN_DEMO_CACHE", "")
+        if not cache or not Path(cache).is_dir():
+            pytest.skip("building demo takes minutes; point DROPIN_DEMO_CACHE at a cache that holds it")
+        return name, lambda: corpora.read(name, None, cache=Path(cache))
+    if name in corpora.BUILT:
+        return name, lambda: corpora.read(name, None, cache=folder)
+    MAKERS[name](folder / "root")
+    return name, lambda: corpora.read(name, folder / "root", cache=folder / "cache")
+
+
+@pytest.fixture(scope="module")
+def corpus(case: tuple[str, Read]) -> Corpus:
+    return case[1]()
+
+
+def test_module_reads_by_the_common_arguments(case: tuple[str, Read]) -> None:
+    module = corpora.load(case[0])
+    assert module.__doc__
+    parameters = inspect.signature(module.read).parameters
+    assert next(iter(parameters)) == "root"
+    assert {"cache", "skip_bad_files", "progress"} <= set(parameters)
+
+
+def test_name_root_and_splits(case: tuple[str, Read], corpus: Corpus) -> None:
+    assert corpus.name == {"fake-or-real": "fake-or-real-norm"}.get(case[0], case[0])
+    assert corpus.root.is_absolute()
+    assert tuple(corpus.splits) == SPLITS
+    assert corpus.skipped == ()
+
+
+def test_utterances(corpus: Corpus) -> None:
+    for split in SPLITS:
+        assert {one.label for one in corpus.splits[split]} == {0, 1}
+        for one in corpus.splits[split]:
+            assert one.path.is_absolute()
+            assert one.path.is_relative_to(corpus.root)
+            assert one.path.is_file()
+            assert (one.attack == "-") == (one.label == 1)
+            assert one.speaker
+    everyone = [one for split in SPLITS for one in corpus.splits[split]]
+    assert len({one.name for one in everyone}) == len(everyone)
+    assert len({one.path for one in everyone}) == len(everyone)
+
+
+def test_audio_of_both_classes(corpus: Corpus) -> None:
+    for label in (0, 1):
+        one = next(one for one in corpus.splits["train"] if one.label == label)
+        audio = read_audio(one.path)
+        assert audio.dtype == np.float32
+        assert audio.ndim == 1
+        assert 0 < np.abs(audio).max() <= 1
+
+
+def test_reading_again_gives_the_same(case: tuple[str, Read], corpus: Corpus) -> None:
+    again = case[1]()
+    assert again == corpus
+    assert again.digest() == corpus.digest()
+    assert len(bytes.fromhex(corpus.digest())) == 32
+
+
+def test_digest_sees_a_missing_utterance(corpus: Corpus) -> None:
+    fewer = dataclasses.replace(corpus, splits={**corpus.splits, "dev": corpus.splits["dev"][1:]})
+    assert fewer.digest() != corpus.digest()

@@ -1,0 +1,305 @@
+"""The official tree: what is read from it, and every fault of one that is not quite right."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trainables.corpora import asvspoof2019
+from trainables.corpora.corpus import Corpus, CorpusError, Utterance
+
+LISTS = {"train": "train.trn", "dev": "dev.trl", "eval": "eval.trl"}
+PLAIN = {
+    "LA": ["LA_0001 LA_{0}_1 - - bonafide", "LA_0002 LA_{0}_2 - A01 spoof"],
+    "PA": ["PA_0001 PA_{0}_1 aaa - bonafide", "PA_0002 PA_{0}_2 cba BC spoof"],
+}
+Change = Callable[[Path], object]
+
+
+def make_tree(
+    root: Path,
+    variant: str = "LA",
+    splits: Sequence[str] = ("train", "dev", "eval"),
+    lines: Sequence[str] | None = None,
+    suffix: str = "flac",
+) -> Path:
+    """Write a tree with the same protocol lines in every split ({0} = T, D or E) and silence in every file."""
+    tree = root / variant
+    (tree / f"ASVspoof2019_{variant}_cm_protocols").mkdir(parents=True)
+    for split in splits:
+        folder = tree / f"ASVspoof2019_{variant}_{split}" / "flac"
+        folder.mkdir(parents=True)
+        written = [line.format(split[0].upper()) for line in (lines or PLAIN[variant])]
+        list_of(tree, split, variant).write_text("".join(f"{line}\n" for line in written))
+        for line in written:
+            soundfile.write(folder / f"{line.split()[1]}.{suffix}", np.zeros(160), 16000)
+    return root
+
+
+def list_of(tree: Path, split: str, variant: str = "LA") -> Path:
+    return tree / f"ASVspoof2019_{variant}_cm_protocols" / f"ASVspoof2019.{variant}.cm.{LISTS[split]}.txt"
+
+
+def append(path: Path, text: str | bytes) -> None:
+    path.write_bytes(path.read_bytes() + (text.encode() if isinstance(text, str) else text))
+
+
+def counts(corpus: Corpus) -> dict[str, tuple[int, int]]:
+    labels = {split: [one.label for one in utterances] for split, utterances in corpus.splits.items()}
+    return {split: (sum(ones), len(ones) - sum(ones)) for split, ones in labels.items()}
+
+
+def test_small_tree_exactly(tmp_path: Path) -> None:
+    corpus = asvspoof2019.read(make_tree(tmp_path))
+    train = tmp_path.resolve() / "LA" / "ASVspoof2019_LA_train" / "flac"
+    assert corpus.name == "asvspoof2019-la"
+    assert corpus.root == tmp_path.resolve()
+    assert corpus.splits["train"] == (
+        Utterance("LA_T_1", train / "LA_T_1.flac", 1, "LA_0001", "-"),
+        Utterance("LA_T_2", train / "LA_T_2.flac", 0, "LA_0002", "A01"),
+    )
+    assert counts(corpus) == {"train": (1, 1), "dev": (1, 1), "eval": (1, 1)}
+    assert (corpus.skipped, corpus.asv_scores, corpus.note) == ((), {}, "")
+
+
+def test_physical_access(tmp_path: Path) -> None:
+    corpus = asvspoof2019.read(make_tree(tmp_path, "PA"), variant="PA")
+    assert corpus.name == "asvspoof2019-pa"
+    assert [one.attack for one in corpus.splits["eval"]] == ["-", "BC"]
+
+
+def test_counts_of_the_small_real_corpus(mini_la: Path) -> None:
+    corpus = asvspoof2019.read(mini_la)
+    assert counts(corpus) == {"train": (210, 340), "dev": (90, 145), "eval": (90, 150)}
+    attacks = Counter(one.attack for one in corpus.splits["train"])
+    assert attacks == {"-": 210, "A01": 60, "A02": 60, "A03": 60, "A04": 60, "A05": 40, "A06": 60}
+    speakers = {split: {one.speaker for one in utterances} for split, utterances in corpus.splits.items()}
+    assert speakers["train"] == speakers["dev"]
+    assert not speakers["train"] & speakers["eval"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "expected"),
+    [
+        ("LA", {"train": (2580, 22800), "dev": (2548, 22296), "eval": (7355, 63882)}),
+        ("PA", {"train": (5400, 48600), "dev": (5400, 24300), "eval": (18090, 116640)}),
+    ],
+)
+def test_counts_of_the_official_corpus(variant: str, expected: dict[str, tuple[int, int]]) -> None:
+    place = os.environ.get("DROPIN_ASVSPOOF2019", "")
+    if not place or not (Path(place) / variant).is_dir():
+        pytest.skip(f"point DROPIN_ASVSPOOF2019 at the folder above the official {variant} to count it")
+    assert counts(asvspoof2019.read(Path(place), variant=variant)) == expected
+
+
+def test_root_may_be_the_tree_itself(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    above, itself = asvspoof2019.read(tmp_path), asvspoof2019.read(tmp_path / "LA")
+    assert above.splits == itself.splits
+    assert above.digest() == itself.digest()
+
+
+def test_relative_root_gives_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tree(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    corpus = asvspoof2019.read(Path("."))
+    assert all(one.path.is_absolute() for one in corpus.splits["dev"])
+
+
+def test_wav_stands_in_for_flac(tmp_path: Path) -> None:
+    corpus = asvspoof2019.read(make_tree(tmp_path, suffix="wav"))
+    assert {one.path.suffix for one in corpus.splits["train"]} == {".wav"}
+
+
+def test_windows_line_ends_blank_lines_and_byte_order_marks_are_no_faults(tmp_path: Path) -> None:
+    before = asvspoof2019.read(make_tree(tmp_path))
+    path = list_of(tmp_path / "LA", "train")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n\r\n")
+    assert asvspoof2019.read(tmp_path).splits == before.splits
+
+
+def test_files_that_no_protocol_lists_are_left_alone(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    (tmp_path / "LA" / "ASVspoof2019_LA_dev" / "flac" / "LA_D_99.flac").write_text("no audio")
+    assert counts(asvspoof2019.read(tmp_path))["dev"] == (1, 1)
+
+
+def test_eval_may_be_absent_as_a_whole(tmp_path: Path) -> None:
+    assert asvspoof2019.read(make_tree(tmp_path, splits=("train", "dev"))).splits["eval"] == ()
+
+
+def test_scores_of_speaker_verification(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    path = tmp_path.resolve() / "LA" / "ASVspoof2019_LA_asv_scores" / "ASVspoof2019.LA.asv.eval.gi.trl.scores.txt"
+    path.parent.mkdir()
+    path.touch()
+    assert asvspoof2019.read(tmp_path).asv_scores == {"eval": path}
+
+
+def remove(name: str) -> Change:
+    def change(tree: Path) -> None:
+        path = tree / name
+        if path.is_dir():
+            for file in path.iterdir():
+                file.unlink()
+            path.rmdir()
+        else:
+            path.unlink()
+
+    return change
+
+
+def listed(split: str, text: str | bytes) -> Change:
+    return lambda tree: append(list_of(tree, split), text)
+
+
+PROTOCOLS = "ASVspoof2019_LA_cm_protocols"
+TRAIN = f"LA/{PROTOCOLS}/ASVspoof2019.LA.cm.train.trn.txt"
+FAULTS: dict[str, tuple[Change, str]] = {
+    "no folder": (remove("ASVspoof2019_LA_dev/flac"), "LA/ASVspoof2019_LA_dev/flac: no such folder"),
+    "no protocol": (
+        remove(f"{PROTOCOLS}/ASVspoof2019.LA.cm.dev.trl.txt"),
+        f"LA/{PROTOCOLS}/ASVspoof2019.LA.cm.dev.trl.txt: no such protocol",
+    ),
+    "eval without protocol": (
+        remove(f"{PROTOCOLS}/ASVspoof2019.LA.cm.eval.trl.txt"),
+        f"LA/{PROTOCOLS}/ASVspoof2019.LA.cm.eval.trl.txt: no such protocol",
+    ),
+    "eval without folder": (remove("ASVspoof2019_LA_eval/flac"), "LA/ASVspoof2019_LA_eval/flac: no such folder"),
+    "file missing": (
+        remove("ASVspoof2019_LA_train/flac/LA_T_2.flac"),
+        f"{TRAIN}:2: LA/ASVspoof2019_LA_train/flac/LA_T_2.flac is missing",
+    ),
+    "file unreadable": (
+        lambda tree: (tree / "ASVspoof2019_LA_train/flac/LA_T_1.flac").write_text("no audio at all"),
+        f"{TRAIN}:1: LA/ASVspoof2019_LA_train/flac/LA_T_1.flac cannot be read",
+    ),
+    "file empty": (
+        lambda tree: (tree / "ASVspoof2019_LA_train/flac/LA_T_1.flac").write_bytes(b""),
+        f"{TRAIN}:1: LA/ASVspoof2019_LA_train/flac/LA_T_1.flac is empty",
+    ),
+    "four columns": (listed("train", "LA_1 LA_T_3 A01 spoof\n"), f"{TRAIN}:3: 4 columns; must be 5: SPEAKER FILE -"),
+    "six columns": (listed("train", "\nLA_1 LA_T_3 - - A01 spoof\n"), f"{TRAIN}:4: 6 columns; must be 5"),
+    "unknown key": (
+        listed("train", "LA_1 LA_T_3 - A01 fake\n"),
+        f"{TRAIN}:3: key must be bonafide or spoof; got 'fake'",
+    ),
+    "bona fide by an attack": (
+        listed("train", "LA_1 LA_T_3 - A01 bonafide\n"),
+        f"{TRAIN}:3: attack must be - for bonafide and a name for spoof; got 'A01' with bonafide",
+    ),
+    "spoof by no attack": (listed("train", "LA_1 LA_T_3 - - spoof\n"), f"{TRAIN}:3: attack must be - for bonafide"),
+    "twice in a split": (
+        listed("train", "LA_0001 LA_T_1 - - bonafide\n"),
+        f"{TRAIN}:3: utterance LA_T_1 is there already, see {TRAIN}:1",
+    ),
+    "in two splits": (
+        listed("dev", "LA_0001 LA_T_1 - - bonafide\n"),
+        f"LA/{PROTOCOLS}/ASVspoof2019.LA.cm.dev.trl.txt:3: utterance LA_T_1 is there already, see {TRAIN}:1",
+    ),
+    "one class": (
+        lambda tree: list_of(tree, "train").write_text("LA_0001 LA_T_1 - - bonafide\n"),
+        "train: a split needs both classes; no spoof utterance in it",
+    ),
+    "empty protocol": (
+        lambda tree: list_of(tree, "train").write_text(""),
+        "train: a split needs both classes; no bona fide and no spoof utterance in it",
+    ),
+    "not text": (listed("train", b"\xff\xfe\x00"), f"{TRAIN}: not a readable text file"),
+    "name leaves the folder": (
+        listed("train", "LA_1 ../flac/LA_T_1 - A01 spoof\n"),
+        f"{TRAIN}:3: file must be a bare name that stays in its folder; got '../flac/LA_T_1'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_one_fault_is_named_with_file_and_line(tmp_path: Path, name: str) -> None:
+    change, expected = FAULTS[name]
+    change(make_tree(tmp_path) / "LA")
+    with pytest.raises(CorpusError) as info:
+        asvspoof2019.read(tmp_path)
+    assert len(info.value.faults) == 1
+    assert info.value.faults[0].startswith(expected)
+    assert str(tmp_path.resolve()) in str(info.value)
+
+
+def test_all_faults_come_at_once(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path) / "LA"
+    together = ("eval without folder", "file unreadable", "file missing", "four columns", "in two splits")
+    for name in together:
+        FAULTS[name][0](tree)
+    append(list_of(tree, "train"), "LA_1 a/b - A01 real\n")
+    with pytest.raises(CorpusError) as info:
+        asvspoof2019.read(tmp_path)
+    expected = [FAULTS[name][1] for name in together]
+    expected += [f"{TRAIN}:4: key must be", f"{TRAIN}:4: file must be"]
+    assert len(info.value.faults) == len(expected)
+    for fault in expected:
+        assert any(found.startswith(fault) for found in info.value.faults), fault
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("PA_1 PA_T_3 aad AA spoof", "environment must be aaa to ccc; got 'aad'"),
+        ("PA_1 PA_T_3 - AA spoof", "environment must be aaa to ccc; got '-'"),
+        ("PA_1 PA_T_3 abc A01 spoof", "attack must be AA to CC; got 'A01'"),
+    ],
+)
+def test_physical_access_has_its_own_columns(tmp_path: Path, line: str, fault: str) -> None:
+    make_tree(tmp_path, "PA")
+    append(list_of(tmp_path / "PA", "train", "PA"), f"{line}\n")
+    with pytest.raises(CorpusError) as info:
+        asvspoof2019.read(tmp_path, variant="PA")
+    assert info.value.faults == (f"PA/ASVspoof2019_PA_cm_protocols/ASVspoof2019.PA.cm.train.trn.txt:3: {fault}",)
+
+
+def test_bad_files_may_be_skipped(tmp_path: Path) -> None:
+    lines = [f"LA_1 LA_{{0}}_{n} - {'-' if n % 2 else 'A01'} {'bonafide' if n % 2 else 'spoof'}" for n in range(40)]
+    make_tree(tmp_path, lines=lines)
+    (tmp_path / "LA" / "ASVspoof2019_LA_dev" / "flac" / "LA_D_7.flac").unlink()
+    corpus = asvspoof2019.read(tmp_path, skip_bad_files=True)
+    assert len(corpus.splits["dev"]) == 39
+    assert len(corpus.skipped) == 1
+    assert "LA_D_7.flac is missing" in corpus.skipped[0]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    name=st.text("./\\ab\0", min_size=1, max_size=8)
+    | st.text(st.characters(exclude_categories=["Cs", "Z", "Cc"]), min_size=1, max_size=8)
+)
+def test_no_name_leaves_its_folder(tmp_path: Path, name: str) -> None:
+    if not (tmp_path / "LA").exists():
+        make_tree(tmp_path, lines=["LA_1 LA_{0}_1 - - bonafide", "LA_1 LA_{0}_2 - A01 spoof"])
+    path = list_of(tmp_path / "LA", "train")
+    path.write_text(f"LA_1 LA_T_1 - - bonafide\nLA_1 {name} - A01 spoof\n", encoding="utf-8")
+    bare = Path(name).name == name and name not in (".", "..") and "\\" not in name and "\0" not in name
+    with pytest.raises(CorpusError) as info:
+        asvspoof2019.read(tmp_path)
+    if bare:
+        assert "is missing" in str(info.value)
+        assert f"ASVspoof2019_LA_train/flac/{name}.flac" in str(info.value)
+    else:
+        assert any(fault.startswith(f"{TRAIN}:2: file must be a bare name") for fault in info.value.faults)
+        assert "is missing" not in str(info.value)
+
+
+def test_bad_arguments(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="variant must be one of LA, PA; got 'la'"):
+        asvspoof2019.read(tmp_path, variant="la")
+    with pytest.raises(ValueError, match="must be given with its root"):
+        asvspoof2019.read(None)
+    with pytest.raises(CorpusError, match="no such folder"):
+        asvspoof2019.read(tmp_path / "nowhere")
+    with pytest.raises(CorpusError, match="neither it nor LA in it holds ASVspoof2019_LA_cm_protocols"):
+        asvspoof2019.read(tmp_path)

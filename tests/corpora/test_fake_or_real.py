@@ -1,0 +1,112 @@
+"""FakeOrReal: its folders in every shape they come in, and their faults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from trainables.corpora import fake_or_real
+from trainables.corpora.audio import read_audio
+from trainables.corpora.corpus import CorpusError, Utterance
+
+PARTS = ("training", "validation", "testing")
+SHAPES = [
+    ("original", "for-original/for-original"),
+    ("norm", "for-norm/for-norm"),
+    ("2sec", "for-2sec/for-2seconds"),
+    ("rerec", "for-rerec/for-rerecorded"),
+]
+
+
+def make(inner: Path, parts: tuple[str, ...] = PARTS, rate: int = 16000) -> Path:
+    """Two files a class in every part; the same names everywhere, as in the real corpus."""
+    for part in parts:
+        for kind in ("real", "fake"):
+            (inner / part / kind).mkdir(parents=True)
+            for name in ("file2.wav", "file10.wav"):
+                soundfile.write(inner / part / kind / name, np.zeros(rate // 100), rate)
+    return inner
+
+
+@pytest.mark.parametrize(("variant", "inner"), SHAPES)
+@pytest.mark.parametrize("above", [0, 1, 2])
+def test_variants_from_every_level(tmp_path: Path, variant: str, inner: str, above: int) -> None:
+    folder = make(tmp_path / inner).resolve()
+    root = (folder, *folder.parents)[above]
+    corpus = fake_or_real.read(root, variant=variant)
+    assert corpus.name == f"fake-or-real-{variant}"
+    assert {split: len(utterances) for split, utterances in corpus.splits.items()} == dict(train=4, dev=4, eval=4)
+    assert corpus.splits["dev"][::2] == (
+        Utterance("validation/real/file10.wav", folder / "validation/real/file10.wav", 1, "-", "-"),
+        Utterance("validation/fake/file10.wav", folder / "validation/fake/file10.wav", 0, "-", "fake"),
+    )
+
+
+def test_variants_side_by_side_are_told_apart(tmp_path: Path) -> None:
+    for _, inner in SHAPES:
+        make(tmp_path / inner)
+    for variant, inner in SHAPES:
+        path = fake_or_real.read(tmp_path, variant=variant).splits["train"][0].path
+        assert path.is_relative_to(tmp_path.resolve() / inner)
+
+
+def test_the_folder_of_another_variant_is_refused(tmp_path: Path) -> None:
+    make(tmp_path / "for-original" / "for-original")
+    with pytest.raises(CorpusError, match=r"is not the variant norm \(for-norm\)"):
+        fake_or_real.read(tmp_path / "for-original", variant="norm")
+    with pytest.raises(CorpusError, match="neither it nor a folder in it holds training, validation, testing"):
+        fake_or_real.read(tmp_path, variant="norm")
+
+
+def test_other_rates_are_resampled(tmp_path: Path) -> None:
+    corpus = fake_or_real.read(make(tmp_path / "for-original", rate=44100), variant="original")
+    assert len(read_audio(corpus.splits["train"][0].path)) == 160
+
+
+def test_what_is_no_audio_is_left_alone(tmp_path: Path) -> None:
+    inner = make(tmp_path / "for-norm")
+    (inner / "training" / "real" / "._file2.wav").write_text("twin")
+    (inner / "training" / "real" / "notes.txt").write_text("notes")
+    (inner / "training" / "real" / "file3.WAV").write_bytes((inner / "training" / "real" / "file2.wav").read_bytes())
+    names = [one.path.name for one in fake_or_real.read(tmp_path).splits["train"] if one.label == 1]
+    assert names == ["file10.wav", "file2.wav", "file3.WAV"]
+
+
+def test_testing_may_be_absent(tmp_path: Path) -> None:
+    make(tmp_path / "for-norm", PARTS[:2])
+    assert fake_or_real.read(tmp_path).splits["eval"] == ()
+
+
+def test_all_faults_come_at_once(tmp_path: Path) -> None:
+    inner = make(tmp_path / "for-norm", ("training", "testing"))
+    (inner / "training" / "real" / "file2.wav").write_bytes(b"")
+    for file in (inner / "testing" / "fake").iterdir():
+        file.unlink()
+    with pytest.raises(CorpusError) as info:
+        fake_or_real.read(tmp_path)
+    assert set(info.value.faults) == {
+        "for-norm/validation/real: no such folder",
+        "for-norm/validation/fake: no such folder",
+        "dev: a split needs both classes; no bona fide and no spoof utterance in it",
+        "eval: a split needs both classes; no spoof utterance in it",
+        "for-norm/training/real/file2.wav: is empty",
+    }
+
+
+def test_several_inner_folders_are_ambiguous(tmp_path: Path) -> None:
+    make(tmp_path / "for-norm" / "one")
+    make(tmp_path / "for-norm" / "two")
+    with pytest.raises(CorpusError, match="several folders hold a training; give one of one, two as root"):
+        fake_or_real.read(tmp_path)
+
+
+def test_bad_arguments(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="variant must be one of original, norm, 2sec, rerec; got 'normal'"):
+        fake_or_real.read(tmp_path, variant="normal")
+    with pytest.raises(ValueError, match="must be given with its root"):
+        fake_or_real.read(None)
+    with pytest.raises(CorpusError, match="no such folder"):
+        fake_or_real.read(tmp_path / "nowhere")

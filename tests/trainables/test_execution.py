@@ -1,0 +1,341 @@
+"""Plans carried out on small detectors: what trains, what stays, what is reported and what comes out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from detectors import RandomSplit, architecture
+from runs import (
+    FINAL,
+    GROWN,
+    WindowedSplit,
+    base_detector,
+    best_eer_again,
+    execution,
+    plan_config,
+    run_all,
+    state_of,
+)
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables import criteria, growth, models
+from trainables.execution import Execution
+from trainables.plan import Plan
+from trainables.training import Diverged, scores, train_epoch
+
+MODELS = pytest.mark.parametrize("model", models.NAMES)
+
+
+@pytest.fixture
+def entries(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """For every epoch begun: the state dict, learning rates and optimiser that training was handed."""
+    seen: list[dict[str, Any]] = []
+
+    def watched(module: nn.Module, split: Any, optimizer: torch.optim.Optimizer, loss: Any, **settings: Any) -> Any:
+        state = {key: value.clone() for key, value in module.state_dict().items()}
+        rates = [group["lr"] for group in optimizer.param_groups]
+        seen.append({"state": state, "rates": rates, "optimizer": optimizer, "settings": settings})
+        return train_epoch(module, split, optimizer, loss, **settings)
+
+    monkeypatch.setattr("trainables.execution.train_epoch", watched)
+    return seen
+
+
+@MODELS
+@pytest.mark.parametrize("train", ["new", "new+head", "all"])
+def test_dropin_ends_in_the_detector_that_was_best(model: str, train: str) -> None:
+    run = execution(plan_config("dropin", 2, grow=GROWN[model], train=train), model)
+    results = run_all(run)
+    assert [result["stage"] for result in results] == ["grow", "grow"]
+    widths = architecture(model).total_widths()
+    assert run.plan.final.total_widths() == {**widths, **{n: widths[n] + more for n, more in GROWN[model].items()}}
+    assert run.best_eer == min(result["eer"] for result in results) == best_eer_again(run)
+    assert run.best_epoch == 1 + [result["eer"] for result in results].index(run.best_eer)
+    assert run.best_threshold == results[run.best_epoch - 1]["threshold"]
+
+
+@MODELS
+def test_plasticity_ends_in_the_detector_that_was_best(model: str) -> None:
+    changes = {
+        "grow": GROWN[model], "grow_epoch": 1, "prune_epoch": 2, "prune_steps": 2, "final": FINAL[model],
+        "criterion": "magnitude",
+    }  # fmt: skip
+    run = execution(plan_config("plasticity", 5, **changes), model)
+    results = run_all(run)
+    assert [result["stage"] for result in results] == ["retrain", "grow", "prune", "recover", "recover"]
+    assert run.plan.final.total_widths() == {**architecture(model).total_widths(), **FINAL[model]}
+    # Before the last cut, after epoch 3, the detector had another size.
+    assert run.best_eer == min(result["eer"] for result in results[3:]) == best_eer_again(run)
+    assert run.best_epoch == 4 + [result["eer"] for result in results[3:]].index(run.best_eer)
+
+
+def test_an_epoch_with_another_size_is_never_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    eers = iter([0.0, 0.1, 0.5, 0.3, 0.3])
+    monkeypatch.setattr("trainables.execution.eer_of", lambda *_: (next(eers), 7.0))
+    changes = {"grow": {"gru.0": 2}, "prune_epoch": 2, "final": {"gru.0": 6}}
+    run = execution(plan_config("plasticity", 5, **changes))
+    for best, epoch in [(1.0, 0), (1.0, 0), (0.5, 3), (0.3, 4), (0.3, 4)]:
+        run.run_epoch()
+        assert (run.best_eer, run.best_epoch, run.best is not None) == (best, epoch, epoch > 0)
+
+
+@MODELS
+def test_gradual_cuts_go_by_the_widths_that_the_plan_foresaw(model: str) -> None:
+    steps = {
+        "resnet18": ("layer1.1", 4, 5, 3, [9, 7, 5, 3]),
+        "grnn": ("gru.1", 5, 5, 3, [10, 8, 5, 3]),  # 7.67 and 5.33 in between
+        "wav2vec2": ("encoder.1.heads", 4, 2, 2, [6, 5, 3, 2]),  # 4.67 and 3.33
+    }
+    site, width, more, final, expected = steps[model]
+    changes = {"grow": {site: more}, "prune_epoch": 1, "prune_steps": 3, "final": {site: final}, "criterion": "taylor"}
+    run = execution(plan_config("plasticity", 4, **changes), model)
+    found = []
+    for _ in expected:
+        run.run_epoch()
+        found.append(run.arch.total_widths()[site])
+        shapes = {key: value.shape for key, value in run.arch.build().state_dict().items()}
+        assert {key: value.shape for key, value in run.module.state_dict().items()} == shapes
+    assert width + more == expected[0]
+    assert found == expected
+
+
+@MODELS
+@pytest.mark.parametrize("train", ["new", "new+head"])
+def test_what_is_frozen_stays_bit_for_bit(model: str, train: str) -> None:
+    """Weights, BatchNorm statistics and counters, over both growths; nothing frozen holds a gradient."""
+    base = base_detector(model)
+    before = {key: value.clone() for key, value in base.module.state_dict().items()}
+    changes = {"grow": {n: 2 * c for n, c in GROWN[model].items() if "branch" not in n}, "grow_steps": 2}
+    run = execution(plan_config("dropin", 4, train=train, **changes), model, base=base)
+    run_all(run)
+    after = run.module.state_dict()
+    head = tuple(models.load(model).HEAD) if train == "new+head" else ("-",)
+    assert {key for key in before if not torch.equal(after[key], before[key])} == {
+        key for key in before if key.startswith(head)
+    }
+    trained = {name: parameter for name, parameter in run.module.named_parameters() if parameter.grad is not None}
+    assert set(trained) == {n for n, _ in run.module.named_parameters() if n not in before or n.startswith(head)}
+    assert all(torch.equal(value, before[key]) for key, value in base.module.state_dict().items())
+
+
+def test_the_base_is_left_alone() -> None:
+    """It is shared by all trials of a worker."""
+    base = base_detector("resnet18")
+    before = {key: value.clone() for key, value in base.module.state_dict().items()}
+    changes = {"grow": {"layer1.0": 2}, "prune_epoch": 1, "final": {"layer1.0": 3}, "after": "rewind_weights"}
+    run_all(execution(plan_config("plasticity", 2, **changes), "resnet18", base=base))
+    assert all(torch.equal(value, before[key]) for key, value in base.module.state_dict().items())
+
+
+def test_the_convolutions_of_wav2vec2_never_train() -> None:
+    run = execution(plan_config("plasticity", 1), "wav2vec2")
+    before = state_of(run)
+    run.run_epoch()
+    changed = {key for key, value in run.module.state_dict().items() if not torch.equal(value, before[key])}
+    frozen = {key for key in before if key.startswith(tuple(models.load("wav2vec2").FROZEN))}
+    assert frozen
+    assert changed == set(before) - frozen
+
+
+@MODELS
+def test_the_control_is_plain_training_of_the_base(model: str) -> None:
+    """Against a loop written by hand: AdamW, clipping, cosine, and a new optimiser at epoch 2."""
+    changes = {
+        "optimizer": "adamw", "weight_decay": 0.1, "lr": 3e-3, "grow_lr": 3e-3, "clip": 0.5, "schedule": "cosine",
+        "restarts": [2],
+    }  # fmt: skip
+    train, dev = RandomSplit(model, 21, seed=1), RandomSplit(model, 14, seed=2)
+    base = base_detector(model)
+    run = execution(plan_config("plasticity", 4, **changes), model, base=base, seed=5, train=train, dev=dev)
+
+    module = base.arch.build()
+    module.load_state_dict(base.module.state_dict())
+    frozen = ("wav2vec2.feature_extractor.", "wav2vec2.masked_spec_embed")
+    trained = [parameter for name, parameter in module.named_parameters() if not name.startswith(frozen)]
+    loss = functional.multi_margin_loss if model == "grnn" else functional.cross_entropy
+    order = np.random.default_rng([5, 0])
+    for epoch in range(4):
+        rate = 3e-3 * (1 + math.cos(math.pi * epoch / 4)) / 2
+        if epoch in (0, 2):
+            optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.1)
+        optimizer.param_groups[0]["lr"] = rate
+        module.train()
+        losses = []
+        shuffled = order.permutation(21)
+        for index in (shuffled[:8], shuffled[8:16], shuffled[16:]):
+            optimizer.zero_grad()
+            value = loss(module(torch.from_numpy(train.features[index])), torch.from_numpy(train.labels[index]))
+            value.backward()
+            nn.utils.clip_grad_norm_(trained, 0.5)
+            optimizer.step()
+            losses += [value.item()] * len(index)
+        result = run.run_epoch()
+        assert result["stage"] == "retrain"
+        assert result["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    for key, value in module.state_dict().items():
+        torch.testing.assert_close(run.module.state_dict()[key], value, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores(run.module, run.dev), scores(module, run.dev), rtol=1e-4, atol=1e-6)
+
+
+def test_learning_rates_of_every_epoch(entries: list[dict[str, Any]]) -> None:
+    changes = {
+        "grow": {"gru.0": 1}, "grow_epoch": 2, "prune_epoch": 4, "final": {"gru.0": 6}, "lr": 0.04, "grow_lr": 0.02,
+        "recover_lr": 0.01, "schedule": "cosine",
+    }  # fmt: skip
+    run_all(execution(plan_config("plasticity", 6, **changes)))
+    rates = [entry["rates"] for entry in entries]
+    assert rates == [[pytest.approx(rate)] for rate in (0.04, 0.02, 0.02, 0.01, 0.01, 0.005)]
+
+
+def test_plan_settings_reach_training(entries: list[dict[str, Any]]) -> None:
+    run_all(execution(plan_config("plasticity", 1, clip=0.25, batch_size=5, optimizer="adamw", weight_decay=0.5)))
+    (entry,) = entries
+    assert (entry["settings"]["clip"], entry["settings"]["batch_size"]) == (0.25, 5)
+    assert type(entry["optimizer"]) is torch.optim.AdamW
+    assert entry["optimizer"].param_groups[0]["weight_decay"] == 0.5
+
+
+@pytest.mark.parametrize("criterion", criteria.NAMES)
+@pytest.mark.parametrize("rule", growth.NAMES)
+def test_every_rule_goes_with_every_criterion(rule: str, criterion: str) -> None:
+    changes = {
+        "grow": {"gru.0": 3, "gru.2": 2}, "rule": rule, "criterion": criterion, "prune_epoch": 1, "prune_steps": 2,
+        "final": {"gru.0": 5, "gru.1": 3},
+    }  # fmt: skip
+    run = execution(plan_config("plasticity", 3, **changes))
+    assert all(math.isfinite(result["loss"]) for result in run_all(run))
+    assert best_eer_again(run) == run.best_eer
+
+
+@MODELS
+@pytest.mark.parametrize("carry", [True, False])
+def test_rewinding_returns_what_stays_to_its_values_at_growth(
+    model: str, carry: bool, entries: list[dict[str, Any]]
+) -> None:
+    """What the base had is kept, in two cuts; so recovery starts where growth found it. Its optimiser is fresh."""
+    more = {name: 2 for name in GROWN[model] if "branch" not in name}
+    widths = architecture(model).total_widths()
+    changes = {
+        "grow": more, "grow_epoch": 1, "prune_epoch": 2, "prune_steps": 2, "final": {n: widths[n] for n in more},
+        "criterion": "original", "after": "rewind_weights", "moments": "carry" if carry else "reset",
+    }  # fmt: skip
+    run = execution(plan_config("plasticity", 4, **changes), model)
+    run.run_epoch()
+    before_growth = state_of(run)
+    run_all(run)
+    assert run.arch.total_widths() == widths
+    # A recurrent layer's new units are gone with their group; elsewhere they were joined to the old and cut off.
+    returned = entries[3]["state"]
+    assert list(returned) == list(before_growth)
+    assert all(torch.equal(returned[key], before_growth[key]) for key in returned)
+    key = {"resnet18": "fc.weight", "grnn": "head.bias", "wav2vec2": "classifier.weight"}[model]
+    assert not torch.equal(entries[2]["state"][key], before_growth[key])
+    optimizer = entries[3]["optimizer"]
+    assert {int(state["step"]) for state in optimizer.state.values()} == {3}  # the three steps of the last epoch
+
+
+def test_rewinding_needs_no_neuron_to_cut(entries: list[dict[str, Any]]) -> None:
+    """Nine neurons to eight in two cuts: half way, 8.5, rounds to 8, and the second cut finds nothing left to remove."""
+    changes = {
+        "grow": {"layer1.0": 5}, "prune_epoch": 1, "prune_steps": 2, "final": {"layer1.0": 8}, "after": "rewind_weights",
+    }  # fmt: skip
+    run = execution(plan_config("plasticity", 3, **changes), "resnet18")
+    run_all(run)
+    grown, rewound = entries[0]["state"], entries[2]["state"]
+    part = "layer1.blocks.0.parts.0."
+    for key, value in grown.items():
+        if key == f"{part}conv2.weight":
+            value = value[:, :8]
+        elif key.startswith(part) and value.dim():
+            value = value[:8]
+        assert torch.equal(rewound[key], value), key
+
+
+def adam_step(m: Tensor, v: Tensor, step: int, gradient: Tensor, rate: float) -> Tensor:
+    """What Adam subtracts at its step number `step`, given the moments before it."""
+    m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+    return rate * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)
+
+
+@pytest.mark.parametrize("moments", ["carry", "reset"])
+@pytest.mark.parametrize("change", ["growth", "cut"])
+def test_moments_at_a_change_of_structure(moments: str, change: str, entries: list[dict[str, Any]]) -> None:
+    """The first step after it, one step an epoch, against Adam's equations: with the old moments, or with none."""
+    if change == "growth":
+        changes: dict[str, Any] = {"grow": {"gru.1": 2}, "grow_epoch": 3}
+    else:
+        changes = {"grow": {}, "prune_epoch": 3, "final": {"gru.0": 5}, "criterion": "original"}
+    run = execution(plan_config("plasticity", 4, moments=moments, **changes), train=RandomSplit("grnn", 8, seed=1))
+    for _ in range(3):
+        run.run_epoch()
+    key = "gru.2.parts.0.weight_hh"  # neither change touches its shape
+    old = run.optimizer.state[run.module.get_parameter(key)]
+    m, v = old["exp_avg"].clone(), old["exp_avg_sq"].clone()
+    assert int(old["step"]) == 3
+    run.run_epoch()
+    parameter = run.module.get_parameter(key)
+    assert parameter.grad is not None
+    zero = torch.zeros_like(m)
+    expected = {
+        "carry": adam_step(m, v, 4, parameter.grad, 1e-2),
+        "reset": adam_step(zero, zero, 1, parameter.grad, 1e-2),
+    }
+    moved = entries[3]["state"][key] - parameter.detach()
+    torch.testing.assert_close(moved, expected[moments], atol=1e-7, rtol=1e-4)
+    assert (expected["carry"] - expected["reset"]).abs().max() > 1e-3
+
+
+@MODELS
+def test_same_seed_same_run_and_another_seed_another(model: str) -> None:
+    config = plan_config("plasticity", 3, grow=GROWN[model], prune_epoch=2, final=FINAL[model], criterion="random")
+    first, again, other = (execution(config, model, seed=seed) for seed in (3, 3, 4))
+    results = [run_all(first), run_all(again), run_all(other)]
+    assert results[0] == results[1]
+    assert first.best is not None
+    assert again.best is not None
+    assert all(torch.equal(first.best[key], again.best[key]) for key in first.best)
+    assert results[0][0]["loss"] != results[2][0]["loss"]
+
+
+def test_random_crop_is_for_training_alone() -> None:
+    config = plan_config("plasticity", 2, grow={"gru.0": 2}, prune_epoch=1, final={"gru.0": 6}, criterion="taylor")
+    results = []
+    for random_crop in (False, True):
+        train, dev = WindowedSplit("grnn", 20, seed=1), WindowedSplit("grnn", 14, seed=2)
+        results.append(run_all(execution(config, train=train, dev=dev, random_crop=random_crop)))
+        assert (train.drawn, dev.drawn) == (40 if random_crop else 0, 0)
+    assert results[0] != results[1]
+
+
+def test_trainable_parameters_by_hand() -> None:
+    """Layers of 6, 5 and 4 units. Two more in the first: 3 * 2 rows on 20 inputs, 6 and 2 states and 2 biases; and
+    3 * 5 rows of the second layer get 2 more columns."""
+    run = execution(plan_config("dropin", 1, grow={"gru.0": 2}, train="new"))
+    assert run.run_epoch()["trainable_parameters"] == 6 * (20 + 6 + 2 + 2) + 15 * 2
+    run = execution(plan_config("dropin", 1, grow={"gru.0": 2}, train="new+head"))
+    assert run.run_epoch()["trainable_parameters"] == 6 * (20 + 6 + 2 + 2) + 15 * 2 + 2 * 4 + 2
+    run = execution(plan_config("dropin", 1, grow={"gru.0": 2}, train="all"))
+    assert run.run_epoch()["trainable_parameters"] == run.plan.final.size()
+
+
+def test_divergence_is_told_apart() -> None:
+    train = RandomSplit("grnn", 20, seed=1)
+    train.features[7] = np.nan
+    with pytest.raises(Diverged, match="training loss is nan"):
+        execution(plan_config("plasticity", 1), train=train).run_epoch()
+    dev = RandomSplit("grnn", 14, seed=2)
+    dev.features[3] = np.inf
+    with pytest.raises(Diverged, match="scores are not finite"):
+        execution(plan_config("plasticity", 1), dev=dev).run_epoch()
+
+
+def test_a_plan_for_another_base_is_refused() -> None:
+    plan = Plan.from_config(plan_config("plasticity", 1), architecture("resnet18"))
+    split: Any = RandomSplit("grnn", 4)
+    with pytest.raises(ValueError, match="made for another base"):
+        Execution(plan, base_detector("grnn"), split, split, seed=0, device=torch.device("cpu"))
