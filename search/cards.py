@@ -43,14 +43,14 @@ def page(
     """
     record, settings = entry.member.record, run.settings
     assert record is not None, "only trials are exported"
-    recipe = f", the recipe *{record.recipe}*" if record.recipe else ""
+    name = f" ({record.recipe})" if record.recipe else ""
     lines = [
         f"# Detector {entry.member.name}",
         "",
         f"A {settings.model} that tells bona fide speech from deepfakes: {entry.size:,} parameters, "
         f"{count_text(entry.macs or 0)} multiply-accumulates for {card['seconds']:g} s of audio.",
-        f"Trial {record.number}{recipe} of run {_text(settings.name)}; number {entry.member.name} of "
-        f"0 to {front - 1} along its front, from small to large.",
+        f"Trial {record.number}{name} of run {_text(settings.name)}; number {entry.member.name} on its front of "
+        f"{front}, counted from 0 for the smallest.",
         "",
         *_warning(run),
         "## Errors",

@@ -46,7 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with display:
             entries = export(run, target, root=root, cache=cache, skip_bad_files=given.skip_bad_files, display=display)
-        Console().print(_summary(entries))
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = 10_000  # a row a line, whoever reads it
+        console.print(_summary(entries))
         display.note(f"front: {target / 'front.png'}, {target / 'front.csv'}, {target / 'front.parquet'}")
         display.note(f"next: python -m search.score {target / 'detectors' / '0'} FILES")
         return 0

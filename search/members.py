@@ -56,6 +56,10 @@ class Run:
         return cls(folder, settings, corpus, tuple(records[number] for number in sorted(records)))
 
 
+ANCHOR = "anchor-"
+"""How the names of a space's good starts begin; they are trials like those that the sampler chooses."""
+
+
 @dataclass(frozen=True)
 class Member:
     """A detector to show.
@@ -79,6 +83,12 @@ class Member:
             return str(self.number)
         return "base" if self.record is None else str(self.record.recipe)
 
+    @property
+    def recipe(self) -> str | None:
+        """The recipe's name; ``None`` for the base and for what the search chose itself."""
+        name = None if self.record is None else self.record.recipe
+        return None if name is None or name.startswith(ANCHOR) else name
+
 
 def members(run: Run) -> list[Member]:
     """The front, smallest first; then the recipes that ran to their end and are not on it; then the base.
@@ -95,11 +105,12 @@ def members(run: Run) -> list[Member]:
         )
     found = [Member("front", number, record, _detector(run, record)) for number, record in enumerate(front)]
     on_front = {record.number for record in front}
-    found += [
+    others = [
         Member("recipe", None, record, _detector(run, record))
         for record in run.records
-        if record.recipe and record.state == "COMPLETE" and record.number not in on_front
+        if record.state == "COMPLETE" and record.number not in on_front
     ]
+    found += [member for member in others if member.recipe]
     return [*found, Member("base", None, None, run.folder / "base")]
 
 

@@ -81,9 +81,10 @@ class Caption:
 
 
 def table(entries: Sequence[Entry]) -> pa.Table:
-    """A row for each entry; columns as README's chapter on fronts lists them, errors as fractions.
+    """A row for each entry; errors are fractions, what is not known is null.
 
-    The last columns are ``eer_dev_ATTACK`` and ``eer_eval_ATTACK`` for every attack of the split.
+    ``eer_dev_ATTACK`` and ``eer_eval_ATTACK`` are there for every attack of the split; ``misses_eval`` and
+    ``false_alarms_eval`` are those at the detector's threshold; plan and total_widths are JSON.
     """
     columns: dict[str, tuple[pa.DataType, list[Any]]] = {
         "role": (pa.string(), [e.member.role for e in entries]),
@@ -107,14 +108,16 @@ def table(entries: Sequence[Entry]) -> pa.Table:
         "trainable_parameters": (pa.int64(), [r and r.trainable_parameters for r in records]),
         "epochs": (pa.int64(), [r and r.epochs for r in records]),
         "seconds": (pa.float64(), [r and r.seconds for r in records]),
-        "plan": (pa.string(), [r and json.dumps(r.plan) for r in records]),
-        "plan_in_words": (pa.string(), [r and "; ".join(plan_in_words(r.plan)) for r in records]),
-        "total_widths": (pa.string(), [r and json.dumps(r.total_widths) for r in records]),
     }
     for split, found in (("dev", [e.dev for e in entries]), ("eval", [e.eval for e in entries])):
         for attack in sorted({name for one in found if one for name in one.by_attack}):
             values = [one and one.by_attack.get(attack) for one in found]
             columns[f"eer_{split}_{attack}"] = (pa.float64(), values)
+    columns |= {
+        "plan_in_words": (pa.string(), [r and "; ".join(plan_in_words(r.plan)) for r in records]),
+        "plan": (pa.string(), [r and json.dumps(r.plan) for r in records]),
+        "total_widths": (pa.string(), [r and json.dumps(r.total_widths) for r in records]),
+    }
     return pa.table({name: pa.array(values, kind) for name, (kind, values) in columns.items()})
 
 
@@ -126,10 +129,14 @@ def write_tables(folder: Path, entries: Sequence[Entry]) -> None:
 
 
 def draw_front(path: Path, entries: Sequence[Entry], trials: Iterable[tuple[int, float]], caption: Caption) -> None:
-    """Draw dev EER against size: the front as a staircase, what it is compared with by name, all trials faint.
+    """Write `front_figure` as a PNG."""
+    front_figure(entries, trials, caption).savefig(path, dpi=PNG_DPI)
+
+
+def front_figure(entries: Sequence[Entry], trials: Iterable[tuple[int, float]], caption: Caption) -> Figure:
+    """Dev EER against size: the front as a staircase, what it is compared with by name, all trials faint.
 
     Args:
-        path: a PNG to write.
         entries: the front, smallest first, and what it is compared with; at least one member of the front.
         trials: size and EER of all trials.
         caption: what to write around it.
@@ -143,27 +150,28 @@ def draw_front(path: Path, entries: Sequence[Entry], trials: Iterable[tuple[int,
         figure = Figure(figsize=(8, 5.2), layout="constrained")
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        _axes(axes, sizes, top)
+        _axes(axes, sizes, min(entry.eer_dev for entry in entries), top)
         axes.scatter(
             [size for size, _ in cloud], [100 * eer for _, eer in cloud], s=22, color=GREY, alpha=0.35, lw=0, zorder=2
         )
         _staircase(axes, front)
         for entry in others:
             marker, colour = MARKS.get(entry.member.name, OTHER)
+            # Hollow: where two of them meet, both are seen.
             axes.scatter(
                 [entry.size],
                 [100 * entry.eer_dev],
                 s=64,
                 marker=marker,
-                color=colour,
-                edgecolor="white",
-                lw=0.8,
+                facecolor="none",
+                edgecolor=colour,
+                lw=1.8,
                 zorder=5,
             )
         _write_around(figure, axes, caption, sum(eer > top for _, eer in cloud))
         canvas.draw()
         _label(axes, canvas, front, others)
-        figure.savefig(path, dpi=PNG_DPI)
+    return figure
 
 
 def _top(shown: Sequence[float], trials: Sequence[float]) -> float:
@@ -172,7 +180,7 @@ def _top(shown: Sequence[float], trials: Sequence[float]) -> float:
     return 1.12 * max(*shown, *(eer for eer in trials if eer <= limit), 0.005)
 
 
-def _axes(axes: Axes, sizes: Sequence[int], top: float) -> None:
+def _axes(axes: Axes, sizes: Sequence[int], best: float, top: float) -> None:
     low, high = min(sizes), max(sizes)
     margin = max(1.06, (high / low) ** 0.08)
     axes.set_xscale("log")
@@ -183,7 +191,9 @@ def _axes(axes: Axes, sizes: Sequence[int], top: float) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count_text(value)))
-    axes.set_ylim(-0.02 * 100 * top, 100 * top)
+    # From zero, unless most of the picture were empty.
+    bottom = -0.02 * top if best < 0.4 * top else best - 0.5 * (top - best)
+    axes.set_ylim(100 * bottom, 100 * top)
     axes.set_xlabel("parameters (logarithmic)")
     axes.set_ylabel("EER on dev, %")
     axes.grid(color="#e6e8eb", lw=0.8)
@@ -231,13 +241,13 @@ def _write_around(figure: Figure, axes: Axes, caption: Caption, above: int) -> N
 def _label(axes: Axes, canvas: FigureCanvasAgg, front: Sequence[Entry], others: Sequence[Entry]) -> None:
     """Names beside what has one, each at the first place around its mark that nothing else takes."""
     taken = _taken(axes, canvas.figure.dpi / 72 * 7, front, others)
-    recipes = [(entry, entry.member.record.recipe, BLUE) for entry in front if entry.member.record]
+    recipes = [(entry, entry.member.recipe, BLUE) for entry in front if entry.member.recipe]
     named = [(entry, entry.member.name, MARKS.get(entry.member.name, OTHER)[1]) for entry in others]
     frame = axes.get_window_extent()
-    for entry, name, colour in [one for one in recipes if one[1]] + named:
+    for entry, name, colour in [*recipes, *named]:
         for number, (dx, dy, horizontal, vertical) in enumerate(PLACES, 1):
             text = axes.annotate(
-                str(name),
+                name,
                 (entry.size, 100 * entry.eer_dev),
                 (dx, dy),
                 textcoords="offset points",
@@ -261,6 +271,7 @@ def _taken(axes: Axes, radius: float, front: Sequence[Entry], others: Sequence[E
     found = [Bbox.from_extents(x - radius, y - radius, x + radius, y + radius) for x, y in points]
     frame = axes.get_window_extent()
     stairs = points[: len(front)]
+    found.append(Bbox.from_extents(stairs[0][0] - 1, stairs[0][1], stairs[0][0] + 1, frame.y1))
     for (x, y), (right, below) in zip(stairs, [*stairs[1:], (frame.x1, None)], strict=True):
         found.append(Bbox.from_extents(x, y - 1, right, y + 1))
         if below is not None:

@@ -22,6 +22,7 @@ from search.trial_log import Record
 from trainables.corpora.corpus import Corpus
 
 DISTRIBUTIONS = ("torch", "torchaudio", "ray", "optuna", "transformers", "numpy", "pyarrow", "soundfile", "safetensors")
+CORPUS_FILE = "corpus.json"
 SCHEMA = pa.schema(
     [
         ("number", pa.int64()),
@@ -88,6 +89,12 @@ def write_versions(folder: Path) -> None:
     write_text(folder / "versions.json", json.dumps({**found, "command": sys.argv}, indent=2))
 
 
+def corpus_digest(folder: Path) -> str | None:
+    """The digest in corpus.json; ``None`` where there is no such file yet."""
+    path = folder / CORPUS_FILE
+    return str(json.loads(path.read_text(encoding="utf-8"))["digest"]) if path.exists() else None
+
+
 def write_corpus(folder: Path, corpus: Corpus) -> None:
     """Write corpus.json: what the corpus is, its digest, its counts, and what was left out."""
     counts: dict[str, Any] = {}
@@ -107,7 +114,7 @@ def write_corpus(folder: Path, corpus: Corpus) -> None:
         "splits": counts,
         "skipped": list(corpus.skipped),
     }
-    write_text(folder / "corpus.json", json.dumps(about, indent=2))
+    write_text(folder / CORPUS_FILE, json.dumps(about, indent=2))
 
 
 def _write_table(path: Path, records: Sequence[Record], members: set[int]) -> None:

@@ -6,7 +6,7 @@ saves itself by pickling. So `suggest` and the ending of a trial are written ane
 place in Tune are Ray's.
 
 The study lies in a journal in the run's folder. Every ask takes a sampler with a seed of its own, made from the run's
-seed and the place of the ask in the study, so that a resumed run chooses as one that was never interrupted.
+seed and the place of the ask in the study, so that a run resumed after its last trial chooses as if it had gone on.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from trainables import features
 from trainables.checkpoint import Detector, load_detector
 from trainables.corpora.audio import SAMPLE_RATE
 from trainables.features.extraction import Extraction, extract
@@ -51,34 +52,36 @@ class Scorer:
         """Take a detector.
 
         Raises:
-            ValueError: its card does not say how to use it.
+            ValueError: its card does not say how to use it, or names a front end that there is not.
         """
         card = detector.card
         try:
-            self.threshold = float(card["threshold"])
-            samples = samples_in(float(card["seconds"]), SAMPLE_RATE)
-            self._extraction = Extraction(str(card["front_end"]), samples, samples, samples)
+            self.threshold, seconds, front_end = (
+                float(card["threshold"]),
+                float(card["seconds"]),
+                str(card["front_end"]),
+            )
         except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"a detector's card must say threshold, seconds and front_end; this one lacks {error}"
-            ) from error
+            raise ValueError(f"a detector's card must say threshold, seconds and front_end: {error!r}") from error
+        features.load(front_end)
+        self._samples = samples_in(seconds, SAMPLE_RATE)
+        self._extraction = Extraction(front_end, self._samples, self._samples)
         self.note = str((card.get("corpus") or {}).get("note", ""))
         self._device = device_here()
         self._module = detector.module.to(self._device)
 
     def score(self, files: Sequence[str]) -> Iterator[Scored]:
-        """Score files in order; one that cannot be used gets an error and the rest goes on.
-
-        Raises:
-            ValueError: a front end that is not known.
-        """
-        rows = zip(files, extract([Path(file) for file in files], self._extraction), strict=True)
+        """Score files in order; one that cannot be used gets an error and the rest goes on."""
+        jobs = [(Path(file), self._samples) for file in files]
+        rows = zip(files, extract(jobs, self._extraction), strict=True)
         while batch := list(islice(rows, SCORING_BATCH)):
             heard = [row for _, row in batch if not isinstance(row, str)]
             scores = iter(self._log_odds(np.concatenate(heard)) if heard else ())
             for file, row in batch:
                 if isinstance(row, str):
-                    yield Scored(file, None, row)
+                    yield Scored(
+                        file, None, f"{file} is a folder: name the files in it" if Path(file).is_dir() else row
+                    )
                 else:
                     score = next(scores)
                     yield Scored(file, score) if np.isfinite(score) else Scored(file, None, "its score is not finite")

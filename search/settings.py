@@ -20,7 +20,7 @@ SAMPLERS = ("tpe", "random", "gp")
 DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {"resnet18": {"width": 16}, "wav2vec2": {"checkpoint": "tiny"}}
 """Options of a model where the search's default is not the model's own: sizes that a CPU can train."""
 DEFAULT_TRIALS, DEFAULT_EPOCHS, DEFAULT_BASE_EPOCHS = 14, 6, 8
-RESUMABLE = ("trials", "minutes", "address", "cpus_per_trial", "gpus_per_trial")
+RESUMABLE = ("trials", "minutes", "corpus_root", "cache", "address", "cpus_per_trial", "gpus_per_trial")
 """What may differ when a run is resumed: how long and where, never what."""
 SETTINGS_FILE = "settings.json"
 
@@ -247,6 +247,7 @@ def _resumed(given: Mapping[str, Any]) -> Settings:
         )
     settings = Settings.from_json((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
     changed = {name: given[name] for name in RESUMABLE if name in given}
+    changed.update({name: _absolute(changed[name]) for name in ("corpus_root", "cache") if name in changed})
     # The folder may have been moved since; what it is called now counts.
     return replace(settings, **changed, storage=folder.parent, name=folder.name, resume=True)
 

@@ -71,6 +71,7 @@ def hear(settings: Settings, display: Display) -> tuple[Path, dict[str, Any]]:
 
     Raises:
         CorpusError: everything wrong with the corpus.
+        ValueError: a resumed run finds another corpus than it began with.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -86,6 +87,12 @@ def hear(settings: Settings, display: Display) -> tuple[Path, dict[str, Any]]:
     display.fact("corpus", f"{corpus.name}{f', {corpus.note}' if corpus.note else ''}")
     if corpus.skipped:
         display.note(f"{len(corpus.skipped)} bad files are left out; corpus.json lists them")
+    before = run_folder.corpus_digest(settings.run_folder)
+    if before is not None and before != corpus.digest():
+        raise ValueError(
+            f"a resumed run needs the corpus it began with, digest {before[:16]}; {corpus.root} has "
+            f"{corpus.digest()[:16]}: bring the files back or start a new run"
+        )
     run_folder.write_corpus(settings.run_folder, corpus)
     front_end = models.load(settings.model).FRONT_END
     features = store.build(

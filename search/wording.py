@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _RULES = {
@@ -56,15 +56,29 @@ def _plasticity(plan: Mapping[str, Any]) -> list[str]:
         clauses.append(f"retrain for {_epochs(cut)} without growth")
     if cuts:
         steps = "" if plan["prune_steps"] == 1 else f" in {plan['prune_steps']} steps, an epoch each"
-        widths = ", ".join(f"{site} to {width}" for site, width in plan["final"].items())
-        clauses.append(f"cut {widths} ({_CRITERIA[plan['criterion']]}){steps}")
+        widths = ", ".join(f"{_listed(sites)} to {width}" for width, sites in _alike(plan["final"]))
+        clauses.append(f"cut {widths} neurons ({_CRITERIA[plan['criterion']]}){steps}")
         clauses.append(f"{_AFTER[plan['after']]} for {_epochs(end - cut - plan['prune_steps'] + 1)}")
     return clauses
 
 
 def _growth(plan: Mapping[str, Any]) -> str:
-    added = ", ".join(f"{count} to {site}" for site, count in plan["grow"].items())
+    added = ", ".join(f"{count} to {_listed(sites)}" for count, sites in _alike(plan["grow"]))
     return f"add neurons {_RULES[plan['rule']]}: {added}"
+
+
+def _alike(counts: Mapping[str, int]) -> list[tuple[int, list[str]]]:
+    """Each count with the sites that have it, in the order of the first of them."""
+    found: dict[int, list[str]] = {}
+    for site, count in counts.items():
+        found.setdefault(count, []).append(site)
+    return list(found.items())
+
+
+def _listed(sites: Sequence[str]) -> str:
+    if len(sites) == 1:
+        return sites[0]
+    return f"{'each of ' if len(sites) > 2 else ''}{', '.join(sites[:-1])} and {sites[-1]}"
 
 
 def _optimizer(plan: Mapping[str, Any]) -> str:

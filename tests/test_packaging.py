@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -50,14 +51,15 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+@cache
 def providers() -> dict[str, set[str]]:
     """Which installed distributions provide each top-level name."""
     known: dict[str, set[str]] = {}
     for distribution in distributions():
-        for file in distribution.files or ():
-            if file.suffix == ".py" or len(file.parts) > 1:
-                name = file.stem if len(file.parts) == 1 else file.parts[0]
-                known.setdefault(name, set()).add(normal(distribution.metadata["Name"]))
+        tops = {file.parts[0] for file in distribution.files or ()}
+        name = normal(distribution.metadata["Name"])
+        for top in tops:
+            known.setdefault(top.removesuffix(".py"), set()).add(name)
     return known
 
 

@@ -1,6 +1,7 @@
 """Folders that hold a detector or a trial under way: safetensors and JSON, never pickle, checked by a digest.
 
-A folder is written beside its place and renamed, so it is there whole or not at all.
+A folder is written beside its place and renamed, so it is there whole or not at all. One that is replaced is moved aside
+first and removed last.
 """
 
 from __future__ import annotations
@@ -88,9 +89,7 @@ def write_folder(
         _write(target / "digest.json", json.dumps(digests, indent=1, sort_keys=True).encode())
         if atomic:
             target.chmod(0o755)
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(target, folder)
+            _put(target, folder)
     finally:
         if atomic:
             shutil.rmtree(target, ignore_errors=True)
@@ -114,6 +113,21 @@ def read_folder(
         return loaded, {name: json.loads(data[name]) for name in texts}
     except (OSError, KeyError, TypeError, json.JSONDecodeError, safetensors.SafetensorError) as error:
         raise ValueError(f"{folder} cannot be read as a checkpoint or detector: {error!r}") from error
+
+
+def _put(new: Path, place: Path) -> None:
+    """Rename folder `new` to `place`; what is there makes room, and comes back if the rename fails."""
+    if not place.exists():
+        os.replace(new, place)
+        return
+    aside = new.with_name(f"{new.name}.old")
+    os.replace(place, aside)
+    try:
+        os.replace(new, place)
+    except BaseException:
+        os.replace(aside, place)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)  # what matters is in place
 
 
 def _write(path: Path, data: bytes) -> str:

@@ -27,7 +27,6 @@ from trainables.surgery.freeze import freeze
 from trainables.surgery.grow import grow
 from trainables.surgery.keep import keep
 from trainables.surgery.merge import merge
-from trainables.surgery.transfer import Transfer
 from trainables.training import LOSSES, batches, scores, train_epoch
 
 SIGNAL_BATCHES = 8
@@ -118,7 +117,7 @@ class Execution:
     def save(self, folder: Path) -> None:
         """Write the state into `folder`, which exists."""
         tensors: dict[str, Mapping[str, Tensor]] = {"model.safetensors": self.module.state_dict()}
-        kept = adam.collect(self.optimizer, self.module)
+        kept = adam.collect(self.optimizer, self.module) if self.epoch else {}
         tensors["moments.safetensors"] = {f"{kind}|{key}": v for kind, own in kept.items() for key, v in own.items()}
         tensors["best.safetensors"] = self.best or {}
         tensors["snapshot.safetensors"] = self.snapshot or {}
@@ -188,6 +187,9 @@ class Execution:
             kept = self._grow(stage, generator, kept)
         if stage.cut:
             kept = self._cut(stage, generator, kept)
+        if stage.rewind:
+            assert self.snapshot is not None, "a plan that rewinds takes one at its start"
+            self._install(self.arch, self.snapshot)
         assert self.arch.widths == stage.arch.widths, "the plan foresaw another architecture"
         self._make_optimizer(stage)
         if not stage.fresh_optimizer:
@@ -236,9 +238,8 @@ class Execution:
         state = {key: value.detach().cpu() for key, value in self.module.state_dict().items()}
         kept = adam.carry(kept, transfer, {key: value.shape for key, value in state.items()})
         state = transfer.apply(state)
-        self.snapshot = _transferred(self.snapshot, transfer)
-        if stage.rewind and self.snapshot is not None:
-            state = self.snapshot
+        if self.snapshot is not None:
+            self.snapshot = transfer.apply(self.snapshot)
         self._install(smaller, state)
         return kept
 
@@ -247,7 +248,3 @@ class Execution:
         size = self.plan.config["batch_size"]
         order = np.random.default_rng([self.seed, 1]).permutation(len(self.train))[: SIGNAL_BATCHES * size]
         return list(batches(self.train, order, size, self.device))
-
-
-def _transferred(tensors: dict[str, Tensor] | None, transfer: Transfer) -> dict[str, Tensor] | None:
-    return None if tensors is None else transfer.apply(tensors)

@@ -61,6 +61,12 @@ def test_the_folder_of_another_variant_is_refused(tmp_path: Path) -> None:
         fake_or_real.read(tmp_path, variant="norm")
 
 
+def test_another_variant_is_not_taken_for_an_inner_folder(tmp_path: Path) -> None:
+    make(tmp_path / "for-original")
+    with pytest.raises(CorpusError, match="neither it nor a folder in it holds training, validation, testing"):
+        fake_or_real.read(tmp_path, variant="norm")
+
+
 def test_other_rates_are_resampled(tmp_path: Path) -> None:
     corpus = fake_or_real.read(make(tmp_path / "for-original", rate=44100), variant="original")
     assert len(read_audio(corpus.splits["train"][0].path)) == 160

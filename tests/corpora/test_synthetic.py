@@ -89,7 +89,8 @@ def test_an_utterance_depends_on_the_seed_but_not_on_how_many_there_are(
     synthetic.write(tmp_path / "other", utterances=fewer, seed=1)
     audio = "LA/ASVspoof2019_LA_train/flac/LA_T_1000005.flac"
     assert contents(tmp_path / "fewer")[audio] == contents(corpus.root)[audio]
-    assert contents(tmp_path / "other")[audio] != contents(corpus.root)[audio]
+    frames = {soundfile.info(root / audio).frames for root in (corpus.root, tmp_path / "other")}
+    assert len(frames) == 2  # lengths are drawn, too
 
 
 def test_settings_have_folders_of_their_own(tiny: tuple[Path, Corpus]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -44,7 +46,7 @@ def test_windows_lie_in_reach_and_leave_no_gap(length: int, samples: int, step: 
     starts = window_starts(length, samples, step, times * samples)
     assert starts[0] == 0
     assert starts[-1] + samples == max(samples, min(length, times * samples))
-    assert all(0 < later - earlier <= step for earlier, later in zip(starts, starts[1:], strict=False))
+    assert all(0 < later - earlier <= step for earlier, later in pairwise(starts))
     for start in starts:
         assert len(segment(np.arange(length), samples, start)) == samples
 

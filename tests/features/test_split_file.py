@@ -70,7 +70,7 @@ def test_a_batch_is_in_the_order_asked_for_with_repetitions(tmp_path: Path) -> N
 
 
 def test_a_generator_draws_every_window_and_no_other(tmp_path: Path) -> None:
-    split = Split(write(tmp_path / "train.arrow", [3, 1, 5]))
+    split = Split(write(tmp_path / "train.arrow", [3, 1, 5], {"shape": [1, 2], "dtype": "float32"}))
     rng = np.random.default_rng(0)
     drawn = np.concatenate([split.batch([0, 1, 2], rng)[:, 0, 0] for _ in range(60)])
     assert set(drawn) == {0, 1, 2, 100, 200, 201, 202, 203, 204}
@@ -126,7 +126,7 @@ def test_a_cut_off_file_is_refused(tmp_path: Path, share: float) -> None:
     whole = write(tmp_path / "whole.arrow", [1] * 7).read_bytes()
     path = tmp_path / "train.arrow"
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(ValueError, match="must be an intact feature file.*build the features again"):
+    with pytest.raises(ValueError, match=r"must be an intact feature file.*build the features again"):
         Split(path)
 
 

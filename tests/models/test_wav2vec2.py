@@ -193,7 +193,8 @@ def test_silent_growth_leaves_the_function(site: str, variant: str) -> None:
 def test_a_branch_is_a_parallel_layer_whose_output_is_concatenated() -> None:
     model = loud(grow(tiny(), {"encoder.1.branch": 1}).build())
     layer = model.get_submodule("wav2vec2.encoder.layers.1")
-    assert isinstance(layer, EncoderLayer) and layer.branch is not None
+    assert isinstance(layer, EncoderLayer)
+    assert layer.branch is not None
     x = torch.randn(2, 5, 32)
     both, branch = layer(x), layer.branch
     layer.branch = None

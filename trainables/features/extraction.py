@@ -115,6 +115,7 @@ def _in_processes(
     # Spawned, not forked: a fork of a process with threads (torch's, Ray's, a progress bar's) may hang.
     pool = ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn"))
     waiting: deque[Future[list[np.ndarray | str]]] = deque()
+    others = set(multiprocessing.active_children())
     try:
         for chunk in chunks:
             with _interrupts_ignored():
@@ -129,6 +130,9 @@ def _in_processes(
             'guard `if __name__ == "__main__":`; with workers=1 no processes are needed'
         ) from error
     finally:
+        if waiting:  # left early: nobody waits for what is under way, perhaps still an import of seconds
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
 
 

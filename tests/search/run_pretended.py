@@ -1,0 +1,51 @@
+"""A run of pretended trials as a process of its own: the folder of runs, seconds an epoch, trials."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pretended
+
+from search import cluster, stages
+from search.progress import Display
+from search.sampler import PlanSearch
+from search.settings import parse
+from search.trial_log import TrialLog
+
+
+def slow(trial: object) -> dict[str, object]:
+    return {**pretended.space(trial), "seconds": float(sys.argv[2])}  # type: ignore[arg-type]
+
+
+def main() -> int:
+    runs = Path(sys.argv[1])
+    settings = parse(["--storage", str(runs), "--name", "one", "--cache", str(runs), "--trials", sys.argv[3]])
+    cluster.prepare(None)
+    display = Display()
+    with stages.run_log(settings):
+        log = TrialLog(settings.run_folder / "trials.jsonl")
+        place = cluster.start(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
+        import ray
+
+        ray.cloudpickle.register_pickle_by_value(pretended)
+        search = PlanSearch(
+            slow,
+            job={},
+            journal=settings.run_folder / "study.journal",
+            ended=log.records,
+            recipes={"quick": {"x": 0.5, "size": 100, "epochs": 1}},
+            anchors={},
+            refuse=lambda plan: None,
+            sampler="random",
+            seed=0,
+        )
+        with display:
+            stages.run_trials(pretended.Pretended, search, log, settings, place, display)
+        found = stages.finish(settings, log, display)
+        cluster.stop()
+    return int(not found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

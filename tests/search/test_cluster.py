@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from search import cluster
+from search.cluster import Cluster, check_origin, fit, prepare, stream
+
+
+def test_the_projects_packages_come_from_one_folder() -> None:
+    assert (check_origin() / "search" / "cluster.py").is_file()
+
+
+@pytest.mark.parametrize("file", ["/elsewhere/site-packages/spaces/__init__.py", None])
+def test_a_foreign_package_is_named(file: str | None) -> None:
+    modules = {}
+    for name in cluster.PACKAGES:
+        modules[name] = ModuleType(name)
+        modules[name].__file__ = f"/home/me/dropin/{name}/__init__.py"
+    modules["spaces"].__file__ = file
+    modules["spaces"].__path__ = ["/elsewhere/site-packages/spaces"]
+    with pytest.raises(ValueError, match="spaces is /elsewhere/site-packages/spaces"):
+        check_origin(modules)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "promised", "cpus", "gpus", "expected"),
+    [
+        ([{"CPU": 2.0}], None, 1, 0, (2, None)),
+        ([{"CPU": 2.0}], None, 2, 0, (1, None)),
+        ([{"CPU": 7.0}, {"CPU": 3.0}], None, 2, 0, (4, None)),
+        ([{"CPU": 16.0, "GPU": 1.0}], None, 1, 0.25, (4, None)),
+        ([{"CPU": 0.0}], {"CPU": 32, "GPU": 4}, 4, 1, (4, "a machine with 4 CPU and 1 GPU")),
+        ([{"CPU": 8.0, "GPU": 1.0}], {"CPU": 32, "GPU": 4}, 4, 1, (4, None)),
+    ],
+)
+def test_how_many_trials_fit(
+    nodes: list[dict[str, float]],
+    promised: dict[str, float] | None,
+    cpus: float,
+    gpus: float,
+    expected: tuple[int, str | None],
+) -> None:
+    assert fit(nodes, promised, cpus, gpus) == expected
+
+
+@pytest.mark.parametrize(("cpus", "gpus"), [(4, 0), (1, 1)])
+def test_what_no_machine_will_ever_have_is_refused(cpus: float, gpus: float) -> None:
+    # Two machines of 3 CPUs do not make one of 4.
+    with pytest.raises(ValueError, match="3 CPU and 0 GPU.*lower --cpus-per-trial or --gpus-per-trial"):
+        fit([{"CPU": 3.0}, {"CPU": 3.0}], None, cpus, gpus)
+
+
+@pytest.fixture
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No variable of Ray's is set, and there is no token; the file where one would be."""
+    for name in [*cluster.QUIET, *(name for name in os.environ if name.startswith("RAY_"))]:
+        monkeypatch.setenv(name, "")  # so that what the test leaves is undone
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    return tmp_path / "token"
+
+
+def test_a_cluster_of_ones_own_asks_for_a_token(bare_environment: Path) -> None:
+    prepare(None)
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_existing_cluster_is_met_with_a_token_if_there_is_one(there: bool, bare_environment: Path) -> None:
+    if there:
+        bare_environment.write_text("secret")
+    prepare("auto")
+    assert os.environ["RAY_AUTH_MODE"] == ("token" if there else "disabled")
+
+
+def test_what_the_user_set_stays(bare_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("TUNE_WARN_THRESHOLD_S", "1")
+    prepare(None)
+    assert os.environ["RAY_AUTH_MODE"] == "disabled"
+    assert os.environ["TUNE_WARN_THRESHOLD_S"] == "1"
+
+
+def test_a_stream_yields_what_the_function_yields_and_raises_what_it_raises(workers: Cluster) -> None:
+    def count(end: int, *, step: int) -> Iterator[int]:
+        yield from range(0, end, step)
+        raise LookupError("no more")
+
+    seen = []
+    with pytest.raises(LookupError, match="no more"):
+        for number in stream(count, 6, step=2, cpus=1, gpus=0):
+            seen.append(number)  # noqa: PERF402
+    assert seen == [0, 2, 4]

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pretended
+import pyarrow.parquet as pq
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+from rich.console import Console
+
+from search import run, stages, trial_log
+from search.cluster import Cluster
+from search.progress import Display
+from search.sampler import PlanSearch
+from search.settings import Settings
+from search.trial_log import Record, TrialLog
+from trainables.models.architecture import Architecture
+
+PLAIN = {"x": 0.5, "size": 100, "epochs": 2}
+FAILING = {name: {**PLAIN, "fails": name} for name in ("raise", "nan", "die")}
+
+
+def carry_out(settings: Settings, workers: Cluster, **changed: Any) -> dict[int, Record]:
+    """Run trials and give what the log then holds."""
+    log = TrialLog(settings.run_folder / "trials.jsonl")
+    options: dict[str, Any] = {"recipes": {}, "anchors": {}, "refuse": lambda plan: None, "sampler": "tpe", "seed": 0}
+    search = PlanSearch(
+        changed.pop("space", pretended.space),
+        job={},
+        journal=settings.run_folder / "study.journal",
+        ended=log.records,
+        startup=2,
+        **{**options, **changed},
+    )
+    display = Display(Console(file=io.StringIO()))
+    stages.run_trials(pretended.Pretended, search, log, settings, workers, display)
+    stages.finish(settings, log, display)
+    return trial_log.read(log.path)
+
+
+def states(settings: Settings) -> list[TrialState]:
+    storage = JournalStorage(JournalFileBackend(str(settings.run_folder / "study.journal")))
+    return [trial.state for trial in optuna.load_study(study_name="search", storage=storage).trials]
+
+
+def slow(trial: optuna.Trial) -> dict[str, Any]:
+    return {**pretended.space(trial), "seconds": 30.0}
+
+
+def test_trials_that_raise_diverge_or_die_fail_and_the_run_goes_on(settings: Settings, workers: Cluster) -> None:
+    records = carry_out(settings, workers, recipes={"plain": PLAIN, **FAILING})
+    assert {number: record.state for number, record in records.items() if number < 4} == {
+        0: "COMPLETE",
+        1: "FAIL",
+        2: "FAIL",
+        3: "FAIL",
+    }
+    assert len(records) == 6
+    assert records[1].error == "RuntimeError: the loss is no number"
+    assert "finite" in (records[2].error or "")
+    assert "died" in (records[3].error or "")
+    assert records[0].eer == pytest.approx(0.09)
+    assert records[0].total_widths == {"site": 4}
+    assert states(settings) == [TrialState.COMPLETE] * 2
+    assert len(pq.read_table(settings.run_folder / "results.parquet")) == 6
+    assert len(pq.read_table(settings.run_folder / "front.parquet")) >= 1
+    assert not (settings.run_folder / stages.TUNE_FOLDER).exists()
+
+
+def test_one_worker_and_one_seed_give_one_front(settings: Settings, workers: Cluster) -> None:
+    alone = replace(workers, cpus=2, concurrent=1)
+    runs = []
+    for name in ("one", "two"):
+        again = replace(settings, name=name)
+        again.run_folder.mkdir(exist_ok=True)
+        records = carry_out(again, alone)
+        runs.append([(r.number, r.plan, r.eer, r.size) for r in records.values()])
+    assert len(runs[0]) == 6
+    assert runs[0] == runs[1]
+
+
+def test_a_resumed_run_keeps_what_ended_and_does_the_rest(settings: Settings, workers: Cluster) -> None:
+    first = carry_out(replace(settings, trials=3), workers, recipes={"plain": PLAIN})
+    both = carry_out(settings, workers, recipes={"plain": PLAIN})
+    assert list(both)[:3] == list(first)
+    assert all(both[number] == record for number, record in first.items())
+    assert sorted(both) == [0, 1, 2, 3, 4, 5]
+    assert carry_out(settings, workers, recipes={"plain": PLAIN}) == both  # nothing is left to do
+
+
+def test_when_time_is_over_trials_stop_and_count_as_not_run(settings: Settings, workers: Cluster) -> None:
+    limited = replace(settings, minutes=0.1, trials=None)
+    began = time.monotonic()
+    records = carry_out(limited, workers, recipes={"plain": PLAIN}, space=slow)
+    assert time.monotonic() - began < 30
+    assert list(records) == [0]
+    assert TrialState.COMPLETE not in states(limited)
+    assert len(pq.read_table(limited.run_folder / "front.parquet")) == 1
+    more = carry_out(replace(settings, trials=3), workers, recipes={"plain": PLAIN})
+    assert sorted(more) == [0, 1, 2]
+    assert TrialState.RUNNING not in states(limited)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_with_a_front_and_without_a_traceback(number: signal.Signals, tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root), "RAY_AUTH_MODE": "disabled"}
+    command = [sys.executable, str(Path(__file__).with_name("run_pretended.py")), str(tmp_path), "30", "9"]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    killer = threading.Timer(120, process.kill)
+    killer.start()
+    try:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("trial 0 (quick)"):
+                # As a terminal does for Ctrl-C: to all processes in the foreground, Ray's among them.
+                (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        output = "".join(lines)
+        assert process.wait() == 0, output
+    finally:
+        killer.cancel()
+    assert "Traceback" not in output
+    assert "ending: trials under way are stopped" in output
+    assert "search.export" in output
+    assert pq.read_table(tmp_path / "one" / "front.parquet")["recipe"].to_pylist() == ["quick"]
+
+
+def test_trials_ask_for_their_resources_under_their_own_name(workers: Cluster) -> None:
+    asking = stages.with_resources(pretended.Pretended, replace(workers, cpus=3, gpus=0.5))
+    assert asking.__name__ == "Pretended"
+    request = asking.default_resource_request({})
+    assert request is not None
+    assert request.required_resources == {"CPU": 3, "GPU": 0.5}
+
+
+def test_plans_are_refused_by_rule_and_by_size() -> None:
+    arch = Architecture.create("resnet18", {"width": 4})
+    plan = {
+        **{"space": "plasticity", "epochs": 3, "grow": {}, "rule": "random", "grow_epoch": 1, "grow_steps": 1},
+        **{"train": "all", "prune_epoch": 3, "prune_steps": 1, "final": {}, "criterion": "original"},
+        **{"after": "finetune", "moments": "reset", "optimizer": "adam", "lr": 0.001, "recover_lr": 0.001},
+        **{"schedule": "constant", "weight_decay": 0.0, "clip": 0.0, "batch_size": 8},
+    }
+    size = arch.size()
+    assert stages.refusal(plan, arch=arch, max_parameters=None) is None
+    assert stages.refusal(plan, arch=arch, max_parameters=size) is None
+    assert f"--max-parameters allows {size - 1:,}" in (stages.refusal(plan, arch=arch, max_parameters=size - 1) or "")
+    assert "grow_epoch" in (stages.refusal({**plan, "grow_epoch": 7}, arch=arch, max_parameters=None) or "")
+
+
+@pytest.mark.parametrize(("trials", "startup"), [(None, 10), (4, 2), (24, 6), (400, 10)])
+def test_a_quarter_of_the_trials_is_drawn_at_random(trials: int | None, startup: int) -> None:
+    assert stages.startup_trials(trials) == startup
+
+
+def test_mixed_up_packages_end_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse() -> Path:
+        raise ValueError("spaces is elsewhere")
+
+    monkeypatch.setattr("search.cluster.check_origin", refuse)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert run.main([]) == 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "spaces is elsewhere" in capsys.readouterr().err

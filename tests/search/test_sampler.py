@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from pretended import space
+from ray.tune.search import Searcher
+
+from search.sampler import PlanSearch, ending, make_sampler
+from search.trial_log import Record
+
+RECIPES = {"paper": {"x": 0.5, "size": 100, "epochs": 2}, "control": {"x": 0.75, "size": 100, "epochs": 2}}
+ANCHORS = {"small": {"x": 0.25, "size": 60}}
+
+
+def searcher(folder: Path, ended: Mapping[int, Record] | None = None, **changed: Any) -> PlanSearch:
+    options: dict[str, Any] = {
+        "job": {"seed": 1},
+        "recipes": {},
+        "anchors": {},
+        "refuse": lambda plan: None,
+        "sampler": "tpe",
+        "seed": 0,
+        "startup": 2,
+    }
+    return PlanSearch(space, journal=folder / "study.journal", ended=ended or {}, **{**options, **changed})
+
+
+def trials(folder: Path) -> list[FrozenTrial]:
+    storage = JournalStorage(JournalFileBackend(str(folder / "study.journal")))
+    return optuna.load_study(study_name="search", storage=storage).trials
+
+
+def result(plan: Mapping[str, Any], epoch: int = 2) -> dict[str, Any]:
+    return {"epoch": epoch, "epochs": 2, "best_weighted_eer": (plan["x"] - 0.3) ** 2 + plan["size"] / 1000}
+
+
+def suggested(search: PlanSearch, trial_id: str) -> dict[str, Any]:
+    config = search.suggest(trial_id)
+    assert isinstance(config, dict)
+    return config
+
+
+def run(search: PlanSearch, count: int, begin: int = 0) -> list[dict[str, Any]]:
+    plans = []
+    for i in range(begin, begin + count):
+        config = suggested(search, str(i))
+        search.on_trial_complete(str(i), result(config["plan"]))
+        plans.append(config["plan"])
+    return plans
+
+
+def record(config: Mapping[str, Any], state: str = "COMPLETE") -> Record:
+    value = result(config["plan"])["best_weighted_eer"]
+    return Record(config["number"], state, config["recipe"], config["plan"], eer=0.1, size=1, weighted_eer=value)
+
+
+def test_recipes_come_first_then_anchors_then_what_optuna_chooses(tmp_path: Path) -> None:
+    search = searcher(tmp_path, recipes=RECIPES, anchors=ANCHORS)
+    configs = [suggested(search, str(i)) for i in range(5)]
+    assert [config["number"] for config in configs] == [0, 1, 2, 3, 4]
+    assert [config["recipe"] for config in configs] == ["paper", "control", "small", None, None]
+    assert configs[0]["plan"] == RECIPES["paper"]
+    assert configs[2]["plan"] == {"x": 0.25, "size": 60, "epochs": 2}
+    assert all(config["job"] == {"seed": 1} for config in configs)
+    assert len(trials(tmp_path)) == 3  # recipes are no points of the space
+
+
+def test_a_recipe_that_is_refused_is_left_out_and_keeps_its_number(tmp_path: Path) -> None:
+    search = searcher(tmp_path, recipes=RECIPES, refuse=lambda plan: "no" if plan["x"] == 0.5 else None)
+    assert suggested(search, "0")["number"] == 1
+
+
+@pytest.mark.parametrize(
+    ("last", "error", "state"),
+    [
+        ({"epoch": 2, "epochs": 2, "best_weighted_eer": 0.25}, False, TrialState.COMPLETE),
+        ({"epoch": 1, "epochs": 2, "best_weighted_eer": 0.25}, False, TrialState.PRUNED),
+        ({"epoch": 2, "epochs": 2, "best_weighted_eer": float("nan")}, False, TrialState.FAIL),
+        ({"epoch": 2, "epochs": 2}, False, TrialState.FAIL),
+        ({"epoch": 2, "epochs": 2, "best_weighted_eer": 0.25}, True, TrialState.FAIL),
+        (None, True, TrialState.FAIL),
+        (None, False, TrialState.FAIL),
+    ],
+)
+def test_how_a_trial_ended_is_what_optuna_hears(
+    last: dict[str, Any] | None, error: bool, state: TrialState, tmp_path: Path
+) -> None:
+    search = searcher(tmp_path)
+    search.suggest("a")
+    search.on_trial_complete("a", last, error)
+    (trial,) = trials(tmp_path)
+    assert trial.state == state
+    assert trial.value == (0.25 if state == TrialState.COMPLETE else None)
+
+
+def test_refused_plans_are_told_with_their_reason_and_another_is_asked(tmp_path: Path) -> None:
+    search = searcher(tmp_path, refuse=lambda plan: "too large" if plan["size"] > 60 else None)
+    config = suggested(search, "a")
+    assert config["plan"]["size"] <= 60
+    *refused, chosen = trials(tmp_path)
+    assert refused
+    assert all(trial.state == TrialState.PRUNED for trial in refused)
+    assert all(trial.user_attrs["refused"] == "too large" for trial in refused)
+    assert chosen.state == TrialState.RUNNING
+    assert config["number"] == 0
+
+
+def test_asking_ends_when_everything_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.sampler.TRIES", 7)
+    search = searcher(tmp_path, sampler="random", refuse=lambda plan: "too large")
+    assert search.suggest("a") == Searcher.FINISHED
+    assert search.gave_up is not None
+    assert "too large" in search.gave_up
+    assert len(trials(tmp_path)) == 7
+
+
+def test_a_plan_is_never_tried_twice(tmp_path: Path) -> None:
+    search = searcher(tmp_path, recipes={"first": {"x": 0.25, "size": 60, "epochs": 2}}, anchors=ANCHORS)
+    suggested(search, "0")
+    assert suggested(search, "1")["recipe"] is None
+    assert trials(tmp_path)[0].user_attrs["refused"] == "same plan as trial 0"
+    assert trials(tmp_path)[0].state == TrialState.FAIL
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
+def test_the_same_seed_chooses_the_same_plans(sampler: str, tmp_path: Path) -> None:
+    chosen = []
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        chosen.append(run(searcher(folder, sampler=sampler), 4))
+    assert chosen[0] == chosen[1]
+    other = tmp_path / "c"
+    other.mkdir()
+    assert run(searcher(other, sampler=sampler, seed=1), 4) != chosen[0]
+
+
+def test_a_run_resumed_between_trials_chooses_as_if_it_had_gone_on(tmp_path: Path) -> None:
+    through, stopped = tmp_path / "through", tmp_path / "stopped"
+    through.mkdir()
+    stopped.mkdir()
+    expected = run(searcher(through), 8)
+    first = searcher(stopped)
+    configs = [suggested(first, "0")]
+    first.on_trial_complete("0", result(configs[0]["plan"]))
+    rest = run(searcher(stopped, {0: record(configs[0])}), 7, begin=1)
+    assert [configs[0]["plan"], *rest] == expected
+
+
+def test_trials_under_way_are_handed_out_again_first_and_nothing_stays_running(tmp_path: Path) -> None:
+    before = searcher(tmp_path, recipes=RECIPES, anchors=ANCHORS)
+    configs = [suggested(before, str(i)) for i in range(5)]
+    before.on_trial_complete("3", result(configs[3]["plan"]))
+    ended = {0: record(configs[0]), 3: record(configs[3])}
+    # The process dies here: recipe 1, anchor 2 and trial 4 were under way.
+    after = searcher(tmp_path, ended, recipes=RECIPES, anchors=ANCHORS)
+    assert all(trial.state != TrialState.RUNNING for trial in trials(tmp_path))
+    again = [suggested(after, str(i)) for i in range(4)]
+    assert again[:3] == [configs[1], configs[2], configs[4]]
+    assert again[3]["number"] == 5
+
+
+@pytest.mark.parametrize("state", ["COMPLETE", "PRUNED", "FAIL"])
+def test_what_the_log_knows_and_the_study_does_not_is_told(state: str, tmp_path: Path) -> None:
+    config = suggested(searcher(tmp_path), "0")
+    searcher(tmp_path, {0: record(config, state)})
+    (trial,) = trials(tmp_path)
+    assert trial.state.name == state
+    assert trial.value == (result(config["plan"])["best_weighted_eer"] if state == "COMPLETE" else None)
+
+
+def test_a_trial_that_the_study_knows_and_the_log_does_not_is_run_again(tmp_path: Path) -> None:
+    before = searcher(tmp_path)
+    config = suggested(before, "0")
+    before.on_trial_complete("0", result(config["plan"]))
+    assert suggested(searcher(tmp_path), "0") == config
+
+
+def test_a_journal_whose_last_line_was_cut_off_is_read(tmp_path: Path) -> None:
+    run(searcher(tmp_path), 3)
+    journal = tmp_path / "study.journal"
+    with journal.open("ab") as file:
+        file.write(b'{"op_code": 4, "worker')
+    run(searcher(tmp_path, {i: Record(i, "COMPLETE", None, {}) for i in range(3)}), 1)
+    assert len(trials(tmp_path)) == 4
+
+
+def test_tpe_finds_better_plans_than_chance(tmp_path: Path) -> None:
+    found = {}
+    for sampler in ("tpe", "random"):
+        folder = tmp_path / sampler
+        folder.mkdir()
+        plans = run(searcher(folder, sampler=sampler, startup=6), 40)
+        found[sampler] = sum(result(plan)["best_weighted_eer"] for plan in plans[20:]) / 20
+    assert found["tpe"] < 0.7 * found["random"]
+
+
+def test_unknown_samplers_are_refused() -> None:
+    with pytest.raises(ValueError, match="got 'grid'"):
+        make_sampler("grid", 0, 0, 10)
+
+
+def test_ending_needs_the_last_epoch() -> None:
+    assert ending({"epoch": 3, "epochs": 3}, False) == "finished"
+    assert ending({"epoch": 2, "epochs": 3}, False) == "stopped"
+    assert ending({}, False) == "failed"
