@@ -18,7 +18,7 @@ NAME := $(shell date +plasticity-%Y%m%d-%H%M%S)
 FRONT = front
 
 # What `make test` passes to pytest.
-PYTEST_FLAGS = -n auto
+PYTEST_FLAGS = -n auto --dist loadfile
 
 python := $(VENV)/bin/python
 options := $(if $(TRIALS),--trials $(TRIALS)) $(if $(EPOCHS),--epochs $(EPOCHS)) \

@@ -11,7 +11,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -30,8 +30,6 @@ QUIET: Mapping[str, str] = {
     "TUNE_WARN_THRESHOLD_S": "60",
     # Runs are resumed from our own log, so Tune's snapshot of the experiment is written once, at the end.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    # A trial that is stopped in the middle of an epoch is not waited for.
-    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
 }
 
 
@@ -138,7 +136,7 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
 
 
 def fit(
-    nodes: list[Mapping[str, float]], promised: Mapping[str, float] | None, cpus: float, gpus: float
+    nodes: Sequence[Mapping[str, float]], promised: Mapping[str, float] | None, cpus: float, gpus: float
 ) -> tuple[int, str | None]:
     """How many trials run at once, and what they wait for.
 

@@ -151,7 +151,8 @@ class Display:
             best = best_of(self._records)
             if best is not None:
                 grid.add_row("best", escape(describe(best)))
-                grid.add_row("front", f"{len(front_of(self._records))} detectors")
+                members = len(front_of(self._records))
+                grid.add_row("front", f"{members} detector{'s' if members > 1 else ''}")
             grid.add_row("time", f"{clock_text(self._clock() - self._began)} gone{self._left()}")
         return grid
 

@@ -44,6 +44,7 @@ class PlanSearch(OptunaSearch):
     What a trial gets is ``{"job", "plan", "number", "recipe"}``.
 
     Attributes:
+        left_out: why a recipe is not tried, by its name.
         gave_up: why no more plans are handed out, or ``None``.
     """
 
@@ -93,7 +94,12 @@ class PlanSearch(OptunaSearch):
         self._make_sampler = lambda place: make_sampler(sampler, seed, place, startup)
         self._running: dict[str, optuna.Trial] = {}
         self._plans = {_key(record.plan): record.number for record in ended.values()}
-        self._recipes = deque((i, name, plan) for i, (name, plan) in enumerate(recipes.items()) if i not in ended)
+        self.left_out = {name: reason for name, plan in recipes.items() if (reason := refuse(plan))}
+        self._recipes = deque(
+            (i, name, plan)
+            for i, (name, plan) in enumerate(recipes.items())
+            if i not in ended and name not in self.left_out
+        )
         self._next_number = max([len(recipes) - 1, *ended]) + 1
         self._points = self._settle(ended)
         known = {trial.user_attrs.get("recipe") for trial in self._study.get_trials(deepcopy=False)}
@@ -101,12 +107,8 @@ class PlanSearch(OptunaSearch):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The next trial's configuration, or ``Searcher.FINISHED`` when `TRIES` plans in a row were refused."""
-        while self._recipes:
-            number, name, plan = self._recipes.popleft()
-            if reason := self._refuse(plan):
-                logger.warning("recipe %s is left out: %s", name, reason)
-                continue
-            return self._hand_out(number, name, plan)
+        if self._recipes:
+            return self._hand_out(*self._recipes.popleft())
         reason = None
         for _ in range(TRIES):
             trial = self._ask()

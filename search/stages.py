@@ -177,6 +177,7 @@ def _pretrain(
         folder=folder,
         card=dict(card),
         threads=cpus,
+        gpu=place.gpus > 0,
         cpus=cpus,
         gpus=place.gpus,
     )
@@ -219,6 +220,7 @@ def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> 
         "seed": settings.seed,
         "random_crop": settings.random_crop,
         "threads": place.cpus,
+        "gpu": place.gpus > 0,
     }
 
 
@@ -270,7 +272,7 @@ def run_trials(
         run_config=tune.RunConfig(
             name=TUNE_FOLDER,
             storage_path=str(settings.run_folder),
-            callbacks=[Watcher(log, display)],
+            callbacks=[Watcher(log, display, limits)],
             stop=limits,
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
             # What fails on one machine fails there again; of a cluster's machines some go away.
@@ -278,8 +280,11 @@ def run_trials(
             verbose=0,
         ),
     )
+    for name, reason in searcher.left_out.items():
+        logger.warning("recipe %s is left out: %s", name, reason)
+        display.note(f"recipe {name} is left out: {reason}")
     display.search(settings.trials, list(log.records.values()), limits.deadline)
-    with ending_on_signal(limits, display):
+    with ending_on_signal(limits):
         tuner.fit()
     if searcher.gave_up:
         display.note(searcher.gave_up)
@@ -296,15 +301,13 @@ def with_resources(trainable: type[tune.Trainable], place: Cluster) -> type[tune
 
 
 @contextmanager
-def ending_on_signal(limits: Limits, display: Display) -> Iterator[None]:
+def ending_on_signal(limits: Limits) -> Iterator[None]:
     """Within it the first SIGINT or SIGTERM ends the search in good order, the second at once as KeyboardInterrupt."""
 
     def end(number: int, frame: FrameType | None) -> None:
         if limits.asked:
             raise KeyboardInterrupt
         limits.asked = True
-        logger.warning("asked to end by signal %d", number)
-        display.note("ending: trials under way are stopped, the front is written (again to end at once)")
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -27,13 +27,23 @@ class Watcher(Callback):
     The front is on the disk from the first trial on, so that it is there however the run ends.
     """
 
-    def __init__(self, log: TrialLog, display: Display) -> None:
-        """Write to `log` and show on `display`."""
-        self._log, self._display = log, display
+    def __init__(self, log: TrialLog, display: Display, limits: Limits) -> None:
+        """Write to `log` and show on `display`, also why the search ends before its last trial."""
+        self._log, self._display, self._limits = log, display, limits
+        self._ending = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles callbacks to restore runs its own way, which this project does not use."""
         return {}
+
+    def on_step_end(self, iteration: int, trials: Sequence[Trial], **info: Any) -> None:
+        """Some time passed. Said here and not by a signal's handler, which may interrupt a line being printed."""
+        if not self._ending and self._limits.stop_all():
+            self._ending = True
+            why = "asked to end" if self._limits.asked else "time is over"
+            logger.warning("%s", why)
+            again = " (again to end at once)" if self._limits.asked else ""
+            self._display.note(f"{why}: trials under way are stopped, the front is written{again}")
 
     def on_trial_start(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
         """A trial began on a worker."""

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from trainables.models.architecture import Architecture
 
-WEIGHTS, DESCRIPTION = "model.safetensors", "detector.json"
+WEIGHTS, DESCRIPTION, DIGESTS = "model.safetensors", "detector.json", "digest.json"
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,10 @@ def load_detector(folder: Path) -> Detector:
         arch = Architecture.from_json(json.dumps(texts[DESCRIPTION]["architecture"]))
         module = arch.build()
         module.load_state_dict(tensors[WEIGHTS])
-    except (KeyError, RuntimeError) as error:
+        card = dict(texts[DESCRIPTION]["card"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{folder} is not a detector of this project: {error}; export it anew") from error
-    return Detector(arch, module.eval(), dict(texts[DESCRIPTION].get("card", {})))
+    return Detector(arch, module.eval(), card)
 
 
 def write_folder(
@@ -86,7 +87,7 @@ def write_folder(
             digests[name] = _write(target / name, data)
         for name, value in texts.items():
             digests[name] = _write(target / name, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
-        _write(target / "digest.json", json.dumps(digests, indent=1, sort_keys=True).encode())
+        _write(target / DIGESTS, json.dumps(digests, indent=1, sort_keys=True).encode())
         if atomic:
             target.chmod(0o755)
             _put(target, folder)
@@ -103,16 +104,36 @@ def read_folder(
     Raises:
         ValueError: a file is missing, cut off or not what was written.
     """
+    digests = _parsed(folder / DIGESTS, _content(folder / DIGESTS))
+    data = {}
+    for name in (*tensors, *texts):
+        data[name] = _content(folder / name)
+        if hashlib.sha256(data[name]).hexdigest() != digests.get(name):
+            raise ValueError(f"{folder / name} is damaged: it is not what was written; restore or rebuild it")
+    loaded = {}
+    for name in tensors:
+        try:
+            loaded[name] = safetensors.torch.load(data[name])
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"{folder / name} must be safetensors; restore or rebuild it: {error}") from error
+    return loaded, {name: _parsed(folder / name, data[name]) for name in texts}
+
+
+def _content(path: Path) -> bytes:
     try:
-        digests = json.loads((folder / "digest.json").read_text())
-        data = {name: (folder / name).read_bytes() for name in (*tensors, *texts)}
-        for name, content in data.items():
-            if hashlib.sha256(content).hexdigest() != digests[name]:
-                raise ValueError(f"{folder / name} is damaged: it is not what was written; restore or rebuild it")
-        loaded = {name: safetensors.torch.load(data[name]) for name in tensors}
-        return loaded, {name: json.loads(data[name]) for name in texts}
-    except (OSError, KeyError, TypeError, json.JSONDecodeError, safetensors.SafetensorError) as error:
-        raise ValueError(f"{folder} cannot be read as a checkpoint or detector: {error!r}") from error
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} of a checkpoint or detector cannot be read: {error}; restore or rebuild it") from error
+
+
+def _parsed(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except ValueError as error:  # not JSON, or not even text
+        raise ValueError(f"{path} must be JSON; restore or rebuild it: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} must hold a JSON object; restore or rebuild it")
+    return value
 
 
 def _put(new: Path, place: Path) -> None:

@@ -47,6 +47,7 @@ def pretrain(
     folder: Path,
     card: dict[str, Any],
     threads: int = 1,
+    gpu: bool = True,
 ) -> Iterator[dict[str, Any]]:
     """Train a base from its model's start and write it to `folder`, whole or not at all.
 
@@ -56,6 +57,7 @@ def pretrain(
         features: folder of the feature store.
         card: what the detector's card says besides its EER and threshold (front end, corpus, seconds).
         threads: CPU threads to compute with.
+        gpu: whether it may take a GPU that it sees.
 
     Yields:
         After every epoch: epoch, epochs, loss, eer, seconds.
@@ -65,7 +67,7 @@ def pretrain(
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    device = device_here()
+    device = device_here(gpu)
     file = models.load(arch.model)
     train, dev = open_split(features, "train"), open_split(features, "dev")
     module = arch.build()

@@ -41,9 +41,9 @@ class EpochCost:
     seconds_step: float
 
 
-def device_here() -> torch.device:
-    """The GPU that this process may use, or the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def device_here(gpu: bool = True) -> torch.device:
+    """The GPU that this process sees, or the CPU where it sees none or may not take it."""
+    return torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:

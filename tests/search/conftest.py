@@ -6,9 +6,9 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-import pretended
 import pytest
 
+import pretended
 from search import cluster
 from search.cluster import Cluster
 from search.settings import Settings, parse

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pretended
-
 from search import cluster, stages
 from search.progress import Display
 from search.sampler import PlanSearch

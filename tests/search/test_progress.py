@@ -112,7 +112,7 @@ def test_the_panel_shows_how_it_stands() -> None:
         "1 of 4 ended, 1 running, 0 failed",
         "5 (epoch 2/6)",
         "EER 8.25 %",
-        "1 detectors",
+        "1 detector",
         "1:01 gone",
     ):
         assert part in panel

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import pretended
 import pyarrow.parquet as pq
 import pytest
 from optuna.storages import JournalStorage
@@ -20,12 +19,14 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from rich.console import Console
 
+import pretended
 from search import run, stages, trial_log
 from search.cluster import Cluster
 from search.progress import Display
 from search.sampler import PlanSearch
 from search.settings import Settings
 from search.trial_log import Record, TrialLog
+from search.watch import Limits
 from trainables.models.architecture import Architecture
 
 PLAIN = {"x": 0.5, "size": 100, "epochs": 2}
@@ -100,21 +101,47 @@ def test_a_resumed_run_keeps_what_ended_and_does_the_rest(settings: Settings, wo
     assert carry_out(settings, workers, recipes={"plain": PLAIN}) == both  # nothing is left to do
 
 
-def test_when_time_is_over_trials_stop_and_count_as_not_run(settings: Settings, workers: Cluster) -> None:
-    limited = replace(settings, minutes=0.1, trials=None)
-    began = time.monotonic()
-    records = carry_out(limited, workers, recipes={"plain": PLAIN}, space=slow)
-    assert time.monotonic() - began < 30
+def test_when_time_is_over_trials_stop_and_are_run_again_by_a_resumed_run(
+    settings: Settings, workers: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Over(Limits):
+        def stop_all(self) -> bool:
+            return (settings.run_folder / "trials.jsonl").exists()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("search.stages.Limits", Over)
+        records = carry_out(replace(settings, trials=None), workers, recipes={"plain": PLAIN}, space=slow)
     assert list(records) == [0]
-    assert TrialState.COMPLETE not in states(limited)
-    assert len(pq.read_table(limited.run_folder / "front.parquet")) == 1
+    assert TrialState.COMPLETE not in states(settings)
+    assert len(pq.read_table(settings.run_folder / "front.parquet")) == 1
     more = carry_out(replace(settings, trials=3), workers, recipes={"plain": PLAIN})
     assert sorted(more) == [0, 1, 2]
-    assert TrialState.RUNNING not in states(limited)
+    assert TrialState.RUNNING not in states(settings)
+
+
+def test_limits_are_time_and_whoever_asks() -> None:
+    limits = Limits(minutes=1)
+    assert 59 < limits.deadline - time.monotonic() <= 60
+    assert not limits.stop_all()
+    limits.deadline = time.monotonic() - 1
+    assert limits.stop_all()
+    asked = Limits(None)
+    asked.asked = True
+    assert asked.stop_all()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_with_a_front_and_without_a_traceback(number: signal.Signals, tmp_path: Path) -> None:
+def test_the_first_signal_asks_for_the_end_and_the_second_is_an_interrupt(number: signal.Signals) -> None:
+    limits, before = Limits(None), signal.getsignal(number)
+    with stages.ending_on_signal(limits):
+        os.kill(os.getpid(), number)
+        assert limits.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) == before
+
+
+def test_ctrl_c_ends_the_run_with_a_front_and_without_a_traceback(tmp_path: Path) -> None:
     root = Path(__file__).parent.parent.parent
     environment = {**os.environ, "PYTHONPATH": str(root), "RAY_AUTH_MODE": "disabled"}
     command = [sys.executable, str(Path(__file__).with_name("run_pretended.py")), str(tmp_path), "30", "9"]
@@ -129,14 +156,13 @@ def test_a_signal_ends_the_run_with_a_front_and_without_a_traceback(number: sign
         for line in process.stdout:
             lines.append(line)
             if line.startswith("trial 0 (quick)"):
-                # As a terminal does for Ctrl-C: to all processes in the foreground, Ray's among them.
-                (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+                os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes, Ray's among them
         output = "".join(lines)
         assert process.wait() == 0, output
     finally:
         killer.cancel()
     assert "Traceback" not in output
-    assert "ending: trials under way are stopped" in output
+    assert "asked to end: trials under way are stopped" in output
     assert "search.export" in output
     assert pq.read_table(tmp_path / "one" / "front.parquet")["recipe"].to_pylist() == ["quick"]
 

@@ -9,9 +9,9 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
-from pretended import space
 from ray.tune.search import Searcher
 
+from pretended import space
 from search.sampler import PlanSearch, ending, make_sampler
 from search.trial_log import Record
 
@@ -74,7 +74,9 @@ def test_recipes_come_first_then_anchors_then_what_optuna_chooses(tmp_path: Path
 
 def test_a_recipe_that_is_refused_is_left_out_and_keeps_its_number(tmp_path: Path) -> None:
     search = searcher(tmp_path, recipes=RECIPES, refuse=lambda plan: "no" if plan["x"] == 0.5 else None)
-    assert suggested(search, "0")["number"] == 1
+    assert search.left_out == {"paper": "no"}
+    config = suggested(search, "0")
+    assert (config["number"], config["recipe"]) == (1, "control")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,8 @@ def test_refused_plans_are_told_with_their_reason_and_another_is_asked(tmp_path:
 def test_asking_ends_when_everything_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.sampler.TRIES", 7)
     search = searcher(tmp_path, sampler="random", refuse=lambda plan: "too large")
-    assert search.suggest("a") == Searcher.FINISHED
+    answer: object = search.suggest("a")
+    assert answer == Searcher.FINISHED
     assert search.gave_up is not None
     assert "too large" in search.gave_up
     assert len(trials(tmp_path)) == 7

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
-from detectors import SHAPES, RandomSplit, architecture, trained_like
+from torch import Tensor, nn
 
+from detectors import SHAPES, RandomSplit, architecture, trained_like
 from spaces.shared import Budget, unchanged
 from trainables.checkpoint import Detector
 from trainables.corpora.corpus import Utterance
@@ -18,7 +21,7 @@ from trainables.features.split import SplitWriter
 from trainables.metrics.eer import eer_of
 from trainables.models.architecture import Architecture
 from trainables.plan import Plan
-from trainables.training import scores
+from trainables.training import scores, train_epoch
 
 CPU = torch.device("cpu")
 GROWN: Mapping[str, Mapping[str, int]] = {
@@ -47,6 +50,29 @@ class WindowedSplit(RandomSplit):
         self.drawn += len(indices)
         louder = rng.integers(2, size=len(indices)).astype(np.float32)
         return self.features[indices] * (1 + louder.reshape(-1, *[1] * (self.features.ndim - 1)))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What training was handed at the beginning of an epoch; the optimiser is the live one."""
+
+    state: dict[str, Tensor]
+    rates: list[float]
+    optimizer: torch.optim.Optimizer
+    settings: dict[str, Any]
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
+    """A list that gets an entry for every epoch that an execution begins."""
+    seen: list[Entry] = []
+
+    def watched(module: nn.Module, split: Any, optimizer: torch.optim.Optimizer, loss: Any, **settings: Any) -> Any:
+        state = {key: value.clone() for key, value in module.state_dict().items()}
+        seen.append(Entry(state, [group["lr"] for group in optimizer.param_groups], optimizer, settings))
+        return train_epoch(module, split, optimizer, loss, **settings)
+
+    monkeypatch.setattr("trainables.execution.train_epoch", watched)
+    return seen
 
 
 def plan_config(space: str, epochs: int, **changes: Any) -> dict[str, Any]:
@@ -78,7 +104,7 @@ def execution(
     return Execution(plan, base, train, dev, seed=seed, device=CPU, random_crop=random_crop)
 
 
-def state_of(run: Execution) -> dict[str, torch.Tensor]:
+def state_of(run: Execution) -> dict[str, Tensor]:
     """A copy of the live detector's state dict."""
     return {key: value.clone() for key, value in run.module.state_dict().items()}
 

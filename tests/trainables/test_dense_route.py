@@ -1,31 +1,27 @@
-"""Dropin training against a route that knows no groups: dense layers, all gradients computed, the old entries masked."""
+"""Dropin training against a route without groups: dense layers, all gradients computed, those of old entries masked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import pytest
 import torch
-from detectors import RandomSplit
-from runs import execution, plan_config, run_all, state_of
 from torch import Tensor, nn
 from torch.nn import functional
 
+from detectors import RandomSplit, architecture
+from runs import execution, plan_config, run_all, watch
 from trainables.execution import Execution
-from trainables.models.architecture import Architecture
 
 State = Mapping[str, Tensor]
 
 
-def started(config: dict[str, object], model: str) -> tuple[Execution, dict[str, Tensor]]:
-    """An execution just after growth, before its first step, and its state."""
-    run = execution(config, model, train=RandomSplit(model, 16, seed=1))
-    run._enter(run.plan.stages[0], 0)
-    return run, state_of(run)
-
-
 def train_masked(
-    parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor], loss: Callable[[Tensor, Tensor], Tensor], run: Execution
+    parameters: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    run: Execution,
 ) -> None:
     """Two epochs of two steps of Adam at 0.01, in the order that an execution of seed 0 draws."""
     optimizer = torch.optim.Adam(parameters.values(), lr=1e-2)
@@ -66,11 +62,15 @@ class HalfFrozenNorm(nn.Module):
         return standard * self.weight[:, None, None] + self.bias[:, None, None]
 
 
-def test_resnet18_with_its_new_channels_inside_the_old_layers() -> None:
+def test_resnet18_with_its_new_channels_inside_the_old_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layers of 4 + 2, 8 + 3 and 32 + 2 channels; the norms that stay compute as in evaluation."""
+    entries = watch(monkeypatch)
     old = {"layer1.0": 4, "layer2.1": 8, "layer4.0": 32}
     more = {"layer1.0": 2, "layer2.1": 3, "layer4.0": 2}
-    run, before = started(plan_config("dropin", 2, grow=more, train="new"), "resnet18")
+    run = execution(
+        plan_config("dropin", 2, grow=more, train="new"), "resnet18", train=RandomSplit("resnet18", 16, seed=1)
+    )
+    run_all(run)
 
     def dense(state: State) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The split state joined, and a mask with ones where something is new."""
@@ -84,20 +84,17 @@ def test_resnet18_with_its_new_channels_inside_the_old_layers() -> None:
                 joined[target] = torch.cat([joined[target], value], axis)
         return joined, masks
 
-    module = Architecture.create("resnet18", {"width": 4})
-    module = module.replace_widths({site: (old[site] + more[site],) for site in old}).build()  # type: ignore[assignment]
-    assert isinstance(module, nn.Module)
+    module = architecture("resnet18").replace_widths({site: (old[site] + more[site],) for site in old}).build()
     for site in old:
         layer, block = site.split(".")
         part = module.get_submodule(f"{layer}.blocks.{block}.parts.0")
         part.bn1 = HalfFrozenNorm(old[site], old[site] + more[site])
-    state, masks = dense(before)
+    state, masks = dense(entries[0].state)
     module.load_state_dict(state)
     module.eval()
     parameters = dict(module.named_parameters())
     train_masked(parameters, masks, lambda x, y: functional.cross_entropy(module(x), y), run)
 
-    run_epochs(run)
     expected = module.state_dict()
     found = dense(run.module.state_dict())[0]
     moved = 0
@@ -108,19 +105,16 @@ def test_resnet18_with_its_new_channels_inside_the_old_layers() -> None:
     assert moved == 3 * 6  # two convolutions and the norm's four tensors at each site
 
 
-def run_epochs(run: Execution) -> None:
-    """Train what `started` has already made ready."""
-    run.starts = [-1, *run.starts[1:]]
+def test_grnn_as_cells_with_full_state_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units of all groups side by side; what would let an old unit read a new one is zero and stays zero."""
+    entries = watch(monkeypatch)
+    old, more = {0: 6, 1: 5, 2: 4}, {0: 3, 2: 2}
+    config = plan_config("dropin", 2, grow={f"gru.{i}": n for i, n in more.items()}, train="new")
+    run = execution(config, train=RandomSplit("grnn", 16, seed=1))
     run_all(run)
 
-
-def test_grnn_as_cells_with_full_state_matrices() -> None:
-    """Units of all groups side by side; what would let an old unit read a new one is zero and stays zero."""
-    old, more = {0: 6, 1: 5, 2: 4}, {0: 3, 2: 2}
-    run, before = started(plan_config("dropin", 2, grow={f"gru.{i}": n for i, n in more.items()}, train="new"), "grnn")
-
     def dense(state: State) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Per layer weights ``[gate, unit, input]``: on inputs, on own-group states inside the gate's reset, on old states."""
+        """Per layer weights ``[gate, unit, input]``: on inputs, own states, old units' states."""
         tensors, masks = {}, {}
         for layer in range(3):
             units = [old[layer], more.get(layer, 0)]
@@ -172,13 +166,12 @@ def test_grnn_as_cells_with_full_state_matrices() -> None:
         right, wrong = logits[range(len(y)), y], logits[range(len(y)), 1 - y]
         return (torch.clamp(1 - right + wrong, min=0) / 2).mean()
 
-    start, masks = dense(before)
+    start, masks = dense(entries[0].state)
     weights = {key: value.requires_grad_() for key, value in start.items()}
     train_masked(weights, masks, loss, run)
 
-    run_epochs(run)
     found = dense(run.module.state_dict())[0]
-    untrained = dense(before)[0]
+    untrained = dense(entries[0].state)[0]
     for key, value in found.items():
         torch.testing.assert_close(value, weights[key].detach(), atol=1e-5, rtol=1e-5)
         assert torch.equal(value, untrained[key]) == (not masks[key].any()), key

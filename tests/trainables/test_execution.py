@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
 from detectors import RandomSplit, architecture
 from runs import (
     FINAL,
@@ -19,31 +22,14 @@ from runs import (
     plan_config,
     run_all,
     state_of,
+    watch,
 )
-from torch import Tensor, nn
-from torch.nn import functional
-
 from trainables import criteria, growth, models
 from trainables.execution import Execution
 from trainables.plan import Plan
-from trainables.training import Diverged, scores, train_epoch
+from trainables.training import Diverged, scores
 
 MODELS = pytest.mark.parametrize("model", models.NAMES)
-
-
-@pytest.fixture
-def entries(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """For every epoch begun: the state dict, learning rates and optimiser that training was handed."""
-    seen: list[dict[str, Any]] = []
-
-    def watched(module: nn.Module, split: Any, optimizer: torch.optim.Optimizer, loss: Any, **settings: Any) -> Any:
-        state = {key: value.clone() for key, value in module.state_dict().items()}
-        rates = [group["lr"] for group in optimizer.param_groups]
-        seen.append({"state": state, "rates": rates, "optimizer": optimizer, "settings": settings})
-        return train_epoch(module, split, optimizer, loss, **settings)
-
-    monkeypatch.setattr("trainables.execution.train_epoch", watched)
-    return seen
 
 
 @MODELS
@@ -184,22 +170,24 @@ def test_the_control_is_plain_training_of_the_base(model: str) -> None:
     np.testing.assert_allclose(scores(run.module, run.dev), scores(module, run.dev), rtol=1e-4, atol=1e-6)
 
 
-def test_learning_rates_of_every_epoch(entries: list[dict[str, Any]]) -> None:
+def test_learning_rates_of_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = watch(monkeypatch)
     changes = {
         "grow": {"gru.0": 1}, "grow_epoch": 2, "prune_epoch": 4, "final": {"gru.0": 6}, "lr": 0.04, "grow_lr": 0.02,
         "recover_lr": 0.01, "schedule": "cosine",
     }  # fmt: skip
     run_all(execution(plan_config("plasticity", 6, **changes)))
-    rates = [entry["rates"] for entry in entries]
+    rates = [entry.rates for entry in entries]
     assert rates == [[pytest.approx(rate)] for rate in (0.04, 0.02, 0.02, 0.01, 0.01, 0.005)]
 
 
-def test_plan_settings_reach_training(entries: list[dict[str, Any]]) -> None:
+def test_plan_settings_reach_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = watch(monkeypatch)
     run_all(execution(plan_config("plasticity", 1, clip=0.25, batch_size=5, optimizer="adamw", weight_decay=0.5)))
     (entry,) = entries
-    assert (entry["settings"]["clip"], entry["settings"]["batch_size"]) == (0.25, 5)
-    assert type(entry["optimizer"]) is torch.optim.AdamW
-    assert entry["optimizer"].param_groups[0]["weight_decay"] == 0.5
+    assert (entry.settings["clip"], entry.settings["batch_size"]) == (0.25, 5)
+    assert type(entry.optimizer) is torch.optim.AdamW
+    assert entry.optimizer.param_groups[0]["weight_decay"] == 0.5
 
 
 @pytest.mark.parametrize("criterion", criteria.NAMES)
@@ -217,9 +205,10 @@ def test_every_rule_goes_with_every_criterion(rule: str, criterion: str) -> None
 @MODELS
 @pytest.mark.parametrize("carry", [True, False])
 def test_rewinding_returns_what_stays_to_its_values_at_growth(
-    model: str, carry: bool, entries: list[dict[str, Any]]
+    model: str, carry: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the base had is kept, in two cuts; so recovery starts where growth found it. Its optimiser is fresh."""
+    entries = watch(monkeypatch)
     more = {name: 2 for name in GROWN[model] if "branch" not in name}
     widths = architecture(model).total_widths()
     changes = {
@@ -232,23 +221,25 @@ def test_rewinding_returns_what_stays_to_its_values_at_growth(
     run_all(run)
     assert run.arch.total_widths() == widths
     # A recurrent layer's new units are gone with their group; elsewhere they were joined to the old and cut off.
-    returned = entries[3]["state"]
+    returned = entries[3].state
     assert list(returned) == list(before_growth)
     assert all(torch.equal(returned[key], before_growth[key]) for key in returned)
     key = {"resnet18": "fc.weight", "grnn": "gru.0.parts.0.bias_ih", "wav2vec2": "classifier.weight"}[model]
-    assert not torch.equal(entries[2]["state"][key], before_growth[key])
-    optimizer = entries[3]["optimizer"]
+    assert not torch.equal(entries[2].state[key], before_growth[key])
+    optimizer = entries[3].optimizer
     assert {int(state["step"]) for state in optimizer.state.values()} == {3}  # the three steps of the last epoch
 
 
-def test_rewinding_needs_no_neuron_to_cut(entries: list[dict[str, Any]]) -> None:
-    """Nine neurons to eight in two cuts: half way, 8.5, rounds to 8, and the second cut finds nothing left to remove."""
+def test_rewinding_needs_no_neuron_to_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine neurons to eight in two cuts: half way, 8.5, rounds to 8, and the second cut removes nothing."""
+    entries = watch(monkeypatch)
     changes = {
-        "grow": {"layer1.0": 5}, "prune_epoch": 1, "prune_steps": 2, "final": {"layer1.0": 8}, "after": "rewind_weights",
+        "grow": {"layer1.0": 5}, "prune_epoch": 1, "prune_steps": 2, "final": {"layer1.0": 8},
+        "after": "rewind_weights",
     }  # fmt: skip
     run = execution(plan_config("plasticity", 3, **changes), "resnet18")
     run_all(run)
-    grown, rewound = entries[0]["state"], entries[2]["state"]
+    grown, rewound = entries[0].state, entries[2].state
     part = "layer1.blocks.0.parts.0."
     for key, value in grown.items():
         if key == f"{part}conv2.weight":
@@ -266,8 +257,9 @@ def adam_step(m: Tensor, v: Tensor, step: int, gradient: Tensor, rate: float) ->
 
 @pytest.mark.parametrize("moments", ["carry", "reset"])
 @pytest.mark.parametrize("change", ["growth", "cut"])
-def test_moments_at_a_change_of_structure(moments: str, change: str, entries: list[dict[str, Any]]) -> None:
+def test_moments_at_a_change_of_structure(moments: str, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first step after it, one step an epoch, against Adam's equations: with the old moments, or with none."""
+    entries = watch(monkeypatch)
     if change == "growth":
         changes: dict[str, Any] = {"grow": {"gru.1": 2}, "grow_epoch": 3}
     else:
@@ -287,7 +279,7 @@ def test_moments_at_a_change_of_structure(moments: str, change: str, entries: li
         "carry": adam_step(m, v, 4, parameter.grad, 1e-2),
         "reset": adam_step(zero, zero, 1, parameter.grad, 1e-2),
     }
-    moved = entries[3]["state"][key] - parameter.detach()
+    moved = entries[3].state[key] - parameter.detach()
     torch.testing.assert_close(moved, expected[moments], atol=1e-7, rtol=1e-4)
     assert (expected["carry"] - expected["reset"]).abs().max() > 1e-3
 
@@ -315,8 +307,8 @@ def test_random_crop_is_for_training_alone() -> None:
 
 
 def test_trainable_parameters_by_hand() -> None:
-    """Layers of 6, 5 and 4 units. Two more in the first: 3 * 2 rows on 20 inputs, 6 and 2 states and 2 biases; and
-    3 * 5 rows of the second layer get 2 more columns."""
+    # Layers of 6, 5 and 4 units. Two more in the first: 3 * 2 rows on 20 inputs, 6 and 2 states and 2 biases; and the
+    # 3 * 5 rows of the second layer get 2 more columns.
     run = execution(plan_config("dropin", 1, grow={"gru.0": 2}, train="new"))
     assert run.run_epoch()["trainable_parameters"] == 6 * (20 + 6 + 2 + 2) + 15 * 2
     run = execution(plan_config("dropin", 1, grow={"gru.0": 2}, train="new+head"))

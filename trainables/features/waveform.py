@@ -28,12 +28,11 @@ def transform(audio: np.ndarray) -> np.ndarray:
     Returns:
         int16 ``[samples]``.
     """
-    # The half is what rounding forgives: a positive peak of 32767.5 steps is still stored as 32767 after clipping.
-    steps = max(float(audio.max()) / (HIGHEST + 0.5), float(audio.min()) / LOWEST)
+    steps = max(float(audio.max()) / HIGHEST, float(audio.min()) / LOWEST)
     if not steps > 0:
         return np.zeros(len(audio), DTYPE)
     power_of_two = math.frexp(1 / steps)[1] - 1
-    return np.clip(np.rint(np.ldexp(audio, power_of_two)), LOWEST, HIGHEST).astype(DTYPE)
+    return np.rint(np.ldexp(audio, power_of_two)).astype(DTYPE)
 
 
 def standardised(stored: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The default corpus: real human speech against several spoofs, built on first use from packages of Debian or Ubuntu."""
+"""The default corpus: real human speech against spoofs, built on first use from packages of Debian or Ubuntu."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ from trainables.corpora.demo.synthesizers import SynthesisError
 from trainables.progress import Progress
 
 ABOUT = "about.json"
+SOURCES = "sources.txt"
 _PLAN = "plan.json"
 _README = """Demo corpus: {counts}
 
@@ -40,6 +41,8 @@ Bona fide speech: the Asterisk core sounds in English and Spanish by Allison Smi
 IvrvoiceRU and in Italian by Carlo Flora, all CC BY-SA 3.0 or CC BY 3.0 as Debian's copyright files say. Every file here
 is changed: cut, levelled, coded; the spoofs are synthetic speech that says or imitates those prompts. To pass the
 corpus on, keep these names and the licence CC BY-SA 3.0.
+
+sources.txt tells which prompt each utterance says: name, attack, language, prompt.
 
 {attacks}
 {note}
@@ -65,9 +68,14 @@ def build(cache: Path, progress: Progress) -> Path:
     with filelock.FileLock(f"{final}.lock"):
         if not final.is_dir():
             work = final.with_name(f"{final.name}.partial")
-            _make(work, progress)
-            for leftover in (work / "packages", work / _PLAN):
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            work.mkdir(exist_ok=True)
+            try:
+                _make(work, progress)
+            except Unavailable:
+                shutil.rmtree(work, ignore_errors=True)
+                raise
+            shutil.rmtree(work / "packages", ignore_errors=True)
+            (work / _PLAN).unlink()
             os.replace(work, final)
     return final
 
@@ -99,6 +107,8 @@ def _make(work: Path, progress: Progress) -> None:
     )
     attacks = "\n".join(f"{attack.name} {attack.summary}" for attack in available)
     (work / "README.txt").write_text(_README.format(counts=counts, attacks=attacks, note=note), encoding="utf-8")
+    sources = "".join(f"{job.name} {job.attack} {job.prompt.language} {job.prompt.key}\n" for job in made)
+    (work / SOURCES).write_text(sources, encoding="utf-8")
     (work / ABOUT).write_text(json.dumps({"note": note, "packages": versions}, indent=1), encoding="utf-8")
 
 

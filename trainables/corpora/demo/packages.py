@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INSTALLED = Path("/")
-_SIMULATE_TIMEOUT, _UPDATE_TIMEOUT, _DOWNLOAD_TIMEOUT = 60, 180, 600
+_SIMULATE_TIMEOUT, _UPDATE_TIMEOUT, _DOWNLOAD_TIMEOUT = 60, 120, 600
 
 
 class Unavailable(RuntimeError):
@@ -69,7 +69,9 @@ class Packages:
         marker = self._folder / f"{group.name}.done"
         if marker.exists():
             return marker.read_text(encoding="utf-8").splitlines()
-        return self._run(["dpkg-query", "-W", "-f", "${Package}_${Version}_${Architecture}\\n", *group.packages], 60).splitlines()
+        return self._run(
+            ["dpkg-query", "-W", "-f", "${Package}_${Version}_${Architecture}\\n", *group.packages], 60
+        ).splitlines()
 
     def _fetch(self, group: Group) -> list[str]:
         """Download and unpack; names of the package files."""
@@ -83,13 +85,24 @@ class Packages:
             if self._own_lists:
                 raise
             self._own_lists = True
-            self._run(["apt-get", "update"], _UPDATE_TIMEOUT)
-            debs = self._download(group)
+            debs = self._download_anew(group)
         self.tree.mkdir(parents=True, exist_ok=True)
         for deb in debs:
             self._run(["dpkg-deb", "-x", str(deb), str(self.tree)], _SIMULATE_TIMEOUT)
             deb.unlink()
         return [deb.stem for deb in debs]
+
+    def _download_anew(self, group: Group) -> list[Path]:
+        fault = ""
+        try:
+            self._run(["apt-get", "update"], _UPDATE_TIMEOUT)
+        except Unavailable as error:
+            # One bad source among several fails the whole update; what came of the others may do.
+            fault = f"; {error}"
+        try:
+            return self._download(group)
+        except Unavailable as error:
+            raise Unavailable(f"{error}{fault}") from error
 
     def _download(self, group: Group) -> list[Path]:
         names = [*group.packages, *(self._dependencies(group.packages) if group.depends else ())]
@@ -101,18 +114,29 @@ class Packages:
 
     def _dependencies(self, names: Sequence[str]) -> list[str]:
         """What apt would install for these packages, themselves included, on top of what the machine has."""
-        simulation = self._run(["apt-get", "install", "--simulate", "--no-install-recommends", *names], _SIMULATE_TIMEOUT)
+        simulation = self._run(
+            ["apt-get", "install", "--simulate", "--no-install-recommends", *names], _SIMULATE_TIMEOUT
+        )
         return re.findall(r"^Inst (\S+) \(", simulation, re.MULTILINE)
 
     def _run(self, command: Sequence[str], timeout: float, folder: Path | None = None) -> str:
         if command[0] == "apt-get":
             command = [command[0], *self._options(), *command[1:]]
         environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-        what = " ".join(word for word in command if not word.startswith(("-", "Dir::", "Acquire::", "APT::", "Debug::")))
+        what = " ".join(
+            word for word in command if not word.startswith(("-", "Dir::", "Acquire::", "APT::", "Debug::"))
+        )
         try:
             done = subprocess.run(
-                command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout,
-                text=True, errors="replace", check=False,
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=timeout,
+                text=True,
+                errors="replace",
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Unavailable(f"{what} failed: {error}") from error
@@ -131,8 +155,10 @@ class Packages:
             "Debug::NoLocking": "true",
             "APT::Sandbox::User": "root",
             "Acquire::Languages": "none",
-            "Acquire::Retries": "2",
-            "Acquire::http::Timeout": "20",
+            "Acquire::Retries": "1",
+            "Acquire::http::Timeout": "10",
+            "Acquire::https::Timeout": "10",
+            "APT::Update::Error-Mode": "any",
         }
         if self._own_lists:
             settings["Dir::State::lists"] = state / "lists"

@@ -29,7 +29,7 @@ GROUPS = {
 _BYTES_A_SECOND = 8000
 # Stage directions, symbols that every synthesizer reads differently, characters lost in transcription.
 _UNREADABLE = re.compile(r"[\[\](){}<>*#@$/\\=+_~^|\ufffd\d]|\?\s*[^\W\d_A-ZÀ-ÞА-Я]", re.UNICODE)
-_PLAIN = str.maketrans({"’": "'", "‘": "'", "“": "", "”": "", "«": "", "»": "", '"': "", "…": ".", "–": "-", "—": "-"})
+_PLAIN = str.maketrans("\u2018\u2019\u2013\u2014\u2026", "''--.", '"\u201c\u201d\u00ab\u00bb')
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Prompt:
 
 
 def parse_transcript(text: str) -> dict[str, str]:
-    """Texts by key, of the lines ``key: text``; comments (``;``), other lines and a key's second text are passed over."""
+    """Texts by key, from lines ``key: text``; comments (``;``), other lines and a key's second text are left out."""
     texts: dict[str, str] = {}
     for line in text.lstrip("\ufeff").splitlines():
         key, colon, said = line.partition(":")
@@ -69,7 +69,7 @@ def prompts(root: Path, language: str) -> tuple[Prompt, ...]:
     transcript_file, any_sound = (root / file for file in GROUPS[language].files)
     transcript = parse_transcript(gzip.decompress(transcript_file.read_bytes()).decode("utf-8", "replace"))
     found = []
-    seen: set[str | bytes] = set()
+    seen: set[str] = set()
     for key in sorted(transcript):
         path = any_sound.parent / f"{key}.g722"
         text = readable(transcript[key])
@@ -77,7 +77,8 @@ def prompts(root: Path, language: str) -> tuple[Prompt, ...]:
             continue
         if not SHORTEST <= path.stat().st_size / _BYTES_A_SECOND <= LONGEST:
             continue
-        identities = {"".join(filter(str.isalnum, text.lower())), hashlib.sha256(path.read_bytes()).digest()}
+        letters = "".join(filter(str.isalnum, text.lower()))
+        identities = {letters, hashlib.sha256(path.read_bytes()).hexdigest()}
         if not identities & seen:
             found.append(Prompt(language, key, text, path))
         seen |= identities

@@ -45,7 +45,9 @@ def espeak(root: Path, text: str, *, voice: str, words_a_minute: int, pitch: int
 
 def flite(root: Path, text: str, *, voice: str, stretch: float) -> np.ndarray:
     """Unit selection or statistical synthesis by Flite; `stretch` is a factor on durations."""
-    return _speak(root, "flite", ["-voice", voice, "--setf", f"duration_stretch={stretch}", "-t", text, "-o", "speech.wav"])
+    return _speak(
+        root, "flite", ["-voice", voice, "--setf", f"duration_stretch={stretch}", "-t", text, "-o", "speech.wav"]
+    )
 
 
 def festival(root: Path, text: str, *, voice: str, stretch: float, encoding: str) -> np.ndarray:
@@ -70,14 +72,17 @@ def _speak(root: Path, program: str, arguments: Sequence[str], script: bytes = b
         (folder / "speech.scm").write_bytes(script)
         # The user's own start-up files (.festivalrc) must not change what is said.
         environment = {**os.environ, "HOME": place, "LC_ALL": "C.UTF-8"}
-        path = program
         if root != Path("/"):
-            path = str(root / "usr/bin" / program)
             environment["LD_LIBRARY_PATH"] = _library_path(root)
         try:
             done = subprocess.run(
-                [path, *arguments], cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
-                timeout=_TIMEOUT, check=False,
+                [str(root / "usr/bin" / program), *arguments],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_TIMEOUT,
+                check=False,
             )
             audio = read_audio(folder / "speech.wav")
         except (OSError, subprocess.TimeoutExpired) as error:

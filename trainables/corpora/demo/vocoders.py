@@ -22,7 +22,7 @@ def world(audio: np.ndarray, *, pitch: float = 1.0, coded: int | None = None) ->
     Args:
         audio: ``[samples]``.
         pitch: factor on the fundamental frequency.
-        coded: number of mel-cepstral coefficients that the spectral envelope is squeezed through, or ``None`` to keep it.
+        coded: number of mel-cepstral coefficients that the spectral envelope is squeezed through, or ``None``.
 
     Raises:
         ImportError: pyworld is not there.
@@ -30,9 +30,7 @@ def world(audio: np.ndarray, *, pitch: float = 1.0, coded: int | None = None) ->
     import pyworld  # compiled, without wheels for some platforms: a build without it is a build with fewer attacks
 
     signal = np.ascontiguousarray(audio, dtype=np.float64)
-    coarse, times = pyworld.dio(
-        signal, SAMPLE_RATE, f0_floor=LOWEST_F0, f0_ceil=HIGHEST_F0, frame_period=_FRAME_MS
-    )
+    coarse, times = pyworld.dio(signal, SAMPLE_RATE, f0_floor=LOWEST_F0, f0_ceil=HIGHEST_F0, frame_period=_FRAME_MS)
     f0 = pyworld.stonemask(signal, coarse, times, SAMPLE_RATE)
     envelope = pyworld.cheaptrick(signal, f0, times, SAMPLE_RATE)
     aperiodicity = pyworld.d4c(signal, f0, times, SAMPLE_RATE)
@@ -54,16 +52,24 @@ def griffin_lim(audio: np.ndarray, *, mels: int, iterations: int = 32, seed: int
     """
     size, hop = 1024, 256
     window = torch.hann_window(size)
-    spectrum = torch.stft(torch.from_numpy(np.ascontiguousarray(audio, dtype=np.float32)), size, hop, window=window,
-                          return_complex=True).abs() ** 2
+    signal = torch.from_numpy(np.ascontiguousarray(audio, dtype=np.float32))
+    spectrum = torch.stft(signal, size, hop, window=window, return_complex=True).abs() ** 2
     bank = torchaudio.functional.melscale_fbanks(size // 2 + 1, 0.0, SAMPLE_RATE / 2, mels, SAMPLE_RATE)
     inverse = torch.linalg.pinv(bank.T)
     power = (inverse @ (bank.T @ spectrum)).clamp(min=0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         result = torchaudio.functional.griffinlim(
-            power, window, n_fft=size, hop_length=hop, win_length=size, power=2.0, n_iter=iterations, momentum=0.99,
-            length=len(audio), rand_init=True,
+            power,
+            window,
+            n_fft=size,
+            hop_length=hop,
+            win_length=size,
+            power=2.0,
+            n_iter=iterations,
+            momentum=0.99,
+            length=len(audio),
+            rand_init=True,
         )
     return result.numpy()
 
@@ -78,6 +84,7 @@ def lpc(audio: np.ndarray, *, order: int = 18, seed: int) -> np.ndarray:
     window = np.hanning(size + 1)[:-1]
     frames = _frames(padded, size, hop) * window
     gain, poles = prediction(frames, order)
+    gain *= np.sqrt(size / (window**2).sum())  # what the window took
     excitation = _excitation(pitch_track(padded, hop, len(frames)), hop, len(padded), seed)
     # Each frame's filter acts on its own windowed stretch of excitation, in the frequency domain: overlap-add.
     transform = 1024
@@ -112,7 +119,7 @@ def prediction(frames: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pitch_track(audio: np.ndarray, hop: int, count: int) -> np.ndarray:
-    """Fundamental frequency of `count` frames in Hz, 0 where unvoiced: the highest peak of the normalised autocorrelation.
+    """Fundamental frequency of `count` frames in Hz, 0 where unvoiced, by the highest peak of the autocorrelation.
 
     Frames of 40 ms; voiced is a peak above 0.45 in a frame no more than 40 dB below the loudest.
     """

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import Tensor, nn
+
+from detectors import architecture, trained_like
+from search.score import Scorer, main
+from trainables import features
+from trainables.checkpoint import Detector, load_detector, save_detector
+from trainables.corpora.corpus import Corpus, Utterance
+from trainables.features import store
+from trainables.features.split import Split
+from trainables.training import scores
+
+RATE = 16000
+LENGTHS = {"short": 1.0, "exact": 4.0, "long": 5.5, "other": 2.3}
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise of different colours, a FLAC file for each of `LENGTHS`; ``other`` is stereo at 44.1 kHz."""
+    folder = tmp_path_factory.mktemp("audio")
+    for number, (name, seconds) in enumerate(LENGTHS.items()):
+        noise = np.random.default_rng(number).standard_normal(round(seconds * RATE)) * 0.05
+        noise = np.convolve(noise, np.ones(number + 1) / (number + 1), mode="same")
+        other = name == "other"
+        samples = np.stack([noise, -0.5 * noise], axis=1) if other else noise
+        soundfile.write(folder / f"{name}.flac", samples, 44100 if other else RATE, subtype="PCM_16")
+    return folder
+
+
+def detector(folder: Path, **changed: Any) -> Path:
+    arch = architecture("resnet18")
+    card: dict[str, Any] = {"front_end": "log_mel", "seconds": 4.0, "threshold": 0.0, **changed}
+    save_detector(folder, arch, trained_like(arch).state_dict(), {k: v for k, v in card.items() if v is not None})
+    return folder
+
+
+def files(folder: Path) -> list[str]:
+    return [str(path) for path in sorted(folder.iterdir())]
+
+
+def answer(capsys: pytest.CaptureFixture[str], *command: str) -> Mapping[str, Any]:
+    capsys.readouterr()
+    main([*command, "--json"])
+    found: Mapping[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+class Listener(nn.Module):
+    """Keeps what it is fed; its logits are the features' mean and its opposite."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.heard = x
+        mean = x.mean(dim=tuple(range(1, x.ndim)))
+        return torch.stack([-mean, mean], dim=1)
+
+
+def in_the_store(audio: Path, front_end: str, cache: Path) -> Split:
+    """The files as a dev split."""
+    paths = sorted(audio.iterdir())
+    heard = tuple(Utterance(path.stem, path, number % 2, "-", "-") for number, path in enumerate(paths))
+    corpus = Corpus("some", audio, {"train": (), "dev": heard, "eval": ()})
+    return store.open_split(store.build(corpus, front_end, cache, splits=("dev",)), "dev")
+
+
+@pytest.mark.parametrize("front_end", features.NAMES)
+def test_a_detector_is_fed_what_the_feature_store_holds(front_end: str, audio: Path, tmp_path: Path) -> None:
+    listener = Listener()
+    card = {"front_end": front_end, "seconds": 4.0, "threshold": 0.0}
+    found = [one.score for one in Scorer(Detector(architecture("resnet18"), listener, card)).score(files(audio))]
+    expected = in_the_store(audio, front_end, tmp_path).batch(range(len(found)))
+    np.testing.assert_array_equal(listener.heard, expected)
+    assert found == pytest.approx([2 * row.mean() for row in expected], abs=1e-6)
+
+
+def test_files_score_as_they_do_in_the_feature_store(audio: Path, tmp_path: Path) -> None:
+    loaded = load_detector(detector(tmp_path / "detector"))
+    expected = scores(loaded.module, in_the_store(audio, "log_mel", tmp_path))
+    assert len(set(expected)) == len(LENGTHS)
+    found = [one.score for one in Scorer(loaded).score(files(audio))]
+    assert found == pytest.approx(expected.tolist(), rel=0, abs=1e-5)
+
+
+def test_only_the_first_seconds_count_and_short_files_repeat(
+    audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long, _ = soundfile.read(audio / "long.flac", dtype="int16")
+    short, _ = soundfile.read(audio / "short.flac", dtype="int16")
+    soundfile.write(tmp_path / "cut.wav", long[: 4 * RATE], RATE, subtype="PCM_16")
+    soundfile.write(tmp_path / "four times.wav", np.tile(short, 4), RATE, subtype="PCM_16")
+    stereo = np.stack([long, long], axis=1)
+    soundfile.write(tmp_path / "stereo.wav", stereo, RATE, subtype="PCM_16")
+    pairs = [("long.flac", "cut.wav"), ("short.flac", "four times.wav"), ("long.flac", "stereo.wav")]
+    named = [str(folder / name) for pair in pairs for folder, name in zip((audio, tmp_path), pair, strict=True)]
+    found = [one["score"] for one in answer(capsys, str(detector(tmp_path / "detector")), *named)["files"]]
+    assert found[0::2] == pytest.approx(found[1::2], abs=1e-5)
+    assert found[0] != pytest.approx(found[2], abs=1e-3)
+
+
+def test_a_score_at_the_threshold_is_bona_fide(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, str(detector(tmp_path / "first")), *files(audio))["files"]
+    middle = sorted(one["score"] for one in found)[2]
+    again = answer(capsys, str(detector(tmp_path / "second", threshold=middle)), *files(audio))
+    assert again["threshold"] == middle
+    for one in again["files"]:
+        assert one["verdict"] == ("bona fide" if one["score"] >= middle else "spoof")
+    assert sorted(one["verdict"] for one in again["files"]) == ["bona fide"] * 2 + ["spoof"] * 2
+
+
+def test_wrong_files_are_reported_and_the_rest_goes_on(
+    audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.wav").write_text("not audio")
+    (tmp_path / "empty.flac").touch()
+    soundfile.write(tmp_path / "silent.wav", np.zeros(0), RATE)
+    soundfile.write(tmp_path / "nan.wav", np.full(RATE, np.nan), RATE, subtype="FLOAT")
+    wrong = [str(tmp_path / name) for name in ("text.wav", "empty.flac", "silent.wav", "nan.wav", "missing.flac")]
+    named = [*wrong[:2], str(audio / "exact.flac"), *wrong[2:], str(tmp_path), str(audio / "other.flac")]
+    place = str(detector(tmp_path / "detector"))
+    found = answer(capsys, place, *named)["files"]
+    assert [one["file"] for one in found] == named
+    assert [sorted(one) for one in found if "error" in one] == [["error", "file"]] * 6
+    assert all(one["file"] in one["error"] for one in found if "error" in one)
+    assert [one["file"] for one in found if "score" in one] == [str(audio / "exact.flac"), str(audio / "other.flac")]
+    assert "is a folder" in found[-2]["error"]
+
+    assert main([place, *named]) == 1
+    shown = capsys.readouterr()
+    assert shown.err.count("\n") == 6
+    assert [line.split()[0] for line in shown.out.splitlines() if ".flac" in line] == [
+        one["file"] for one in found if "score" in one
+    ]
+    assert main([place, str(audio / "exact.flac")]) == 0
+    assert capsys.readouterr().err == ""
+    assert main([place, wrong[0]]) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_file_names_are_shown_as_they_are(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = str(tmp_path / "[red]what :smile: a name.flac")
+    Path(name).write_bytes((audio / "exact.flac").read_bytes())
+    assert main([str(detector(tmp_path / "detector")), name]) == 0
+    assert name in capsys.readouterr().out
+
+
+def test_simulated_speech_is_told(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = detector(tmp_path / "detector", corpus={"name": "synthetic", "note": "simulated speech"})
+    assert answer(capsys, str(place), *files(audio))["note"] == "simulated speech"
+    assert main([str(place), *files(audio)]) == 0
+    assert "trained on simulated speech" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"threshold": None}, "must say threshold, seconds and front_end: KeyError('threshold')"),
+        ({"front_end": "sonar"}, "front end must be one of"),
+        ({"seconds": 0.0}, "segment must last"),
+    ],
+)
+def test_a_card_that_does_not_say_how_is_refused(
+    changed: Mapping[str, Any], message: str, audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(detector(tmp_path / "detector", **changed)), *files(audio)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_damaged_detector_is_refused(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = detector(tmp_path / "detector")
+    weights = place / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert main([str(place), *files(audio)]) == 2
+    assert "is damaged" in capsys.readouterr().err
+    assert main([str(tmp_path / "nothing"), *files(audio)]) == 2
+    assert "nothing" in capsys.readouterr().err

@@ -1,0 +1,252 @@
+"""Trials as Ray runs them: directly in this process, and through Tune on reused actors."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from detectors import architecture
+from runs import plan_config, write_store
+from trainables import base, load
+from trainables.base import DetectorTrainable
+from trainables.checkpoint import load_detector
+from trainables.features.store import open_split
+from trainables.metrics.eer import eer_of
+from trainables.plan import Plan
+from trainables.pretraining import pretrain
+from trainables.training import Diverged, scores
+
+PROMISED = (
+    *("eer", "loss", "size", "trainable_parameters", "seconds_step", "seconds_forward", "seconds_backward"),
+    *("weighted_eer", "epoch", "epochs", "stage", "best_eer", "best_weighted_eer", "total_widths", "done"),
+)
+DROPIN = plan_config("dropin", 3, grow={"gru.0": 4, "gru.2": 2}, grow_steps=2, train="new+head", moments="carry")
+PLASTICITY = plan_config(
+    "plasticity", 4, grow={"gru.0": 3, "gru.1": 2}, grow_epoch=1, prune_epoch=2, prune_steps=2,
+    final={"gru.0": 5, "gru.1": 5}, criterion="taylor", after="rewind_weights", moments="carry",
+)  # fmt: skip
+PLANS = {"dropin": DROPIN, "plasticity": PLASTICITY}
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A base of one epoch, its features and a run folder."""
+    place = tmp_path_factory.mktemp("run")
+    store = write_store(place / "features", train=20, dev=14)
+    card = {"front_end": "lfcc", "corpus": {"name": "random"}}
+    settings: dict[str, Any] = {"epochs": 1, "seed": 0, "random_crop": False, "card": card, "gpu": False}
+    list(pretrain(architecture("grnn"), features=store, folder=place / "base", **settings))
+    return {
+        "base": str(place / "base"), "features": str(store), "run_folder": str(place), "size_weight": 0.5,
+        "size_base": 841, "seed": 5, "threads": 1, "random_crop": False,
+        "gpu": False,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def here(job: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """The job with a run folder of the test's own."""
+    return {**job, "run_folder": str(tmp_path)}
+
+
+def config(job: dict[str, Any], space: str, number: int = 0) -> dict[str, Any]:
+    return {"job": job, "plan": PLANS[space], "number": number, "recipe": None}
+
+
+def start(job: dict[str, Any], space: str, number: int = 0) -> DetectorTrainable:
+    trainable: DetectorTrainable = load(space)(config=config(job, space, number))
+    return trainable
+
+
+def finish(trainable: DetectorTrainable) -> list[dict[str, Any]]:
+    """What it reports until it is done, without what differs from one clock to the next."""
+    results: list[dict[str, Any]] = []
+    while not (results and results[-1]["done"]):
+        result = trainable.train()
+        assert set(PROMISED) <= set(result)
+        results.append({key: result[key] for key in (*PROMISED, "threshold", "best_epoch") if "seconds" not in key})
+    return results
+
+
+@pytest.mark.parametrize("space", ["dropin", "plasticity"])
+def test_what_a_trial_reports(space: str, here: dict[str, Any]) -> None:
+    plan = Plan.from_config(PLANS[space], architecture("grnn"))
+    trainable = start(here, space)
+    best = math.inf
+    for epoch in range(1, plan.epochs + 1):
+        result = trainable.train()
+        assert set(PROMISED) <= set(result)
+        assert (result["epoch"], result["epochs"], result["done"]) == (epoch, plan.epochs, epoch == plan.epochs)
+        assert (result["size"], result["total_widths"]) == (plan.final.size(), plan.final.total_widths())
+        # The last change of structure comes before epoch 2 (dropin) or 4 (plasticity).
+        best = min(best, result["eer"]) if epoch >= {"dropin": 2, "plasticity": 4}[space] else math.inf
+        assert result["best_eer"] == (result["eer"] if best == math.inf else best)
+        for weighted, eer in (("weighted_eer", "eer"), ("best_weighted_eer", "best_eer")):
+            expected = (result[eer] + 1 / 14) * (plan.final.size() / 841) ** 0.5
+            assert (
+                result[weighted]
+                == pytest.approx(expected)
+                == weighted_eer(result[eer], plan.final.size(), 841, 7, 7, 0.5)
+            )
+        numbers = [result[key] for key in PROMISED if isinstance(result[key], (int, float))]
+        assert all(math.isfinite(number) for number in numbers)
+        json.dumps({key: result[key] for key in PROMISED})
+    assert result["stage"] == {"dropin": "grow", "plasticity": "recover"}[space]
+
+
+@pytest.mark.parametrize("space", ["dropin", "plasticity"])
+def test_the_detector_is_written_at_the_end(space: str, here: dict[str, Any]) -> None:
+    folder = Path(here["run_folder"]) / "detectors" / "12"
+    trainable = start(here, space, number=12)
+    result = trainable.train()
+    assert not folder.exists()
+    result = finish(trainable)[-1]
+    found = load_detector(folder)
+    live = sum(parameter.numel() for parameter in found.module.parameters())
+    assert live == result["size"] == found.arch.size() == found.card["size"]
+    assert found.arch.total_widths() == result["total_widths"] == found.card["total_widths"]
+    dev = open_split(Path(here["features"]), "dev")
+    assert eer_of(scores(found.module, dev), dev.labels)[0] == result["best_eer"] == found.card["eer_dev"]
+    expected = {
+        "front_end": "lfcc", "corpus": {"name": "random"}, "plan": PLANS[space], "number": 12, "seed": 5,
+        "epoch": result["best_epoch"], "epochs": result["epochs"], "n_bonafide": 7, "n_spoof": 7,
+    }  # fmt: skip
+    assert {key: found.card[key] for key in expected} == expected
+    assert found.card["threshold"] == trainable.execution.best_threshold
+
+
+def test_the_threshold_of_the_card_is_the_detectors(here: dict[str, Any]) -> None:
+    """Plasticity leaves plain layers, so that not even rounding differs."""
+    finish(start(here, "plasticity"))
+    found = load_detector(Path(here["run_folder"]) / "detectors" / "0")
+    dev = open_split(Path(here["features"]), "dev")
+    assert eer_of(scores(found.module, dev), dev.labels) == (found.card["eer_dev"], found.card["threshold"])
+
+
+@pytest.mark.parametrize("space", ["dropin", "plasticity"])
+def test_it_goes_on_from_a_checkpoint(space: str, here: dict[str, Any], tmp_path: Path) -> None:
+    trainable = start(here, space)
+    undisturbed = finish(trainable)
+    written = (tmp_path / "detectors" / "0" / "model.safetensors").read_bytes()
+    trainable = start(here, space, number=1)
+    for epoch in range(1, len(undisturbed)):
+        trainable.train()
+        saved = trainable.save(str(tmp_path / str(epoch)))
+        trainable = start(here, space, number=1)
+        trainable.restore(saved)
+        assert trainable.iteration == epoch
+    assert finish(trainable) == undisturbed[-1:]
+    assert (tmp_path / "detectors" / "1" / "model.safetensors").read_bytes() == written
+
+
+@pytest.mark.parametrize("space", ["dropin", "plasticity"])
+def test_a_reused_actor_does_what_a_fresh_one_does(space: str, here: dict[str, Any], tmp_path: Path) -> None:
+    fresh = finish(start(here, space, number=0))
+    other = {**config({**here, "seed": 6}, space, number=1), "plan": {**PLANS[space], "lr": 0.02}}
+    trainable: DetectorTrainable = load(space)(config=other)
+    trainable.train()
+    trainable.train()
+    assert trainable.reset(config(here, space, number=2))
+    assert finish(trainable) == fresh
+    first, reused = (tmp_path / "detectors" / number / "model.safetensors" for number in ("0", "2"))
+    assert first.read_bytes() == reused.read_bytes()
+    # Fresh, used up, and once more: nothing of a trial stays behind in what trials share.
+    assert trainable.reset(config(here, space, number=2))
+    assert finish(trainable) == fresh
+    shared, again = base._base(here["base"]).module.state_dict(), load_detector(Path(here["base"])).module.state_dict()
+    assert all(torch.equal(shared[key], again[key]) for key in again)
+
+
+@pytest.mark.parametrize(("space", "other"), [("dropin", "plasticity"), ("plasticity", "dropin")])
+def test_a_plan_of_the_other_space_is_refused(space: str, other: str, here: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"carries out plans of space {space}; got one of {other}"):
+        load(space)(config=config(here, other))
+    trainable = start(here, space)
+    with pytest.raises(ValueError, match=f"plans of space {space}"):
+        trainable.reset(config(here, other))
+
+
+def test_a_bad_plan_or_base_is_refused(here: dict[str, Any], tmp_path: Path) -> None:
+    bad = {**config(here, "plasticity"), "plan": {**PLASTICITY, "final": {"gru.0": 99}}}
+    with pytest.raises(ValueError, match="cannot be cut to 99"):
+        load("plasticity")(config=bad)
+    with pytest.raises(ValueError, match="nowhere"):
+        load("plasticity")(config=config({**here, "base": str(tmp_path / "nowhere")}, "plasticity"))
+    with pytest.raises(ValueError, match="must be built before"):
+        load("plasticity")(config=config({**here, "features": str(tmp_path / "nowhere")}, "plasticity"))
+
+
+def test_divergence_fails_the_trial_and_leaves_no_detector(here: dict[str, Any], tmp_path: Path) -> None:
+    trainable = start(here, "plasticity")
+    trainable.train()
+    with torch.no_grad():
+        next(trainable.execution.module.parameters()).fill_(math.nan)
+    with pytest.raises(Diverged):
+        trainable.train()
+    assert not (tmp_path / "detectors").exists()
+    # The actor lives on.
+    assert trainable.reset(config(here, "plasticity"))
+    assert finish(trainable)[-1]["done"]
+
+
+def test_spaces_by_name() -> None:
+    assert [load(name).space for name in ("dropin", "plasticity")] == ["dropin", "plasticity"]  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="space must be one of dropin, plasticity; got 'both'"):
+        load("both")
+
+
+@pytest.fixture(scope="module")
+def one_worker() -> Iterator[None]:
+    """Ray with one worker; that of another suite, if there is one already."""
+    import ray
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+        started = not ray.is_initialized()
+        if started:
+            ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        yield
+        if started:
+            ray.shutdown()
+
+
+@pytest.mark.usefixtures("one_worker")
+def test_two_trials_on_one_actor_of_a_real_worker(here: dict[str, Any], tmp_path: Path) -> None:
+    """They report and write what they do in this process, and their checkpoints go on here."""
+    from ray import tune
+
+    tuner = tune.Tuner(
+        load("plasticity"),
+        param_space={**config(here, "plasticity"), "number": tune.grid_search([0, 1])},
+        tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=1),
+        run_config=tune.RunConfig(
+            name="real",
+            storage_path=str(tmp_path / "tune"),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
+            verbose=0,
+        ),
+    )
+    results = list(tuner.fit())
+    expected = finish(start({**here, "run_folder": str(tmp_path / "here")}, "plasticity"))
+    weights = (tmp_path / "here" / "detectors" / "0" / "model.safetensors").read_bytes()
+    for result in results:
+        assert result.error is None
+        assert result.metrics is not None
+        number = result.config["number"] if result.config else None
+        assert {key: result.metrics[key] for key in expected[-1]} == expected[-1]
+        assert (tmp_path / "detectors" / str(number) / "model.safetensors").read_bytes() == weights
+        assert len(result.best_checkpoints) == len(expected)
+    assert len({result.metrics["pid"] for result in results if result.metrics}) == 1, "the actor is reused"
+
+    second, _ = results[0].best_checkpoints[1]
+    trainable = start({**here, "run_folder": str(tmp_path / "resumed")}, "plasticity")
+    trainable.restore(second)
+    assert finish(trainable) == expected[2:]

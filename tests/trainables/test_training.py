@@ -1,0 +1,226 @@
+"""An epoch of training and the scoring of a split, worked by hand on modules of a few numbers."""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables import models
+from trainables.training import LOSSES, Diverged, batches, device_here, scores, train_epoch
+
+CPU = torch.device("cpu")
+
+
+class Rows:
+    """A split of given features; notes which utterances were asked for, and with what generator."""
+
+    def __init__(self, features: list[list[float]], labels: list[int]) -> None:
+        self.features, self.labels = np.array(features, np.float32), np.array(labels)
+        self.asked: list[list[int]] = []
+        self.generators: list[np.random.Generator | None] = []
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, indices: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+        self.asked.append(list(indices))
+        self.generators.append(rng)
+        return self.features[indices]
+
+
+def rows(count: int) -> Any:
+    random = np.random.default_rng(0)
+    return Rows(random.normal(size=(count, 2)).tolist(), [number % 2 for number in range(count)])
+
+
+def linear(weight: list[list[float]] | None = None) -> nn.Linear:
+    """Logits ``W x``; the identity by default."""
+    module = nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor(weight or [[1.0, 0.0], [0.0, 1.0]]))
+    return module
+
+
+def epoch(module: nn.Module, split: Any, rate: float = 0.0, loss: str = "cross_entropy", **settings: Any) -> Any:
+    """An epoch of gradient descent in batches of 3, unless told otherwise."""
+    optimizer = torch.optim.SGD(module.parameters(), lr=rate)
+    settings = {"batch_size": 3, "order": np.random.default_rng(0), "device": CPU, **settings}
+    return train_epoch(module, split, optimizer, LOSSES[loss], **settings)
+
+
+def test_the_loss_is_the_mean_over_utterances_not_batches() -> None:
+    split = rows(5)
+    expected = functional.cross_entropy(torch.tensor(split.features), torch.tensor(split.labels))
+    assert epoch(linear(), split).loss == pytest.approx(float(expected), rel=1e-6)
+    assert [len(batch) for batch in split.asked] == [3, 2]
+
+
+def test_cross_entropy_and_hinge_closed_form() -> None:
+    logits, labels = torch.tensor([[0.0, 2.0], [1.5, 1.0], [0.0, 0.25]]), torch.tensor([1, 0, 0])
+    expected = np.mean([np.log(1 + np.exp(-2.0)), np.log(1 + np.exp(-0.5)), np.log(1 + np.exp(0.25))])
+    assert float(LOSSES["cross_entropy"](logits, labels)) == pytest.approx(expected)
+    # Half of what the right logit lacks to be 1 above the other.
+    assert float(LOSSES["hinge"](logits, labels)) == pytest.approx((0 + 0.5 + 1.25) / 2 / 3)
+    assert {models.load(name).RECIPE["loss"] for name in models.NAMES} <= set(LOSSES)
+
+
+@pytest.mark.parametrize(("count", "left_out"), [(6, 0), (7, 1), (8, 0)])
+def test_a_last_batch_of_one_is_left_out(count: int, left_out: int) -> None:
+    split = rows(count)
+    found = epoch(linear(), split)
+    seen = list(itertools.chain(*split.asked))
+    assert len(seen) == len(set(seen)) == count - left_out
+    expected = functional.cross_entropy(torch.tensor(split.features[seen]), torch.tensor(split.labels[seen]))
+    assert found.loss == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_which_one_is_left_out_changes_with_the_epoch() -> None:
+    split, order = rows(4), np.random.default_rng(0)
+    left_out = set()
+    for _ in range(20):
+        split.asked.clear()
+        epoch(linear(), split, order=order)
+        left_out |= set(range(4)) - set(split.asked[0])
+    assert left_out == {0, 1, 2, 3}
+
+
+def test_batches_of_one_leave_nothing_out() -> None:
+    split = rows(3)
+    epoch(linear(), split, batch_size=1)
+    assert sorted(split.asked) == [[0], [1], [2]]
+
+
+def test_the_order_is_the_generators() -> None:
+    split = rows(6)
+    epoch(linear(), split, order=np.random.default_rng(9))
+    assert list(itertools.chain(*split.asked)) == np.random.default_rng(9).permutation(6).tolist()
+
+
+def test_too_few_utterances_are_refused() -> None:
+    with pytest.raises(ValueError, match="has 1 utterances: too few for one batch of at least 2"):
+        epoch(linear(), rows(1))
+
+
+def test_a_step_follows_the_gradient() -> None:
+    """One utterance x = (3, 4) of class 1 at W = 0: the gradient is (1/2 - y) x^T, of norm 5 / sqrt 2."""
+    gradient = np.outer([0.5, -0.5], [3.0, 4.0])
+    norm = 5 / np.sqrt(2)
+    for clip, expected in ((0.0, gradient), (1.0, gradient / norm), (2.0, 2 * gradient / norm), (4.0, gradient)):
+        module = linear([[0.0, 0.0], [0.0, 0.0]])
+        epoch(module, Rows([[3.0, 4.0]], [1]), 0.1, batch_size=1, clip=clip)
+        np.testing.assert_allclose(module.weight.detach(), -0.1 * expected, rtol=1e-4)
+
+
+def test_gradients_do_not_add_up_over_steps() -> None:
+    """Two batches of the same utterance; the gradient of the second is taken where the first step led."""
+    module, split = linear([[0.0, 0.0], [0.0, 0.0]]), Rows([[1.0, 0.0], [1.0, 0.0]], [1, 1])
+    epoch(module, split, 1.0, batch_size=1)
+    first = 0.5
+    second = first + 1 / (1 + np.exp(2 * first))  # logits are -first and first
+    np.testing.assert_allclose(module.weight.detach(), [[-second, 0], [second, 0]], rtol=1e-5)
+
+
+def test_only_what_requires_gradients_is_clipped_and_moves() -> None:
+    module = nn.Sequential(linear(), linear([[2.0, 0.0], [0.0, 2.0]]))
+    module[0].weight.requires_grad_(False)
+    epoch(module, rows(6), 1.0, clip=1e-3)
+    assert torch.equal(module[0].weight, torch.eye(2))
+    moved = (module[1].weight.detach() - 2 * torch.eye(2)).norm()
+    assert 0 < moved <= 2 * 1e-3 * 1.001  # two steps
+    assert module.training
+
+
+def test_random_crop_hands_the_generator_on() -> None:
+    split, order = rows(6), np.random.default_rng(0)
+    epoch(linear(), split, order=order, random_crop=True)
+    assert split.generators == [order, order]
+    epoch(linear(), split, order=order)
+    assert split.generators[2:] == [None, None]
+
+
+def test_costs_are_means_over_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes on by 1 whenever it is read: at the start, three times in each of two steps, at the end."""
+    clock = itertools.count()
+    monkeypatch.setattr("trainables.training.time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
+    cost = epoch(linear(), rows(6))
+    assert (cost.seconds_forward, cost.seconds_backward, cost.seconds_step) == (1.0, 1.0, 3.5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_no_number_ends_training(value: float) -> None:
+    split, module = rows(6), linear()
+    split.features[:] = value
+    with pytest.raises(Diverged, match="at step 0: lower the learning rate"):
+        epoch(module, split, 0.1)
+    assert torch.equal(module.weight, torch.eye(2))
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_gpu_is_taken_where_there_is_one_and_it_is_allowed(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert device_here().type == device_here(gpu=True).type == ("cuda" if there else "cpu")
+    assert device_here(gpu=False).type == "cpu"
+
+
+def test_batches_come_in_order() -> None:
+    split = rows(7)
+    found = list(batches(split, [6, 0, 3, 2, 1], 2, CPU))
+    assert split.asked == [[6, 0], [3, 2], [1]]
+    assert [y.tolist() for _, y in found] == [[0, 0], [1, 0], [1]]
+    assert all(x.dtype == torch.float32 and y.dtype == torch.int64 for x, y in found)
+    np.testing.assert_array_equal(found[1][0], split.features[[3, 2]])
+
+
+def test_scores_are_log_odds() -> None:
+    features = [[0.0, 0.0], [1.0, 3.0], [2.0, -1.0], [0.0, 1000.0], [0.0, 1001.0]]
+    found = scores(linear(), Rows(features, [0] * 5))  # type: ignore[arg-type]
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, [0, 2, -3, 1000, 1001])  # P(bona fide) rounds to 1 for the last two
+    p = torch.softmax(torch.tensor(features[:3], dtype=torch.float64), dim=1)[:, 1].numpy()
+    np.testing.assert_allclose(found[:3], np.log(p / (1 - p)), atol=1e-12)
+
+
+def test_scores_do_not_depend_on_the_batch_size() -> None:
+    split = rows(7)
+    module = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
+    module.train()
+    module(torch.randn(16, 2))
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    whole = scores(module, split)
+    for size in (1, 3, 7):
+        np.testing.assert_allclose(scores(module, split, batch_size=size), whole, atol=1e-6)
+    assert split.asked[1:8] == [[number] for number in range(7)]
+    assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
+
+
+def test_scores_take_no_random_window() -> None:
+    split = rows(3)
+    scores(linear(), split)
+    assert split.generators == [None]
+
+
+def test_scores_that_are_no_numbers_are_refused() -> None:
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(Diverged, match="scores are not finite"):
+            scores(linear(), Rows([[0.0, 1.0], [0.0, value]], [0, 1]))  # type: ignore[arg-type]
+
+
+def test_an_empty_split_has_no_scores() -> None:
+    assert scores(linear(), Rows([], [])).shape == (0,)  # type: ignore[arg-type]
+
+
+def test_frozen_norms_keep_their_statistics_in_training() -> None:
+    module = nn.Sequential(nn.BatchNorm1d(2), linear())
+    for parameter in module[0].parameters():
+        parameter.requires_grad_(False)
+    epoch(module, rows(6), 0.1)
+    mean: Tensor = module[0].get_buffer("running_mean")
+    assert torch.equal(mean, torch.zeros(2))
+    assert not torch.equal(module[1].weight, torch.eye(2))
