@@ -1,9 +1,10 @@
 """Does the search find plans that beat not growing? One table over several seeds.
 
 For every seed: a run of ``search.run`` over plasticity, in which the recipes ``control`` (the paper's schedule without
-growth) and ``paper`` are trials like any other. The best searched plan is the one with the lowest dev EER among those that
-end with no more parameters than the control. Its *own control* is the same plan with neither growth nor cuts (same
-epochs, learning rates and optimiser restarts), trained from the same base: what is left between the two is due to structure.
+growth) and ``paper`` are trials like any other. The best searched plan is the one with the lowest dev EER among those
+that end with no more parameters than the control. Its *own control* is the same plan with neither growth nor cuts
+(same epochs, learning rates and optimiser restarts), trained from the same base: what is left between the two is due
+to structure.
 
     python benchmarks/plasticity_beats_control.py --corpus-root CORPUS --storage runs/benchmark
 """
@@ -120,7 +121,10 @@ def main() -> None:
     print("| seed | " + " | ".join(names) + " |")
     print("|---" * (len(names) + 1) + "|")
     for seed, values in rows.items():
-        cells = [f"{values[n]:.3f}" if n == "size" else f"{values[n]:.0f}" if n == "trials" else f"{values[n]:.2f} %" for n in names]
+        cells = [
+            f"{values[n]:.3f}" if n == "size" else f"{values[n]:.0f}" if n == "trials" else f"{values[n]:.2f} %"
+            for n in names
+        ]
         print(f"| {seed} | " + " | ".join(cells) + " |")
 
 

@@ -22,9 +22,9 @@ from trainables.training import device_here
 class DetectorTrainable(tune.Trainable):
     """Carries out the plan in ``config["plan"]`` on the base and features that ``config["job"]`` names.
 
-    The config is a plain dict: job (base, features, run_folder, size_weight, size_base, seed, random_crop, threads, gpu),
-    plan, number, recipe. Each step does one epoch and reports dev EER, loss, size and cost; the last one writes the
-    detector of the best dev EER to ``run_folder/detectors/<number>``.
+    The config is a plain dict: job (base, features, run_folder, size_weight, size_base, seed, random_crop, threads,
+    gpu), plan, number, recipe. Each step does one epoch and reports dev EER, loss, size and cost; the last one writes
+    the detector of the best dev EER to ``run_folder/detectors/<number>``.
     """
 
     space = ""

@@ -1,7 +1,7 @@
 """Folders that hold a detector or a trial under way: safetensors and JSON, never pickle, checked by a digest.
 
-A folder is written beside its place and renamed, so it is there whole or not at all. One that is replaced is moved aside
-first and removed last.
+A folder is written beside its place and renamed, so it is there whole or not at all. One that is replaced is moved
+aside first and removed last.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def save_detector(folder: Path, arch: Architecture, state: Mapping[str, Tensor],
         state: state dict of ``arch.build()``.
         card: JSON types only.
     """
-    write_folder(folder, {WEIGHTS: state}, {DESCRIPTION: {"architecture": json.loads(arch.to_json()), "card": dict(card)}})
+    write_folder(
+        folder, {WEIGHTS: state}, {DESCRIPTION: {"architecture": json.loads(arch.to_json()), "card": dict(card)}}
+    )
 
 
 def load_detector(folder: Path) -> Detector:
@@ -68,13 +70,17 @@ def load_detector(folder: Path) -> Detector:
 
 
 def write_folder(
-    folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], texts: Mapping[str, Mapping[str, Any]], *, atomic: bool = True
+    folder: Path,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    texts: Mapping[str, Mapping[str, Any]],
+    *,
+    atomic: bool = True,
 ) -> None:
     """Write safetensors and JSON files and a digest over them all.
 
     Args:
-        atomic: by way of a temporary folder and a rename; otherwise straight into `folder`, which exists (and whose owner
-            renames it).
+        atomic: by way of a temporary folder and a rename; otherwise straight into `folder`, which exists (and
+            whose owner renames it).
     """
     target = folder
     if atomic:
@@ -83,7 +89,9 @@ def write_folder(
     try:
         digests = {}
         for name, values in tensors.items():
-            data = safetensors.torch.save({key: value.detach().cpu().contiguous().clone() for key, value in values.items()})
+            data = safetensors.torch.save(
+                {key: value.detach().cpu().contiguous().clone() for key, value in values.items()}
+            )
             digests[name] = _write(target / name, data)
         for name, value in texts.items():
             digests[name] = _write(target / name, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
@@ -123,7 +131,9 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ValueError(f"{path} of a checkpoint or detector cannot be read: {error}; restore or rebuild it") from error
+        raise ValueError(
+            f"{path} of a checkpoint or detector cannot be read: {error}; restore or rebuild it"
+        ) from error
 
 
 def _parsed(path: Path, content: bytes) -> dict[str, Any]:

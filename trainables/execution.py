@@ -38,12 +38,20 @@ class Execution:
 
     Attributes:
         epoch: epochs done.
-        best: state dict of the finished detector at its best dev EER since the last change of structure; ``None`` before.
+        best: state dict of the finished detector at its best dev EER since the last change of structure, or ``None``.
         best_eer: that EER; ``best_threshold``, ``best_epoch`` belong to it.
     """
 
     def __init__(
-        self, plan: Plan, base: Detector, train: Split, dev: Split, *, seed: int, device: torch.device, random_crop: bool = False
+        self,
+        plan: Plan,
+        base: Detector,
+        train: Split,
+        dev: Split,
+        *,
+        seed: int,
+        device: torch.device,
+        random_crop: bool = False,
     ) -> None:
         """Start from a base.
 
@@ -74,7 +82,8 @@ class Execution:
         """Do one epoch and score dev.
 
         Returns:
-            stage, loss (training), eer, threshold, trainable_parameters, seconds_forward, seconds_backward, seconds_step.
+            stage, loss (training), eer, threshold, trainable_parameters, seconds_forward, seconds_backward,
+            seconds_step.
 
         Raises:
             Diverged: loss or scores are no longer numbers.
@@ -203,7 +212,9 @@ class Execution:
             fresh = wider.build().state_dict()
         signals: dict[str, Tensor] = {}
         if self.plan.config["rule"] == "gradmax":
-            signals = correlations(self.module, [before[name] for name in stage.grow], self._evidence_batches(), self.loss)
+            signals = correlations(
+                self.module, [before[name] for name in stage.grow], self._evidence_batches(), self.loss
+            )
         grown = tuple(name for name in after if name in stage.grow)
         old = {key: value.cpu() for key, value in self.module.state_dict().items()}
         rule = growth.load(self.plan.config["rule"])

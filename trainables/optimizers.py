@@ -16,8 +16,8 @@ def parameter_names(module: nn.Module, arch: Architecture, base: Architecture, t
     """Names of the parameters that train.
 
     Args:
-        trainable: ``all``, ``new`` (tensors that the base has not) or ``new+head`` (and the classifier). What the model's
-            file lists as ``FROZEN`` never trains.
+        trainable: ``all``, ``new`` (tensors that the base has not) or ``new+head`` (and the classifier). What the
+            model's file lists as ``FROZEN`` never trains.
     """
     file = models.load(arch.model)
     frozen: Sequence[str] = getattr(file, "FROZEN", ())

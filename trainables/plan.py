@@ -1,11 +1,12 @@
 """What a trial will do, parsed and checked before anything is trained, with the architecture of every stage worked out.
 
-A plan is a list of stages. Each stage may change the architecture when it begins (grow, or cut), then trains some epochs.
-As growth names its neurons and cuts their number, the size of the final detector is known here.
+A plan is a list of stages. Each stage may change the architecture when it begins (grow, or cut), then trains some
+epochs. As growth names its neurons and cuts their number, the size of the final detector is known here.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -99,7 +100,18 @@ class Plan:
 _DEFAULTS: Mapping[str, Any] = {"restarts": [], "grow_lr": None}
 _REQUIRED = (
     *("space", "epochs", "grow", "rule", "grow_epoch", "grow_steps", "train", "prune_epoch", "prune_steps", "final"),
-    *("criterion", "after", "moments", "optimizer", "lr", "recover_lr", "schedule", "weight_decay", "clip", "batch_size"),
+    *(
+        "criterion",
+        "after",
+        "moments",
+        "optimizer",
+        "lr",
+        "recover_lr",
+        "schedule",
+        "weight_decay",
+        "clip",
+        "batch_size",
+    ),
 )
 _CHOICES: Mapping[str, Sequence[str]] = {
     "space": ("dropin", "plasticity"),
@@ -154,15 +166,21 @@ def _check_schedule(c: Mapping[str, Any]) -> None:
     if not first < last <= epochs:
         raise ValueError(f"plan: prune_epoch must lie after grow_epoch ({first}), at most at {epochs}; got {last}")
     if last < epochs and last + c["prune_steps"] > epochs:
-        raise ValueError(f"plan: {c['prune_steps']} cuts from epoch {last} on do not fit into {epochs} epochs; cut earlier")
+        raise ValueError(
+            f"plan: {c['prune_steps']} cuts from epoch {last} on do not fit into {epochs} epochs; cut earlier"
+        )
     if c["final"] and last == epochs:
-        raise ValueError("plan: final widths need a cut before the end: set prune_epoch below epochs, or leave final empty")
+        raise ValueError(
+            "plan: final widths need a cut before the end: set prune_epoch below epochs, or leave final empty"
+        )
     for epoch in c["restarts"]:
         _whole("restarts", epoch, 0)
         if epoch >= epochs:
             raise ValueError(f"plan: the optimiser can restart before epoch {epochs}; got {epoch}")
     if c["space"] == "plasticity" and (c["grow_steps"] != 1 or c["train"] != "all"):
-        raise ValueError("plan: plasticity grows once (grow_steps 1) and trains all; use space dropin for anything else")
+        raise ValueError(
+            "plan: plasticity grows once (grow_steps 1) and trains all; use space dropin for anything else"
+        )
     if c["space"] == "dropin" and (first != 0 or last != epochs):
         raise ValueError("plan: dropin grows at epoch 0 and never prunes (prune_epoch == epochs); use space plasticity")
 
@@ -173,7 +191,9 @@ def _dropin(c: Mapping[str, Any], base: Architecture) -> tuple[Stage, ...]:
     if steps > min(2, c["epochs"]):
         raise ValueError(f"plan: dropin grows in 1 step, or in 2 when there are 2 epochs; got {steps}")
     if c["train"] == "new" and not _share(c["grow"], 0, steps):
-        raise ValueError(f"plan: nothing new to train at first: grow more than {c['grow']}, in one step, or train new+head")
+        raise ValueError(
+            f"plan: nothing new to train at first: grow more than {c['grow']}, in one step, or train new+head"
+        )
     merged = c["train"] == "all"
     stages: list[Stage] = []
     arch, begin = base, 0
@@ -234,8 +254,8 @@ def _plasticity(c: Mapping[str, Any], base: Architecture) -> tuple[Stage, ...]:
 def cut_groups(groups: Sequence[int], width: int, criterion: str) -> tuple[int, ...]:
     """How many neurons each group of a site keeps when `width` are left in all.
 
-    Groups that cannot be joined are cut in proportion (largest remainders), or newest first by criterion ``original``, so
-    that the size after the cut, which depends on the groups, is known before training.
+    Groups that cannot be joined are cut in proportion (largest remainders), or newest first by criterion
+    ``original``, so that the size after the cut, which depends on the groups, is known before training.
     """
     total = sum(groups)
     assert 0 <= width <= total
@@ -267,7 +287,7 @@ def _restarted(c: Mapping[str, Any], stage: Stage, begin: int) -> list[Stage]:
     inside = sorted({epoch for epoch in c["restarts"] if begin <= epoch < begin + stage.epochs})
     bounds = sorted({begin, *inside, begin + stage.epochs})
     pieces = []
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in itertools.pairwise(bounds):
         first = start == begin
         pieces.append(
             Stage(

@@ -52,7 +52,11 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 
 
 def batches(
-    split: Split, order: Sequence[int] | np.ndarray, size: int, device: torch.device, crop: np.random.Generator | None = None
+    split: Split,
+    order: Sequence[int] | np.ndarray,
+    size: int,
+    device: torch.device,
+    crop: np.random.Generator | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Features ``[size, ...]`` float32 and labels ``[size]`` on `device`, in this order; the last batch may be smaller.
 

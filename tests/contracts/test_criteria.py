@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from detectors import architecture, features, growable, trained_like
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from detectors import architecture, features, growable, trained_like
 from trainables import criteria, models
 from trainables.surgery.grow import grow
 
@@ -73,7 +73,7 @@ def test_a_neuron_that_does_nothing_goes_first(model: str) -> None:
 
 
 def test_original_keeps_the_base() -> None:
-    scores, evidence = ranked("resnet18", "original")
+    scores, _ = ranked("resnet18", "original")
     for name, values in scores.items():
         base = sum(architecture("resnet18").widths[name])
         assert criteria.choose(values, [len(values)], [base]) == list(range(base))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
-from detectors import architecture, features, growable, trained_like
 from torch import Tensor
 
+from detectors import architecture, features, growable, trained_like
 from trainables import growth, models
 from trainables.growth.signal import correlations
 from trainables.models.architecture import Architecture
 from trainables.surgery.grow import grow
 
 
-def grown(model: str, rule: str, seed: int = 0) -> tuple[Architecture, dict[str, Tensor], Architecture, dict[str, Tensor]]:
+def grown(
+    model: str, rule: str, seed: int = 0
+) -> tuple[Architecture, dict[str, Tensor], Architecture, dict[str, Tensor]]:
     """Base, its state, the architecture grown at all sites that the rule takes, and the state the rule gives."""
     arch = architecture(model)
     module = trained_like(arch)

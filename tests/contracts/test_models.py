@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from detectors import architecture, features, growable, trained_like
 
+from detectors import architecture, features, growable, trained_like
 from trainables import models
 from trainables.models.architecture import Architecture
 from trainables.surgery.freeze import freeze, training_mode
@@ -111,7 +111,7 @@ def test_cutting_equals_silencing(model: str) -> None:
                     lines = state[slot.key].movedim(slot.axis, 0)
                     lines.view(slot.blocks, group.width, slot.each, *lines.shape[1:])[:, gone] = 0
     # A recurrent unit also reads its own group: silence the columns of weight_hh.
-    for name, site in wider.sites().items():
+    for site in wider.sites().values():
         if site.kind == "recurrent":
             start = 0
             for group in site.groups:

@@ -15,7 +15,11 @@ SITE = Site(
     (
         Group(
             3,
-            (Slot("first.weight", 0, "producer"), Slot("first.bias", 0, "producer"), Slot("second.weight", 1, "consumer")),
+            (
+                Slot("first.weight", 0, "producer"),
+                Slot("first.bias", 0, "producer"),
+                Slot("second.weight", 1, "consumer"),
+            ),
             Tap("second", "input", -1),
         ),
     ),

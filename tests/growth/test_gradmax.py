@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from detectors import architecture, features, trained_like
 
+from detectors import architecture, features, trained_like
 from trainables.growth.gradmax import top_directions
 from trainables.growth.signal import correlations
 
@@ -72,7 +72,7 @@ def test_correlation_of_a_block_predicts_the_gradient_of_a_new_linear_channel() 
     torch.nn.functional.cross_entropy(module(x), LABELS).backward()
     hook.remove()
     assert reading.grad is not None
-    # A place q of the channel feeds y at q - d through kernel offset d: patches of the gradient hold the flipped kernel.
+    # A place q of the channel feeds y at q - d through kernel offset d: patches of the gradient are the kernel flipped.
     predicted = (found @ looking.flatten()).view(8, 1, 3, 3).flip(2, 3)
     torch.testing.assert_close(predicted, reading.grad, atol=1e-6, rtol=1e-3)
 

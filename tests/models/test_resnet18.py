@@ -21,7 +21,7 @@ def test_paper_sizes() -> None:
 
 @pytest.mark.parametrize("width", [4, 7, 16])
 def test_size_closed_form(width: int) -> None:
-    """Convolutions 9 a pair of channels, two numbers a norm channel, projections where the width changes, the classifier."""
+    """9 a pair of channels, two numbers a norm channel, projections where the width changes, and the classifier."""
     total = 49 * width + 2 * width
     below = width
     for layer in (1, 2, 3, 4):

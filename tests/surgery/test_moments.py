@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from detectors import architecture, features
 
+from detectors import architecture, features
 from trainables.surgery import moments
 from trainables.surgery.grow import grow
 from trainables.surgery.keep import keep
@@ -16,7 +16,9 @@ def stepped(module: torch.nn.Module, steps: int = 2) -> torch.optim.Adam:
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
     for step in range(steps):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(module(features("resnet18", seed=step)), torch.tensor([0, 1, 0, 1])).backward()
+        torch.nn.functional.cross_entropy(
+            module(features("resnet18", seed=step)), torch.tensor([0, 1, 0, 1])
+        ).backward()
         optimizer.step()
     return optimizer
 

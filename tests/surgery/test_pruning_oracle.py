@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from detectors import architecture, features, trained_like
 
+from detectors import architecture, features, trained_like
 from trainables.surgery.keep import keep
 
 tp = pytest.importorskip("torch_pruning")
 
 
-@pytest.mark.parametrize(("site", "dropped"), [("layer1.0", [1]), ("layer2.0", [0, 5, 6]), ("layer4.1", list(range(20)))])
+@pytest.mark.parametrize(
+    ("site", "dropped"), [("layer1.0", [1]), ("layer2.0", [0, 5, 6]), ("layer4.1", list(range(20)))]
+)
 def test_cut_equals_torch_pruning(site: str, dropped: list[int]) -> None:
     arch = architecture("resnet18")
     module = trained_like(arch)

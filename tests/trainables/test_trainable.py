@@ -50,6 +50,12 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def no_results_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trainable without Tune makes itself a folder in the user's ``ray_results``."""
+    monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path / "ray_results"))
+
+
 @pytest.fixture
 def here(job: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     """The job with a run folder of the test's own."""
@@ -89,12 +95,8 @@ def test_what_a_trial_reports(space: str, here: dict[str, Any]) -> None:
         best = min(best, result["eer"]) if epoch >= {"dropin": 2, "plasticity": 4}[space] else math.inf
         assert result["best_eer"] == (result["eer"] if best == math.inf else best)
         for weighted, eer in (("weighted_eer", "eer"), ("best_weighted_eer", "best_eer")):
-            expected = (result[eer] + 1 / 14) * (plan.final.size() / 841) ** 0.5
-            assert (
-                result[weighted]
-                == pytest.approx(expected)
-                == weighted_eer(result[eer], plan.final.size(), 841, 7, 7, 0.5)
-            )
+            half_error = 1 / 14  # 7 utterances of each class
+            assert result[weighted] == pytest.approx((result[eer] + half_error) * (plan.final.size() / 841) ** 0.5)
         numbers = [result[key] for key in PROMISED if isinstance(result[key], (int, float))]
         assert all(math.isfinite(number) for number in numbers)
         json.dumps({key: result[key] for key in PROMISED})

@@ -1,7 +1,7 @@
 """Which neurons stay when some must go. One file per criterion; the file name is the option's name.
 
-A criterion file offers ``scores(evidence) -> {site: [width]}``: higher stays, equal goes to the older neuron. Scores are
-compared within a site only. ``NEEDS_DATA`` says whether it looks at training data.
+A criterion file offers ``scores(evidence) -> {site: [width]}``: higher stays, equal goes to the older neuron. Scores
+are compared within a site only. ``NEEDS_DATA`` says whether it looks at training data.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Silent neurons go: the mean absolute activation on training data (after Hu et al., "Network trimming", arXiv 1607.03250)."""
+"""Silent neurons go: mean absolute activation on training data (after Hu et al., arXiv 1607.03250)."""
 
 from __future__ import annotations
 
@@ -50,5 +50,7 @@ def _listen(module: nn.Module, tap: Tap, sums: dict[tuple[str, int], Tensor], pl
     def after(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         add(output)
 
-    register: Callable[..., Any] = module.register_forward_pre_hook if tap.where == "input" else module.register_forward_hook
+    register: Callable[..., Any] = (
+        module.register_forward_pre_hook if tap.where == "input" else module.register_forward_hook
+    )
     return register(before if tap.where == "input" else after)

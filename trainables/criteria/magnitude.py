@@ -1,4 +1,4 @@
-"""Small weights go: the L1 norm of a neuron's incoming weights (Li et al., "Pruning filters", arXiv 1608.08710, section 3.1)."""
+"""Small weights go: L1 norm of a neuron's incoming weights (Li et al., arXiv 1608.08710, section 3.1)."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 """New neurons look where the loss would gain most: incoming weights from singular vectors, outgoing weights zero.
 
-GradMax (Evci, van Merrienboer, Unterthiner, Vladymyrov, Pedregosa, arXiv 2201.05125, section 3.2) sets the incoming weights
-to zero and the outgoing ones to the top *left* singular vectors of the correlation M of loss gradient and input, which
-maximises the gradient norm of the incoming weights. That needs an activation with a slope at zero; behind ReLU and
-BatchNorm such neurons are dead. This is the same argument from the other end: outgoing weights are zero and the incoming
-ones are the top *right* singular vectors of M, which maximises the gradient norm of the outgoing weights,
+GradMax (Evci, van Merrienboer, Unterthiner, Vladymyrov, Pedregosa, arXiv 2201.05125, section 3.2) sets the incoming
+weights to zero and the outgoing ones to the top *left* singular vectors of the correlation M of loss gradient and
+input, which maximises the gradient norm of the incoming weights. That needs an activation with a slope at zero;
+behind ReLU and BatchNorm such neurons are dead. This is the same argument from the other end: outgoing weights are
+zero and the incoming ones are the top *right* singular vectors of M, which maximises the gradient norm of the
+outgoing weights,
 
     max || M W^T ||_F  over orthonormal rows of W,
 
@@ -50,6 +51,6 @@ def fill(growth: Growth) -> dict[str, Tensor]:
 
 
 def top_directions(correlation: Tensor, count: int) -> Tensor:
-    """The `count` right singular vectors of `correlation` with the largest singular values, as rows (fewer at full rank)."""
+    """The `count` right singular vectors with the largest singular values, as rows (fewer at full rank)."""
     _, _, right = torch.linalg.svd(correlation.double(), full_matrices=False)
     return right[:count].float()

@@ -1,4 +1,4 @@
-"""The layers' own initialisation, incoming and outgoing: what arXiv 2603.24343 does. It changes the function at once."""
+"""The layers' own initialisation, as in arXiv 2603.24343. It changes what the detector computes at once."""
 
 from __future__ import annotations
 

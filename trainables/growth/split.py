@@ -1,10 +1,10 @@
 """New neurons are split off old ones, in pairs of twins whose outgoing weights cancel.
 
-Net2WiderNet (Chen, Goodfellow, Shlens, arXiv 1511.05641, section 2.2) copies a neuron and halves the outgoing weights of
-both. Halving would change old weights, which dropin freezes and which removal could not give back; so each drawn parent gets
-*two* copies instead, reading with its incoming weights and feeding its outgoing weights times +1/2 and -1/2. The function
-stays, old tensors stay, and from the first step the twins' incoming weights get opposite gradients, so they part.
-An odd neuron out is a copy that nobody reads yet.
+Net2WiderNet (Chen, Goodfellow, Shlens, arXiv 1511.05641, section 2.2) copies a neuron and halves the outgoing weights
+of both. Halving would change old weights, which dropin freezes and which removal could not give back; so each drawn
+parent gets *two* copies instead, reading with its incoming weights and feeding its outgoing weights times +1/2 and
+-1/2. The function stays, old tensors stay, and from the first step the twins' incoming weights get opposite
+gradients, so they part. An odd neuron out is a copy that nobody reads yet.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _copy_rows(state: dict[str, Tensor], group: Group, parents: Group, twins: Te
 
 
 def _copy_columns(state: dict[str, Tensor], group: Group, parents: Group, twins: Tensor) -> None:
-    """Outgoing weights: plus and minus half the parent's where it feeds the same reader, else plus and minus a fresh row."""
+    """Outgoing weights: plus and minus half the parent's, or half a fresh one where the parent feeds no such reader."""
     sign = torch.tensor([0.5, -0.5]).repeat((group.width + 1) // 2)[: group.width]
     if group.width % 2:
         sign[-1] = 0.0

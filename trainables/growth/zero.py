@@ -18,7 +18,7 @@ def refuses(site: Site) -> str | None:
 
 
 def fill(growth: Growth) -> dict[str, Tensor]:
-    """Old values, fresh incoming weights, zero outgoing ones; identity where a branch adds a projection of the old path."""
+    """Old values; fresh incoming weights, zero outgoing ones, the identity where a branch projects the old path."""
     state = growth.start()
     for _, group in growth.new_groups():
         silence(state, group)

@@ -87,5 +87,7 @@ class Architecture:
             raise ValueError(f"not an architecture (model, config, widths as JSON): {error!r}") from error
         expected = set(models.load(model).base_widths(config))
         if set(widths) != expected:
-            raise ValueError(f"widths must name the sites of {model} exactly; got {sorted(set(widths) ^ expected)} too many or missing")
+            raise ValueError(
+                f"widths must name the sites of {model}; missing or too many: {sorted(set(widths) ^ expected)}"
+            )
         return cls(model, config, widths)

@@ -1,7 +1,7 @@
 """ResNet18 on log-mel spectrograms, its blocks cut into parallel groups of inner channels.
 
-The network is He et al., "Deep residual learning for image recognition" (arXiv 1512.03385), with one input channel and two
-classes: 11,171,266 parameters at width 64. Two kinds of sites:
+The network is He et al., "Deep residual learning for image recognition" (arXiv 1512.03385), with one input channel
+and two classes: 11,171,266 parameters at width 64. Two kinds of sites:
 
 - the inner channels of each of the eight basic blocks (out of ``conv1``, through ``bn1``, into ``conv2``); the residual
   stream keeps its width, so any block may change alone;
@@ -196,7 +196,10 @@ def _channels(config: Mapping[str, Any], layer: int) -> int:
 
 def _norm(prefix: str) -> tuple[Slot, ...]:
     names = ("weight", "bias", "running_mean", "running_var")
-    return (*(Slot(f"{prefix}.{name}", 0, "norm") for name in names), Slot(f"{prefix}.num_batches_tracked", None, "extra"))
+    return (
+        *(Slot(f"{prefix}.{name}", 0, "norm") for name in names),
+        Slot(f"{prefix}.num_batches_tracked", None, "extra"),
+    )
 
 
 def _rows(prefix: str, pieces: int, role: Role = "producer") -> tuple[Slot, ...]:

@@ -28,8 +28,8 @@ class Slot:
         role: ``producer`` (rows that compute the neurons, bias included), ``norm`` (normalisation over them),
             ``consumer`` (columns that read them), ``identity`` (a square projection of the old path that a branch adds:
             the identity matrix leaves the function as it was), ``extra`` (none of these).
-        blocks: how many times the neurons are laid out one after another along the axis, outermost (3 for the gates of a
-            GRU). The axis has ``blocks * width * each`` entries.
+        blocks: how many times the neurons are laid out one after another along the axis, outermost (3 for the gates of
+            a GRU). The axis has ``blocks * width * each`` entries.
         each: entries per neuron, innermost (the head dimension where a neuron is an attention head).
     """
 
@@ -83,8 +83,8 @@ class Site:
             attention heads) or ``branch`` (a parallel block; width 0 where there is none).
         depth: position from the input; sites of one depth are fed by the same activations.
         groups: the neurons, oldest first. Empty for an absent branch.
-        unit: module whose input feeds the neurons and whose output they reach; hooks on it give growth rules their signal.
-            A model may leave it empty where no rule needs it (branches).
+        unit: module whose input feeds the neurons and whose output they reach; hooks on it give growth rules their
+            signal. A model may leave it empty where no rule needs it (branches).
         kernel: for convolutional units ``(kernel_size, stride, padding)`` of the producer, else ``None``.
         joins: whether groups can be merged into one without changing the function.
         limit: the largest sensible width, or ``None``.

@@ -23,7 +23,9 @@ def grow(arch: Architecture, neurons: Mapping[str, int]) -> Architecture:
             raise ValueError(f"growth at {name} must add at least 1 neuron; got {count}: leave the site out instead")
         limit = sites[name].limit
         if limit is not None and sites[name].width + count > limit:
-            raise ValueError(f"{name} takes at most {limit} neurons; {sites[name].width} and {count} more were asked for")
+            raise ValueError(
+                f"{name} takes at most {limit} neurons; {sites[name].width} and {count} more were asked for"
+            )
     return arch.replace_widths({name: (*arch.widths[name], count) for name, count in neurons.items()})
 
 

@@ -11,7 +11,8 @@ from trainables.surgery.transfer import Move, Take, Transfer
 def keep(arch: Architecture, kept: Mapping[str, Sequence[int]]) -> tuple[Architecture, Transfer]:
     """Keep neurons ``kept[site]`` (indices over all groups of the site, oldest group first) and drop the others.
 
-    A group that keeps none is removed with all its tensors; the groups behind it move up. Sites that are not named stay.
+    A group that keeps none is removed with all its tensors; the groups behind it move up. Sites that are not named
+    stay.
 
     Raises:
         ValueError: an unknown site, an index out of range or twice, or no neuron left where there must be one.

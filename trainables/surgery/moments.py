@@ -36,8 +36,8 @@ def restore(optimizer: torch.optim.Optimizer, module: nn.Module, moments: Mappin
 def carry(moments: Moments, transfer: Transfer, shapes: Mapping[str, torch.Size]) -> Moments:
     """The moments after a transfer. `shapes` are those of all parameters before it.
 
-    A parameter without moments counts as zero moments where it is joined to one that has them: its first step is then as
-    bold as a warmed-up Adam's step on a new gradient, (1 - beta1) / sqrt(1 - beta2) of the learning rate.
+    A parameter without moments counts as zero moments where it is joined to one that has them: its first step is then
+    as bold as a warmed-up Adam's step on a new gradient, (1 - beta1) / sqrt(1 - beta2) of the learning rate.
     """
     moved: Moments = {}
     for kind, values in moments.items():
@@ -46,7 +46,9 @@ def carry(moments: Moments, transfer: Transfer, shapes: Mapping[str, torch.Size]
             moved[kind] = {target: torch.stack(own).max() for target, own in steps.items() if own}
             continue
         some = next(iter(values.values()))
-        known = {key for move in transfer.moves if any(key in values for key, _ in move.sources) for key, _ in move.sources}
+        known = {
+            key for move in transfer.moves if any(key in values for key, _ in move.sources) for key, _ in move.sources
+        }
         filled = {key: values[key] if key in values else some.new_zeros(shapes[key]) for key in known}
         moved[kind] = transfer.apply(filled)
     return moved

@@ -1,7 +1,7 @@
 """A transfer: which tensors of one architecture become which of another, and which of their neurons go along.
 
-It works on anything keyed like a state dict (weights, optimiser moments, a snapshot to rewind to), so all of them are cut
-and joined by one piece of code. Tensors are never changed in place.
+It works on anything keyed like a state dict (weights, optimiser moments, a snapshot to rewind to), so all of them are
+cut and joined by one piece of code. Tensors are never changed in place.
 """
 
 from __future__ import annotations
@@ -48,8 +48,11 @@ class Transfer:
     moves: tuple[Move, ...]
 
     def apply(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors of the next architecture. Targets whose first source is missing are left out (buffers have no
-        moments); a source missing beside present ones is an error of the caller."""
+        """The tensors of the next architecture.
+
+        Targets whose first source is missing are left out (buffers have no moments); a source missing beside present
+        ones is an error of the caller.
+        """
         moved = {}
         for move in self.moves:
             if move.sources[0][0] not in tensors:

@@ -147,7 +147,7 @@ def _render_all(work: Path, jobs: Sequence[Job], roots: Mapping[str, Path], prog
         asvspoof2019.audio_folder(work / "LA", "LA", split).mkdir(parents=True, exist_ok=True)
     made = []
     # Spawned, because forking a process that runs torch's threads may hang.
-    pool = ProcessPoolExecutor(_workers(), multiprocessing.get_context("spawn"), initializer=_start_worker)
+    pool = ProcessPoolExecutor(workers(), multiprocessing.get_context("spawn"), initializer=_start_worker)
     try:
         results = pool.map(partial(_render, tree=work / "LA", roots=dict(roots)), jobs, chunksize=4)
         for number, (job, done) in enumerate(zip(jobs, results, strict=True), 1):
@@ -197,7 +197,7 @@ def _write_protocols(work: Path, jobs: Sequence[Job]) -> None:
         path.write_text("".join(lines), encoding="utf-8")
 
 
-def _workers() -> int:
+def workers() -> int:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(usable, 8)
 

@@ -72,9 +72,9 @@ def spoof(attack: str, prompt: Prompt, roots: Mapping[str, Path]) -> np.ndarray:
         ImportError: pyworld is not there.
     """
     number = number_of(attack, prompt.language, prompt.key)
-    if attack in _COPIES:
-        return _COPIES[attack](decode_g722(prompt.path.read_bytes()), number)
-    return _SPEAKERS[attack](prompt, number, roots)
+    if attack in COPIES:
+        return COPIES[attack](decode_g722(prompt.path.read_bytes()), number)
+    return SPEAKERS[attack](prompt, number, roots)
 
 
 def _espeak(prompt: Prompt, number: int, roots: Mapping[str, Path]) -> np.ndarray:
@@ -130,7 +130,7 @@ def _stretch(number: int) -> float:
     return round(0.92 + 0.16 * (number // 4096 % 1024) / 1023, 3)
 
 
-_COPIES: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
+COPIES: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "A03": lambda audio, number: vocoders.world(audio),
     "A04": lambda audio, number: vocoders.griffin_lim(audio, mels=80, seed=number),
     "A06": lambda audio, number: vocoders.lpc(audio, seed=number),
@@ -138,7 +138,7 @@ _COPIES: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "A09": lambda audio, number: vocoders.world(audio, coded=24),
     "A10": lambda audio, number: vocoders.griffin_lim(audio, mels=40, seed=number),
 }
-_SPEAKERS: Mapping[str, Callable[[Prompt, int, Mapping[str, Path]], np.ndarray]] = {
+SPEAKERS: Mapping[str, Callable[[Prompt, int, Mapping[str, Path]], np.ndarray]] = {
     "A01": _espeak,
     "A02": _flite,
     "A05": _festival,

@@ -130,9 +130,10 @@ def pitch_track(audio: np.ndarray, hop: int, count: int) -> np.ndarray:
     energy = correlation[:, 0]
     shortest, longest = int(SAMPLE_RATE / HIGHEST_F0), int(SAMPLE_RATE / LOWEST_F0)
     # The overlap of a frame with itself shrinks with the lag; undo that, so that low voices are not called unvoiced.
-    overlap = 1 - np.arange(shortest, longest) / size
-    peaks = correlation[:, shortest:longest] / overlap / np.maximum(energy, 1e-12)[:, None]
-    lag = peaks.argmax(axis=1) + shortest
+    lags = np.arange(shortest, longest)
+    peaks = correlation[:, lags] / (1 - lags / size) / np.maximum(energy, 1e-12)[:, None]
+    # Two periods repeat as well as one: lean to the shorter.
+    lag = lags[(peaks * (1 - 0.2 * lags / size)).argmax(axis=1)]
     voiced = (peaks.max(axis=1) > 0.45) & (energy > energy.max() * 1e-4)
     return np.where(voiced, SAMPLE_RATE / lag, 0.0)
 
