@@ -21,7 +21,7 @@ class Run:
         folder: absolute.
         settings: what was asked for.
         corpus: the content of corpus.json.
-        records: the trials that ended, by number.
+        records: the trials that ended, in the order of the log, as the run itself makes its front from them.
     """
 
     folder: Path
@@ -52,8 +52,7 @@ class Run:
                 f"run {folder} cannot be read ({error}): restore its settings.json and corpus.json"
             ) from error
         assert isinstance(digest, str)
-        records = trial_log.read(folder / "trials.jsonl")
-        return cls(folder, settings, corpus, tuple(records[number] for number in sorted(records)))
+        return cls(folder, settings, corpus, tuple(trial_log.read(folder / "trials.jsonl").values()))
 
 
 ANCHOR = "anchor-"
@@ -107,7 +106,7 @@ def members(run: Run) -> list[Member]:
     on_front = {record.number for record in front}
     others = [
         Member("recipe", None, record, _detector(run, record))
-        for record in run.records
+        for record in sorted(run.records, key=lambda record: record.number)
         if record.state == "COMPLETE" and record.number not in on_front
     ]
     found += [member for member in others if member.recipe]

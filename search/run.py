@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # Only now: Ray reads its environment when it is imported.
     import trainables
-    from search import stages
+    from search import stages, trials
     from search.progress import Display
     from search.trial_log import TrialLog
 
@@ -58,16 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
                 display.cluster(place)
                 base = stages.train_base(settings, features, card, place, display)
-                searcher = stages.make_searcher(settings, stages.make_job(settings, base, features, place), log)
+                searcher = trials.make_searcher(settings, trials.make_job(settings, base, features, place), log)
                 try:
-                    stages.run_trials(trainables.load(settings.space), searcher, log, settings, place, display)
+                    trials.run_trials(trainables.load(settings.space), searcher, log, settings, place, display)
                 except (Exception, KeyboardInterrupt) as error:
                     # Whatever it was: what has ended is in the log, and makes a front.
                     logger.exception("the trials broke off")
                     display.note(f"the trials broke off: {error or 'ended at once'}")
                     broken = isinstance(error, Exception)
                 display.still()
-            return int(not stages.finish(settings, log, display) or broken)
+            return int(not trials.finish(settings, log, display) or broken)
         except KeyboardInterrupt:
             display.note(f"interrupted before the first trial; go on with --resume {settings.run_folder}")
             return INTERRUPTED

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import spaces
+from search.arguments import address, key_value, number, run_name, whole
 from trainables import corpora, models
 
 SAMPLERS = ("tpe", "random", "gp")
@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--model-option",
         action="append",
-        type=_option,
+        type=key_value,
         metavar="KEY=VALUE",
         help="a setting of the model, repeatable (default: "
         + "; ".join(f"{m}: {k}={v}" for m, o in DEFAULT_OPTIONS.items() for k, v in o.items())
@@ -151,35 +151,33 @@ def _parser() -> argparse.ArgumentParser:
     how = parser.add_argument_group("how to search")
     how.add_argument(
         "--trials",
-        type=_whole(1),
+        type=whole(1),
         metavar="N",
         help=f"trials in all, recipes included (default: {DEFAULT_TRIALS}, or no limit where --minutes is given)",
     )
-    how.add_argument("--minutes", type=_number(above=0), metavar="M", help="stop so long after the first trial began")
-    how.add_argument("--epochs", type=_whole(2), metavar="N", help=f"epochs of a trial (default: {DEFAULT_EPOCHS})")
+    how.add_argument("--minutes", type=number(above=0), metavar="M", help="stop so long after the first trial began")
+    how.add_argument("--epochs", type=whole(2), metavar="N", help=f"epochs of a trial (default: {DEFAULT_EPOCHS})")
     how.add_argument(
-        "--base-epochs", type=_whole(1), metavar="N", help=f"epochs of the base (default: {DEFAULT_BASE_EPOCHS})"
+        "--base-epochs", type=whole(1), metavar="N", help=f"epochs of the base (default: {DEFAULT_BASE_EPOCHS})"
     )
     how.add_argument(
         "--size-weight",
-        type=_number(at_least=0),
+        type=number(at_least=0),
         metavar="W",
         help="the objective is EER * (size / base size)^W (default: 0.1)",
     )
-    how.add_argument("--max-parameters", type=_whole(1), metavar="N", help="refuse trials that would end larger")
+    how.add_argument("--max-parameters", type=whole(1), metavar="N", help="refuse trials that would end larger")
     how.add_argument("--sampler", choices=SAMPLERS, help="how Optuna chooses (default: tpe)")
-    how.add_argument("--seed", type=_whole(0), metavar="N", help="seed of everything random (default: 0)")
+    how.add_argument("--seed", type=whole(0), metavar="N", help="seed of everything random (default: 0)")
     where = parser.add_argument_group("where")
     where.add_argument("--storage", type=Path, metavar="DIR", help="folder of runs (default: runs)")
-    where.add_argument("--name", type=_name, help="the run's folder in it (default: from the time and the options)")
+    where.add_argument("--name", type=run_name, help="the run's folder in it (default: from the time and the options)")
     where.add_argument("--resume", metavar="RUN", help="go on with a run: its folder, or its name in --storage")
     where.add_argument("--cache", type=Path, metavar="DIR", help="folder of corpora, features and bases (DROPIN_CACHE)")
+    where.add_argument("--address", type=address, help="an existing cluster: auto or HOST:PORT (default: this machine)")
+    where.add_argument("--cpus-per-trial", type=whole(1), metavar="N", help="CPU cores a trial (default: 1)")
     where.add_argument(
-        "--address", type=_address, help="an existing cluster: auto or HOST:PORT (default: this machine)"
-    )
-    where.add_argument("--cpus-per-trial", type=_whole(1), metavar="N", help="CPU cores a trial (default: 1)")
-    where.add_argument(
-        "--gpus-per-trial", type=_number(at_least=0), metavar="N", help="GPUs a trial (default: 1 where there are any)"
+        "--gpus-per-trial", type=number(at_least=0), metavar="N", help="GPUs a trial (default: 1 where there are any)"
     )
     return parser
 
@@ -269,54 +267,3 @@ def _check_writable(option: str, place: Path) -> None:
     existing = next(p for p in (place, *place.parents) if p.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise ValueError(f"{option} must be a folder that can be written; got {place}: choose another")
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}; got {text!r}")
-        return value
-
-    return convert
-
-
-def _number(*, above: float | None = None, at_least: float | None = None) -> Callable[[str], float]:
-    rule = f"above {above:g}" if above is not None else f"of at least {at_least:g}"
-
-    def convert(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        fits = value > above if above is not None else value >= (at_least or 0.0)
-        if not fits or value == float("inf"):
-            raise argparse.ArgumentTypeError(f"must be a number {rule}; got {text!r}")
-        return value
-
-    return convert
-
-
-def _option(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise argparse.ArgumentTypeError(f"must be KEY=VALUE, such as width=16; got {text!r}")
-    try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
-        return key, value
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
-        raise argparse.ArgumentTypeError(f"must be letters, digits, dots, dashes and underscores; got {text!r}")
-    return text
-
-
-def _address(text: str) -> str:
-    if text != "auto" and not re.fullmatch(r"[^\s/]+:\d+", text):
-        raise argparse.ArgumentTypeError(f"must be auto or HOST:PORT; got {text!r}")
-    return text

@@ -84,7 +84,7 @@ def test_new_neurons_can_learn(model: str, rule: str) -> None:
         with torch.no_grad():
             for parameter in new:
                 if parameter.grad is not None:
-                    parameter -= 0.1 * parameter.grad
+                    parameter.sub_(0.1 * parameter.grad)
     gradients = {name: p.grad for name, p in module.named_parameters()}
     for site in wider.sites().values():
         for group in site.groups[len(site.groups) - 1 :]:

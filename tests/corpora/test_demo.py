@@ -6,7 +6,6 @@ import gzip
 import stat
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,9 @@ ATTACKS = (*recipe.ATTACKS["seen"], *recipe.ATTACKS["unseen"])
 
 def made_up_prompts(count: int) -> dict[str, list[Prompt]]:
     return {
-        language: [Prompt(language, f"key-{number}", f"text {number}", Path(f"{number}.g722")) for number in range(count)]
+        language: [
+            Prompt(language, f"key-{number}", f"text {number}", Path(f"{number}.g722")) for number in range(count)
+        ]
         for language in speech.VOICES
     }
 
@@ -110,7 +111,9 @@ def test_recipe_counts() -> None:
     assert jobs == recipe.jobs(made_up_prompts(200), ATTACKS)
 
 
-@pytest.mark.parametrize("lost", [set(), {"A01", "A02", "A07"}, {"A01", "A02", "A05", "A03", "A07", "A08", "A09", "A11"}])
+@pytest.mark.parametrize(
+    "lost", [set(), {"A01", "A02", "A07"}, {"A01", "A02", "A05", "A03", "A07", "A08", "A09", "A11"}]
+)
 def test_recipe_keeps_the_rules_whatever_attacks_there_are(lost: set[str]) -> None:
     available = [attack for attack in ATTACKS if attack.name not in lost]
     jobs = recipe.jobs(made_up_prompts(180), available)
@@ -162,7 +165,11 @@ def test_a_program_speaks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("script", "fault"),
-    [(None, "cannot be run"), ("#!/bin/sh\necho no such voice >&2\nexit 1\n", "no such voice"), ("#!/bin/sh\n", "missing")],
+    [
+        (None, "cannot be run"),
+        ("#!/bin/sh\necho no such voice >&2\nexit 1\n", "no such voice"),
+        ("#!/bin/sh\n", "missing"),
+    ],
 )
 def test_a_program_that_does_not_speak(tmp_path: Path, script: str | None, fault: str) -> None:
     if script is not None:

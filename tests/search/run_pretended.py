@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pretended
-from search import cluster, stages
+from search import cluster, stages, trials
 from search.progress import Display
 from search.sampler import PlanSearch
 from search.settings import parse
@@ -40,8 +40,8 @@ def main() -> int:
             seed=0,
         )
         with display:
-            stages.run_trials(pretended.Pretended, search, log, settings, place, display)
-        found = stages.finish(settings, log, display)
+            trials.run_trials(pretended.Pretended, search, log, settings, place, display)
+        found = trials.finish(settings, log, display)
         cluster.stop()
     return int(not found)
 

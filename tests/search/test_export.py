@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import finished_run
-from search import export, score
+from search import export, run_folder, score
+from search.trial_log import TrialLog, read
 from trainables import corpora
 from trainables.checkpoint import load_detector
 from trainables.metrics.eer import eer
@@ -177,6 +179,18 @@ def test_an_unfinished_run_is_exported_as_far_as_it_is(
     assert "2 of 6 trials ended so far" in capsys.readouterr().out
     rows = pq.read_table(tmp_path / "out" / "front.parquet").to_pylist()
     assert [(row["role"], row["recipe"]) for row in rows] == [("front", "control"), ("recipe", "paper"), ("base", None)]
+
+
+def test_of_equal_trials_the_front_has_the_one_that_the_run_has(copied: Path, tmp_path: Path) -> None:
+    records = read(copied / "trials.jsonl")
+    (copied / "trials.jsonl").unlink()
+    log = TrialLog(copied / "trials.jsonl")
+    for number in (1, 0):  # control ended first
+        log.append(replace(records[number], eer=0.25))
+    run_folder.write_tables(copied, list(log.records.values()))
+    assert export.main([str(copied), "--to", str(tmp_path / "out")]) == 0
+    rows = pq.read_table(tmp_path / "out" / "front.parquet").to_pylist()
+    assert rows[0]["trial"] == pq.read_table(copied / "front.parquet").to_pylist()[0]["number"]
 
 
 def test_what_is_there_for_comparison_may_be_gone(

@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 import pretended
-from search import run, stages, trial_log
+from search import run, trial_log, trials
 from search.cluster import Cluster
 from search.progress import Display
 from search.sampler import PlanSearch
@@ -46,8 +46,8 @@ def carry_out(settings: Settings, workers: Cluster, **changed: Any) -> dict[int,
         **{**options, **changed},
     )
     display = Display(Console(file=io.StringIO()))
-    stages.run_trials(pretended.Pretended, search, log, settings, workers, display)
-    stages.finish(settings, log, display)
+    trials.run_trials(pretended.Pretended, search, log, settings, workers, display)
+    trials.finish(settings, log, display)
     return trial_log.read(log.path)
 
 
@@ -77,7 +77,7 @@ def test_trials_that_raise_diverge_or_die_fail_and_the_run_goes_on(settings: Set
     assert states(settings) == [TrialState.COMPLETE] * 2
     assert len(pq.read_table(settings.run_folder / "results.parquet")) == 6
     assert len(pq.read_table(settings.run_folder / "front.parquet")) >= 1
-    assert not (settings.run_folder / stages.TUNE_FOLDER).exists()
+    assert not (settings.run_folder / trials.TUNE_FOLDER).exists()
 
 
 def test_one_worker_and_one_seed_give_one_front(settings: Settings, workers: Cluster) -> None:
@@ -109,7 +109,7 @@ def test_when_time_is_over_trials_stop_and_are_run_again_by_a_resumed_run(
             return (settings.run_folder / "trials.jsonl").exists()
 
     with monkeypatch.context() as patched:
-        patched.setattr("search.stages.Limits", Over)
+        patched.setattr("search.trials.Limits", Over)
         records = carry_out(replace(settings, trials=None), workers, recipes={"plain": PLAIN}, space=slow)
     assert list(records) == [0]
     assert TrialState.COMPLETE not in states(settings)
@@ -133,12 +133,22 @@ def test_limits_are_time_and_whoever_asks() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_asks_for_the_end_and_the_second_is_an_interrupt(number: signal.Signals) -> None:
     limits, before = Limits(None), signal.getsignal(number)
-    with stages.ending_on_signal(limits):
+    left = threading.Event()
+    with trials.ending_on_signal(limits, left.set):
         os.kill(os.getpid(), number)
         assert limits.asked
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) == before
+    assert not left.is_set()
+
+
+def test_an_end_that_takes_too_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.trials.GRACE", 0.01)
+    left = threading.Event()
+    with trials.ending_on_signal(Limits(None), left.set):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert left.wait(60)
 
 
 def test_ctrl_c_ends_the_run_with_a_front_and_without_a_traceback(tmp_path: Path) -> None:
@@ -168,7 +178,7 @@ def test_ctrl_c_ends_the_run_with_a_front_and_without_a_traceback(tmp_path: Path
 
 
 def test_trials_ask_for_their_resources_under_their_own_name(workers: Cluster) -> None:
-    asking = stages.with_resources(pretended.Pretended, replace(workers, cpus=3, gpus=0.5))
+    asking = trials.with_resources(pretended.Pretended, replace(workers, cpus=3, gpus=0.5))
     assert asking.__name__ == "Pretended"
     request = asking.default_resource_request({})
     assert request is not None
@@ -184,15 +194,15 @@ def test_plans_are_refused_by_rule_and_by_size() -> None:
         **{"schedule": "constant", "weight_decay": 0.0, "clip": 0.0, "batch_size": 8},
     }
     size = arch.size()
-    assert stages.refusal(plan, arch=arch, max_parameters=None) is None
-    assert stages.refusal(plan, arch=arch, max_parameters=size) is None
-    assert f"--max-parameters allows {size - 1:,}" in (stages.refusal(plan, arch=arch, max_parameters=size - 1) or "")
-    assert "grow_epoch" in (stages.refusal({**plan, "grow_epoch": 7}, arch=arch, max_parameters=None) or "")
+    assert trials.refusal(plan, arch=arch, max_parameters=None) is None
+    assert trials.refusal(plan, arch=arch, max_parameters=size) is None
+    assert f"--max-parameters allows {size - 1:,}" in (trials.refusal(plan, arch=arch, max_parameters=size - 1) or "")
+    assert "grow_epoch" in (trials.refusal({**plan, "grow_epoch": 7}, arch=arch, max_parameters=None) or "")
 
 
-@pytest.mark.parametrize(("trials", "startup"), [(None, 10), (4, 2), (24, 6), (400, 10)])
-def test_a_quarter_of_the_trials_is_drawn_at_random(trials: int | None, startup: int) -> None:
-    assert stages.startup_trials(trials) == startup
+@pytest.mark.parametrize(("number", "startup"), [(None, 10), (4, 2), (24, 6), (400, 10)])
+def test_a_quarter_of_the_trials_is_drawn_at_random(number: int | None, startup: int) -> None:
+    assert trials.startup_trials(number) == startup
 
 
 def test_mixed_up_packages_end_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

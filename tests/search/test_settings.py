@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.settings import SETTINGS_FILE, Settings, default_cache, parse
+from trainables import models
 
 
 def given(tmp_path: Path, *more: str) -> Settings:
@@ -19,6 +20,11 @@ def test_defaults_are_a_complete_run_on_the_demo_corpus(tmp_path: Path) -> None:
     assert settings.trials is not None
     assert settings.trials >= 12
     assert settings.run_folder == tmp_path / "runs" / settings.name
+
+
+@pytest.mark.parametrize("model", models.NAMES)
+def test_every_model_has_defaults_that_it_takes(model: str, tmp_path: Path) -> None:
+    assert given(tmp_path, "--model", model).model_options
 
 
 def test_all_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +133,14 @@ def test_resume_takes_the_settings_of_the_run(how: str, tmp_path: Path) -> None:
     assert resumed.trials == 99
     assert resumed.seed == 5
     assert resumed.run_folder == folder
+
+
+def test_a_resumed_run_may_find_its_corpus_and_cache_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = stored(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    resumed = parse(["--resume", str(settings.run_folder), "--cache", "other", "--corpus-root", "speech"])
+    assert resumed.cache == tmp_path / "other"
+    assert resumed.corpus_root == tmp_path / "speech"
 
 
 def test_a_resumed_run_cannot_change_what_it_searches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

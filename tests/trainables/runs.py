@@ -96,10 +96,10 @@ def execution(
     dev: Any = None,
     random_crop: bool = False,
 ) -> Execution:
-    """An execution on 20 random training utterances (three steps an epoch) and 14 of dev."""
+    """An execution on 12 random training utterances (two steps an epoch) and 10 of dev."""
     base = base or base_detector(model)
-    train = train or RandomSplit(model, 20, seed=1)
-    dev = dev or RandomSplit(model, 14, seed=2)
+    train = train or RandomSplit(model, 12, seed=1)
+    dev = dev or RandomSplit(model, 10, seed=2)
     plan = Plan.from_config(config, base.arch)
     return Execution(plan, base, train, dev, seed=seed, device=CPU, random_crop=random_crop)
 
@@ -126,7 +126,7 @@ def best_eer_again(run: Execution) -> float:
     return eer_of(scores(module, run.dev), run.dev.labels)[0]
 
 
-def write_store(folder: Path, model: str = "grnn", *, train: int = 20, dev: int = 14) -> Path:
+def write_store(folder: Path, model: str = "grnn", *, train: int = 12, dev: int = 10) -> Path:
     """A feature folder as ``trainables.features.store.build`` leaves one, of random features."""
     folder.mkdir(parents=True)
     shape = SHAPES[model]

@@ -18,7 +18,7 @@ from trainables.metrics.eer import eer_of
 from trainables.models import grnn
 from trainables.models.architecture import Architecture
 from trainables.pretraining import base_folder, class_counts, pretrain
-from trainables.training import Diverged, scores
+from trainables.training import Diverged, scores, train_epoch
 
 SETTINGS: dict[str, Any] = {"epochs": 5, "seed": 3, "random_crop": False}
 
@@ -115,7 +115,7 @@ def test_the_folder_appears_at_the_end_only(store: Path, tmp_path: Path) -> None
 
 
 def test_same_seed_same_base_and_another_seed_another(store: Path, tmp_path: Path) -> None:
-    results = []
+    results: list[list[tuple[float, float]]] = []
     for name, seed in {"one": 3, "two": 3, "three": 4}.items():
         torch.manual_seed(len(results))  # what ran before in the process does not matter
         results.append([(r["loss"], r["eer"]) for r in start(store, tmp_path / name, seed=seed, epochs=2)])
@@ -143,11 +143,10 @@ def test_weights_of_a_checkpoint_are_laid_over_the_fresh_ones(
 
 def test_settings_reach_training(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, Any]] = []
-    real = pretraining.train_epoch
 
     def watched(module: Any, split: Any, optimizer: Any, loss: Any, **settings: Any) -> Any:
         seen.append({**settings, "optimizer": optimizer, "loss": loss})
-        return real(module, split, optimizer, loss, **settings)
+        return train_epoch(module, split, optimizer, loss, **settings)
 
     monkeypatch.setattr(pretraining, "train_epoch", watched)
     recipe = {**grnn.RECIPE, "clip": 0.5, "optimizer": "adamw", "weight_decay": 0.25}

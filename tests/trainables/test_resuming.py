@@ -56,7 +56,7 @@ def configs(model: str) -> dict[str, dict[str, Any]]:
 def started(model: str, case: str) -> Execution:
     """An execution with random cropping."""
     base = base_detector(model, ARCHITECTURES[model])
-    train, dev = WindowedSplit(model, 20, seed=1), WindowedSplit(model, 14, seed=2)
+    train, dev = WindowedSplit(model, 12, seed=1), WindowedSplit(model, 10, seed=2)
     return execution(configs(model)[case], model, seed=7, base=base, train=train, dev=dev, random_crop=True)
 
 
@@ -75,8 +75,13 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
     assert all(torch.equal(value, found["tensors"][key]) for key, value in expected["tensors"].items())
 
 
-@pytest.mark.parametrize("case", ["rewound", "carried", "original", "dropin"])
-@pytest.mark.parametrize("model", ["resnet18", "grnn", "wav2vec2"])
+@pytest.mark.parametrize(
+    ("model", "case"),
+    [
+        *[("grnn", case) for case in ("rewound", "carried", "original", "dropin")],
+        *[(model, case) for model in ("resnet18", "wav2vec2") for case in ("rewound", "dropin")],
+    ],
+)
 def test_it_may_be_interrupted_before_every_epoch(model: str, case: str, tmp_path: Path) -> None:
     run = started(model, case)
     undisturbed = run_all(run)

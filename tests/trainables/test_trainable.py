@@ -39,7 +39,7 @@ PLANS = {"dropin": DROPIN, "plasticity": PLASTICITY}
 def job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A base of one epoch, its features and a run folder."""
     place = tmp_path_factory.mktemp("run")
-    store = write_store(place / "features", train=20, dev=14)
+    store = write_store(place / "features", train=12, dev=14)
     card = {"front_end": "lfcc", "corpus": {"name": "random"}}
     settings: dict[str, Any] = {"epochs": 1, "seed": 0, "random_crop": False, "card": card, "gpu": False}
     list(pretrain(architecture("grnn"), features=store, folder=place / "base", **settings))
@@ -236,7 +236,9 @@ def test_two_trials_on_one_actor_of_a_real_worker(here: dict[str, Any], tmp_path
             verbose=0,
         ),
     )
-    results = list(tuner.fit())
+    grid = tuner.fit()
+    results = [grid[number] for number in range(len(grid))]
+    assert len(results) == 2
     expected = finish(start({**here, "run_folder": str(tmp_path / "here")}, "plasticity"))
     weights = (tmp_path / "here" / "detectors" / "0" / "model.safetensors").read_bytes()
     for result in results:
@@ -245,10 +247,13 @@ def test_two_trials_on_one_actor_of_a_real_worker(here: dict[str, Any], tmp_path
         number = result.config["number"] if result.config else None
         assert {key: result.metrics[key] for key in expected[-1]} == expected[-1]
         assert (tmp_path / "detectors" / str(number) / "model.safetensors").read_bytes() == weights
+        assert result.best_checkpoints is not None
         assert len(result.best_checkpoints) == len(expected)
     assert len({result.metrics["pid"] for result in results if result.metrics}) == 1, "the actor is reused"
 
-    second, _ = results[0].best_checkpoints[1]
+    checkpoints = results[0].best_checkpoints
+    assert checkpoints is not None
+    second, _ = checkpoints[1]
     trainable = start({**here, "run_folder": str(tmp_path / "resumed")}, "plasticity")
     trainable.restore(second)
     assert finish(trainable) == expected[2:]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from trainables import models
@@ -128,11 +128,12 @@ def test_gradients_do_not_add_up_over_steps() -> None:
 
 
 def test_only_what_requires_gradients_is_clipped_and_moves() -> None:
-    module = nn.Sequential(linear(), linear([[2.0, 0.0], [0.0, 2.0]]))
-    module[0].weight.requires_grad_(False)
+    old, new = linear(), linear([[2.0, 0.0], [0.0, 2.0]])
+    module = nn.Sequential(old, new)
+    old.weight.requires_grad_(False)
     epoch(module, rows(6), 1.0, clip=1e-3)
-    assert torch.equal(module[0].weight, torch.eye(2))
-    moved = (module[1].weight.detach() - 2 * torch.eye(2)).norm()
+    assert torch.equal(old.weight, torch.eye(2))
+    moved = (new.weight.detach() - 2 * torch.eye(2)).norm()
     assert 0 < moved <= 2 * 1e-3 * 1.001  # two steps
     assert module.training
 
@@ -217,10 +218,9 @@ def test_an_empty_split_has_no_scores() -> None:
 
 
 def test_frozen_norms_keep_their_statistics_in_training() -> None:
-    module = nn.Sequential(nn.BatchNorm1d(2), linear())
-    for parameter in module[0].parameters():
+    norm, top = nn.BatchNorm1d(2), linear()
+    for parameter in norm.parameters():
         parameter.requires_grad_(False)
-    epoch(module, rows(6), 0.1)
-    mean: Tensor = module[0].get_buffer("running_mean")
-    assert torch.equal(mean, torch.zeros(2))
-    assert not torch.equal(module[1].weight, torch.eye(2))
+    epoch(nn.Sequential(norm, top), rows(6), 0.1)
+    assert torch.equal(norm.get_buffer("running_mean"), torch.zeros(2))
+    assert not torch.equal(top.weight, torch.eye(2))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainables.corpora import asvspoof2019
 from trainables.corpora.corpus import Corpus
-from trainables.corpora.demo.build import ABOUT, build
+from trainables.corpora.demo import build
 from trainables.corpora.demo.packages import Unavailable
 from trainables.progress import Progress, silent
 
@@ -36,8 +36,8 @@ def read(
     """
     if root is not None:
         raise ValueError(f"corpus demo is built by this project and has no root; got {root}, leave it out")
-    place = build(Path(cache).resolve(), progress)
-    note = json.loads((place / ABOUT).read_text(encoding="utf-8"))["note"]
+    place = build.build(Path(cache).resolve(), progress)
+    note = json.loads((place / build.ABOUT).read_text(encoding="utf-8"))["note"]
     return asvspoof2019.read(
         place, variant="LA", name="demo", note=note, skip_bad_files=skip_bad_files, progress=progress
     )

@@ -198,6 +198,7 @@ def _write_protocols(work: Path, jobs: Sequence[Job]) -> None:
 
 
 def workers() -> int:
+    """How many processes make speech: one for each core that is ours, eight at most."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(usable, 8)
 

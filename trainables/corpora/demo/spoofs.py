@@ -38,7 +38,8 @@ PROGRAMS = (
 # Words a minute and stretches at which each voice takes about as long as the human speaker, so that the duration of
 # an utterance says nothing about its class.
 _ESPEAK_VOICES = {"en": ("en-us", 142), "es": ("es-419", 120), "ru": ("ru", 146)}
-_ESPEAK_VARIANTS = ("", "+f2", "+f3", "+m3")
+# No variants with breath: theirs is not the same in each run.
+_ESPEAK_VARIANTS = ("", "+f1", "+f4", "+m3")
 _KLATT_VARIANTS, _KLATT_SPEED = ("+klatt", "+klatt2", "+klatt4"), 175
 _FLITE_VOICES = (("slt", 1.14), ("rms", 1.03), ("awb", 1.13))
 _ENGLISH_DIPHONES = (("kal_diphone", 1.29),)

@@ -71,7 +71,7 @@ def _speak(root: Path, program: str, arguments: Sequence[str], script: bytes = b
         folder = Path(place)
         (folder / "speech.scm").write_bytes(script)
         # The user's own start-up files (.festivalrc) must not change what is said.
-        environment = {**os.environ, "HOME": place, "LC_ALL": "C.UTF-8"}
+        environment = {**os.environ, "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
         if root != Path("/"):
             environment["LD_LIBRARY_PATH"] = _library_path(root)
         try:

@@ -1,0 +1,202 @@
+"""The trials of a run: what each is given, what is refused, how they are run and ended, and what came of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ray import tune
+
+import spaces
+from search import run_folder
+from search.cluster import Cluster
+from search.progress import Display
+from search.sampler import PlanSearch
+from search.settings import Settings
+from search.trial_log import TrialLog
+from search.watch import Limits, Watcher
+from spaces import recipes, shared
+from trainables import models
+from trainables.models.architecture import Architecture
+from trainables.plan import Plan
+
+logger = logging.getLogger(__name__)
+TUNE_FOLDER = "tune"
+"""Tune's own files in the run's folder: checkpoints of trials under way. Gone when the run is over."""
+NO_LIMIT = 1_000_000
+"""Trials of a run that only time limits; Tune wants a number."""
+GRACE = 30.0
+"""Seconds that a search may take to end in good order; Tune itself takes up to 10."""
+
+
+def make_searcher(settings: Settings, job: Mapping[str, Any], log: TrialLog) -> PlanSearch:
+    """Who chooses plans: the space, its recipes and anchors, and what is refused."""
+    arch = Architecture.create(settings.model, settings.model_options)
+    sites = tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit) for s in arch.sites().values())
+    recipe = models.load(settings.model).RECIPE
+    kept = {name: recipe[name] for name in ("lr", "batch_size", "optimizer", "weight_decay", "clip")}
+    budget = shared.Budget(epochs=settings.epochs, **kept)
+    anchors = recipes.anchors(settings.space, sites, budget)
+    return PlanSearch(
+        partial(spaces.load(settings.space).space, sites=sites, budget=budget),
+        job=job,
+        journal=settings.run_folder / "study.journal",
+        ended=log.records,
+        recipes=recipes.recipes(settings.space, settings.model, sites, budget),
+        anchors={name: anchor.parameters for name, anchor in anchors.items()},
+        refuse=partial(refusal, arch=arch, max_parameters=settings.max_parameters),
+        sampler=settings.sampler,
+        seed=settings.seed,
+        startup=startup_trials(settings.trials),
+    )
+
+
+def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> dict[str, Any]:
+    """What every trial of the run is given beside its plan."""
+    return {
+        "base": str(base),
+        "features": str(features),
+        "run_folder": str(settings.run_folder),
+        "size_weight": settings.size_weight,
+        "size_base": Architecture.create(settings.model, settings.model_options).size(),
+        "seed": settings.seed,
+        "random_crop": settings.random_crop,
+        "threads": place.cpus,
+        "gpu": place.gpus > 0,
+    }
+
+
+def refusal(plan: Mapping[str, Any], *, arch: Architecture, max_parameters: int | None) -> str | None:
+    """Why a plan must not start on this base, or ``None``."""
+    try:
+        size = Plan.from_config(plan, arch).final.size()
+    except ValueError as error:
+        return str(error)
+    if max_parameters is not None and size > max_parameters:
+        return f"it ends with {size:,} parameters; --max-parameters allows {max_parameters:,}"
+    return None
+
+
+def startup_trials(trials: int | None) -> int:
+    """How many trials the sampler draws at random before it learns: a quarter of them, between 2 and 10."""
+    return 10 if trials is None else min(10, max(2, trials // 4))
+
+
+def run_trials(
+    trainable: type[tune.Trainable],
+    searcher: PlanSearch,
+    log: TrialLog,
+    settings: Settings,
+    place: Cluster,
+    display: Display,
+) -> None:
+    """Run trials until there are enough, time is over, or a signal asks for the end.
+
+    Every trial that ends is in `log`; trials that were stopped by the end are not, and a resumed run starts them again.
+    """
+    left = NO_LIMIT if settings.trials is None else settings.trials - len(log.records)
+    if left <= 0:
+        display.note(f"all {settings.trials} trials have ended; raise --trials for more")
+        return
+    # Checkpoints of trials that an earlier process left under way; they start again from the base.
+    shutil.rmtree(settings.run_folder / TUNE_FOLDER, ignore_errors=True)
+    limits = Limits(settings.minutes)
+    tuner = tune.Tuner(
+        with_resources(trainable, place),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            num_samples=left,
+            max_concurrent_trials=place.concurrent,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: f"trial-{trial.config['number']}",
+            trial_dirname_creator=lambda trial: str(trial.config["number"]),
+        ),
+        run_config=tune.RunConfig(
+            name=TUNE_FOLDER,
+            storage_path=str(settings.run_folder),
+            callbacks=[Watcher(log, display, limits)],
+            stop=limits,
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
+            # What fails on one machine fails there again; of a cluster's machines some go away.
+            failure_config=tune.FailureConfig(max_failures=0 if settings.address is None else 2),
+            verbose=0,
+        ),
+    )
+    for name, reason in searcher.left_out.items():
+        logger.warning("recipe %s is left out: %s", name, reason)
+        display.note(f"recipe {name} is left out: {reason}")
+    display.search(settings.trials, list(log.records.values()), limits.deadline)
+
+    def leave() -> None:
+        # A signal to all processes of the group, as batch systems send it, has ended Ray as well, and Ray's client
+        # waits for it in vain.
+        logger.error("Ray does not answer; the run ends without it")
+        os._exit(int(not finish(settings, log, display)))
+
+    with ending_on_signal(limits, leave):
+        tuner.fit()
+    if searcher.gave_up:
+        display.note(searcher.gave_up)
+
+
+def with_resources(trainable: type[tune.Trainable], place: Cluster) -> type[tune.Trainable]:
+    """The trainable, asking for a trial's CPUs and GPUs. Ray's own function of this name would rename the actors."""
+
+    def request(cls: type[tune.Trainable], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+        return tune.PlacementGroupFactory([{"CPU": place.cpus, "GPU": place.gpus}])
+
+    extra = {"default_resource_request": classmethod(request), "__module__": trainable.__module__}
+    return type(trainable.__name__, (trainable,), extra)
+
+
+@contextmanager
+def ending_on_signal(limits: Limits, leave: Callable[[], None]) -> Iterator[None]:
+    """Within it the first SIGINT or SIGTERM ends the search in good order, the second at once as KeyboardInterrupt.
+
+    Args:
+        limits: what is told that somebody asked for the end.
+        leave: called in a thread when the context is not over `GRACE` seconds after the first signal.
+    """
+    patience = threading.Timer(GRACE, leave)
+    patience.daemon = True
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if limits.asked:
+            raise KeyboardInterrupt
+        limits.asked = True
+        patience.start()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        patience.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def finish(settings: Settings, log: TrialLog, display: Display) -> bool:
+    """Write the tables and say what was found; whether there is a front."""
+    folder = settings.run_folder
+    records = list(log.records.values())
+    run_folder.write_tables(folder, records)
+    shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
+    front = run_folder.front_of(records)
+    if front:
+        display.table(front)
+        display.note(f"front: {folder / 'front.parquet'}; all trials: {folder / 'results.parquet'}")
+        display.note(f"next: python -m search.export {folder} --to front/")
+        return True
+    failures = [record.error for record in records if record.error]
+    reason = f"the first failed with: {failures[0]}" if failures else "none ended"
+    display.note(f"no trial gave a detector ({reason}); see {folder / 'run.log'}")
+    return False
