@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from trainables import criteria, growth
+from trainables import growth
 from trainables.models.architecture import Architecture
+from trainables.plan_rules import checked
 from trainables.surgery.grow import grow
 from trainables.surgery.merge import merge
 
@@ -90,99 +91,9 @@ class Plan:
         Raises:
             ValueError: what rule it breaks, the value, and what to do.
         """
-        c = _complete(config)
-        _check_values(c)
-        _check_schedule(c)
+        c = checked(config)
         stages = _dropin(c, base) if c["space"] == "dropin" else _plasticity(c, base)
         return cls(c["space"], base, stages, merge(stages[-1].arch)[0], c)
-
-
-_DEFAULTS: Mapping[str, Any] = {"restarts": [], "grow_lr": None}
-_REQUIRED = (
-    *("space", "epochs", "grow", "rule", "grow_epoch", "grow_steps", "train", "prune_epoch", "prune_steps", "final"),
-    *(
-        "criterion",
-        "after",
-        "moments",
-        "optimizer",
-        "lr",
-        "recover_lr",
-        "schedule",
-        "weight_decay",
-        "clip",
-        "batch_size",
-    ),
-)
-_CHOICES: Mapping[str, Sequence[str]] = {
-    "space": ("dropin", "plasticity"),
-    "rule": growth.NAMES,
-    "train": ("new", "new+head", "all"),
-    "criterion": criteria.NAMES,
-    "after": ("finetune", "rewind_weights", "rewind_lr"),
-    "moments": ("carry", "reset"),
-    "optimizer": ("adam", "adamw"),
-    "schedule": ("constant", "cosine"),
-}
-
-
-def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
-    missing = [key for key in _REQUIRED if key not in config]
-    unknown = sorted(set(config) - set(_REQUIRED) - set(_DEFAULTS))
-    if missing or unknown:
-        raise ValueError(f"a plan has exactly the keys {', '.join(_REQUIRED)}; missing {missing}, unknown {unknown}")
-    complete = {**_DEFAULTS, **config}
-    if complete["grow_lr"] is None:
-        complete["grow_lr"] = complete["lr"]
-    return complete
-
-
-def _check_values(c: Mapping[str, Any]) -> None:
-    for key, choices in _CHOICES.items():
-        if c[key] not in choices:
-            raise ValueError(f"plan: {key} must be one of {', '.join(choices)}; got {c[key]!r}")
-    for key in ("epochs", "grow_steps", "prune_steps", "batch_size"):
-        _whole(key, c[key], 1)
-    for key in ("grow_epoch", "prune_epoch"):
-        _whole(key, c[key], 0)
-    for key, least in (("grow", 1), ("final", 0)):
-        if not isinstance(c[key], Mapping):
-            raise ValueError(f"plan: {key} must map sites to numbers of neurons, {{}} for none; got {c[key]!r}")
-        for name, count in c[key].items():
-            _whole(f"{key}[{name}]", count, least)
-    if not isinstance(c["restarts"], Sequence) or isinstance(c["restarts"], str):
-        raise ValueError(f"plan: restarts must list epochs, [] for none; got {c['restarts']!r}")
-    for key in ("lr", "grow_lr", "recover_lr"):
-        if not _is_number(c[key]) or not 0 < c[key] < 10:
-            raise ValueError(f"plan: {key} must be a number between 0 and 10; got {c[key]!r}")
-    for key in ("weight_decay", "clip"):
-        if not _is_number(c[key]) or not 0 <= c[key] < math.inf:
-            raise ValueError(f"plan: {key} must be a number of at least 0; got {c[key]!r}")
-
-
-def _check_schedule(c: Mapping[str, Any]) -> None:
-    epochs, first, last = c["epochs"], c["grow_epoch"], c["prune_epoch"]
-    if not first < epochs:
-        raise ValueError(f"plan: grow_epoch must lie before the end, at epoch {epochs}; got {first}")
-    if not first < last <= epochs:
-        raise ValueError(f"plan: prune_epoch must lie after grow_epoch ({first}), at most at {epochs}; got {last}")
-    if last < epochs and last + c["prune_steps"] > epochs:
-        raise ValueError(
-            f"plan: {c['prune_steps']} cuts from epoch {last} on do not fit into {epochs} epochs; cut earlier"
-        )
-    if c["final"] and last == epochs:
-        raise ValueError(
-            "plan: final widths need a cut before the end: set prune_epoch below epochs, or leave final empty"
-        )
-    for epoch in c["restarts"]:
-        _whole("restarts", epoch, 0)
-        if epoch >= epochs:
-            raise ValueError(f"plan: the optimiser can restart before epoch {epochs}; got {epoch}")
-    if c["space"] == "plasticity" and (c["grow_steps"] != 1 or c["train"] != "all"):
-        raise ValueError(
-            "plan: plasticity grows once (grow_steps 1) and trains all; use space dropin for anything else"
-        )
-    if c["space"] == "dropin" and (first != 0 or last != epochs):
-        raise ValueError("plan: dropin grows at epoch 0 and never prunes (prune_epoch == epochs); use space plasticity")
 
 
 def _dropin(c: Mapping[str, Any], base: Architecture) -> tuple[Stage, ...]:
@@ -303,12 +214,3 @@ def _restarted(c: Mapping[str, Any], stage: Stage, begin: int) -> list[Stage]:
             )
         )
     return pieces
-
-
-def _whole(key: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"plan: {key} must be a whole number of at least {least}; got {value!r}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,4 +1,4 @@
-"""The demo corpus without a network: transcripts, recipe, packages, programs, and a small build from made-up prompts."""
+"""The demo corpus without a network: transcripts, recipe, packages, programs, a small build from made-up prompts."""
 
 from __future__ import annotations
 
