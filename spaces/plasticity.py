@@ -5,13 +5,13 @@ Beside the parameters of ``spaces/shared.py``:
 ===================  =======================  ==========================================================================
 parameter            range                    why, source
 ===================  =======================  ==========================================================================
-``final.all``        0..5                     the usual final width: 1/2, 5/8, 3/4, 7/8, 1 or 9/8 of the original (6
-                                              and 7, by steps off it: 5/4, 3/2); mostly at or below it, where a search
+``final.all``        0..7                     the usual final width: 1/4, 3/8, 1/2, 5/8, 3/4, 7/8, 1 or 9/8 of the
+                                              original (by steps off it also 5/4, 3/2); mostly below it, where a search
                                               that weighs size looks. The paper (arXiv 2603.24343): 1. One parameter for
                                               all sites, so that sizes of trials differ: independent widths per site
                                               would average out, and leave both ends of the front bare
 ``final.SITE``       -2..2                    steps off ``final.all`` at this site
-``final.KIND``       0..5                     instead of the two above where there are more than 12 sites: one level a
+``final.KIND``       0..7                     instead of the two above where there are more than 12 sites: one level a
 ``tilt.KIND``        -2..2                    kind, and steps off it at the last layer (the first: the opposite; linear
                                               between), since lower and upper layers are not equally redundant
                                               (heads: Michel 2019)
@@ -44,7 +44,7 @@ from collections.abc import Mapping, Sequence
 
 from spaces import shared
 
-FINAL_EIGHTHS = (4, 5, 6, 7, 8, 9, 10, 12)
+FINAL_EIGHTHS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12)
 CRITERIA = ("original", "magnitude", "taylor", "activation")
 AFTER = ("finetune", "rewind_weights", "rewind_lr")
 MOMENTS = ("carry", "reset")
@@ -113,16 +113,16 @@ def _growth_levels(trial: shared.Trial, sites: Sequence[shared.SiteInfo]) -> dic
 def _final_levels(trial: shared.Trial, sites: Sequence[shared.SiteInfo]) -> dict[str, int]:
     """Index into `FINAL_EIGHTHS` by site."""
     if len(sites) <= shared.MANY_SITES:
-        usual = trial.suggest_int("final.all", 0, 5)
+        usual = trial.suggest_int("final.all", 0, 7)
         wanted = {site.name: usual + trial.suggest_int(f"final.{site.name}", -2, 2) for site in sites}
     else:
         wanted = {}
         for kind, members in shared.by_kind(sites).items():
-            usual, tilt = trial.suggest_int(f"final.{kind}", 0, 5), trial.suggest_int(f"tilt.{kind}", -2, 2)
+            usual, tilt = trial.suggest_int(f"final.{kind}", 0, 7), trial.suggest_int(f"tilt.{kind}", -2, 2)
             last = max(1, len(members) - 1)
             for rank, site in enumerate(members):
                 wanted[site.name] = usual + round(tilt * (2 * rank - last) / last)
-    return {name: min(7, max(0, level)) for name, level in wanted.items()}
+    return {name: min(len(FINAL_EIGHTHS) - 1, max(0, level)) for name, level in wanted.items()}
 
 
 def _final_widths(

@@ -54,9 +54,10 @@ class Anchor(NamedTuple):
 
 
 def anchors(space: str, sites: Sequence[shared.SiteInfo], budget: shared.Budget) -> dict[str, Anchor]:
-    """Three good starts for a search, from small to large, as points of the space, so that samplers learn from them.
+    """Good starts for a search, from small to large, as points of the space, so that samplers learn from them.
 
-    plasticity: split growth by a quarter at once, cut by taylor at half time to 1/2, 3/4 and all of the original width.
+    plasticity: split growth by a quarter at once, cut by taylor after a third of the epochs to 1/4, 1/2, 3/4 and all of
+    the original width, at twice the base's learning rate throughout.
     dropin: zero growth of the last site by 1/8, of the upper half by 1/4, of all by 1/2; branches only if there is
     nothing else. Where sites are many, "all" and "half" are a window of a third of the layers.
 
@@ -139,16 +140,16 @@ def _plasticity_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str,
         "final": 0,
         "tilt": 0,
         "grow_at": 0,
-        "prune_at": 3,
+        "prune_at": 2,
         "prune_steps": 1,
         "criterion": "taylor",
-        "after": "finetune",
+        "after": "rewind_lr",
         "moments": "carry",
-        "lr_factor": 0.5,
+        "lr_factor": 2.0,
         "recover_factor": 0.2,
-        "schedule": "cosine",
+        "schedule": "constant",
     }
-    levels = {"anchor-half": 0, "anchor-three-quarters": 2, "anchor-full": 4}
+    levels = {"anchor-quarter": 0, "anchor-half": 2, "anchor-three-quarters": 4, "anchor-full": 6}
     return {
         name: {**common, **{f"final.{what}": level for what in ("all", *shared.by_kind(kept))}}
         for name, level in levels.items()

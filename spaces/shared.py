@@ -21,7 +21,7 @@ parameter          range                  why, source
 ``window.layers``  1..layers / 3          how many neighbours grow; bounded, since each costs time in every trial
 ``rule``           random, zero, split,   random: the paper. split: Net2Net (Chen 2016). zero, gradmax: Evci 2022. The
                    gradmax                last three leave the function as it was
-``lr_factor``      0.1..2, log            learning rate over the base's. Below 1 because training goes on from a
+``lr_factor``      0.1..4, log            learning rate over the base's. Below 1 because training goes on from a
                                           trained base (the paper: 1, 1/2, 1/10); above, because new weights start cold
 ``schedule``       constant, cosine       constant: the paper. cosine to 0: Loshchilov 2017
 =================  =====================  ==============================================================================
@@ -209,6 +209,6 @@ def additions(sites: Sequence[SiteInfo], levels: Mapping[str, int]) -> dict[str,
 
 def training(trial: Trial, budget: Budget) -> PlanDict:
     """One learning rate for all stages, and its schedule: parameters ``lr_factor`` and ``schedule``."""
-    lr = budget.lr * trial.suggest_float("lr_factor", 0.1, 2.0, log=True)
+    lr = budget.lr * trial.suggest_float("lr_factor", 0.1, 4.0, log=True)
     schedule = trial.suggest_categorical("schedule", SCHEDULES)
     return {"lr": lr, "grow_lr": lr, "recover_lr": lr, "schedule": schedule}

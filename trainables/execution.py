@@ -18,7 +18,7 @@ from trainables import criteria, growth, models
 from trainables.checkpoint import Detector, read_folder, write_folder
 from trainables.features.split import Split
 from trainables.growth.signal import correlations
-from trainables.metrics.eer import eer_of
+from trainables.metrics.eer import between, eer_of
 from trainables.models.architecture import Architecture
 from trainables.optimizers import build_optimizer, parameter_names
 from trainables.plan import Plan, Stage
@@ -106,11 +106,12 @@ class Execution:
             clip=self.plan.config["clip"],
             random_crop=self.random_crop,
         )
-        eer, threshold = eer_of(scores(self.module, self.dev, device=self.device), self.dev.labels)
+        found = scores(self.module, self.dev, device=self.device)
+        eer, threshold = eer_of(found, self.dev.labels)
         if self.epoch >= self.last_change and (self.best is None or eer < self.best_eer):
             transfer = merge(self.arch)[1]
             self.best = transfer.apply({key: value.detach().cpu() for key, value in self.module.state_dict().items()})
-            self.best_eer, self.best_threshold, self.best_epoch = eer, threshold, self.epoch + 1
+            self.best_eer, self.best_threshold, self.best_epoch = eer, between(found, threshold), self.epoch + 1
         self.epoch += 1
         return {
             "stage": stage.name,

@@ -16,13 +16,13 @@ from trainables import models
 from trainables.checkpoint import save_detector
 from trainables.features.split import Split
 from trainables.features.store import open_split
-from trainables.metrics.eer import eer_of
+from trainables.metrics.eer import between, eer_of
 from trainables.models.architecture import Architecture
 from trainables.optimizers import build_optimizer, parameter_names
 from trainables.surgery.freeze import freeze
 from trainables.training import LOSSES, device_here, scores, train_epoch
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Part of the digest: raise it when a base would come out differently."""
 
 
@@ -92,9 +92,10 @@ def pretrain(
             clip=file.RECIPE["clip"],
             random_crop=random_crop,
         )
-        eer, threshold = eer_of(scores(module, dev, device=device), dev.labels)
+        found = scores(module, dev, device=device)
+        eer, threshold = eer_of(found, dev.labels)
         if best is None or eer < best[0]:
-            best = (eer, threshold, epoch)
+            best = (eer, between(found, threshold), epoch)
             state = {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}
         yield {"epoch": epoch, "epochs": epochs, "loss": cost.loss, "eer": eer, "seconds": time.perf_counter() - began}
     if best is None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import nn
 
 from detectors import architecture, features, growable, trained_like
 from trainables import models
@@ -159,6 +162,30 @@ def test_frozen_weights_get_no_gradient_and_the_dense_route_agrees(model: str) -
         found = full[name]
         if found is not None and trained.any():
             torch.testing.assert_close(found[trained], expected[trained], atol=1e-5, rtol=1e-4)
+
+
+@MODELS
+def test_nothing_below_the_lowest_grown_site_is_walked_backwards(model: str) -> None:
+    """Units below see and give activations that autograd does not follow; the grown unit's output it does."""
+    arch = architecture(model)
+    units = {site.depth: site for site in arch.sites().values() if site.unit}
+    grown = units[sorted(units)[-2]]
+    wider = grow(arch, {grown.name: 2})
+    module = trained_like(wider)
+    freeze(module, set(new_keys(arch, wider)) & {name for name, _ in module.named_parameters()})
+    followed: dict[str, bool] = {}
+
+    def watch(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, inputs: object, output: object) -> None:
+            tensors = output if isinstance(output, (list, tuple)) else [output]
+            followed[name] = any(isinstance(tensor, torch.Tensor) and tensor.requires_grad for tensor in tensors)
+
+        return hook
+
+    for site in units.values():
+        module.get_submodule(site.unit).register_forward_hook(watch(site.name))
+    module(features(model))
+    assert followed == {site.name: site.depth >= grown.depth for site in units.values()}
 
 
 @MODELS

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from trainables.metrics.eer import eer, eer_of, error_counts
+from trainables.metrics.eer import between, eer, eer_of, error_counts
 
 # Few distinct values, so that ties within and between the classes are the rule.
 tied = st.lists(st.integers(-4, 4), min_size=1, max_size=12)
@@ -71,6 +71,22 @@ def test_order_never_matters(bonafide: list[float], spoof: list[float], random: 
     labelled = [(score, 1) for score in bonafide] + [(score, 0) for score in spoof]
     random.shuffle(labelled)
     assert eer_of([score for score, _ in labelled], [label for _, label in labelled]) == expected
+
+
+def test_between_closed_form() -> None:
+    assert between([1.0, 4.0, 2.0, 8.0], 4.0) == 3.0
+    assert between([1.0, 4.0], 1.0) == 1.0
+
+
+@settings(deadline=None)
+@given(spread, spread)
+def test_between_decides_alike(bonafide: list[float], spoof: list[float]) -> None:
+    scores = np.array([*bonafide, *spoof])
+    _, threshold = eer(bonafide, spoof)
+    assert ((scores >= between(scores, threshold)) >= (scores >= threshold)).all()
+    gap = threshold - max([score for score in scores if score < threshold], default=threshold)
+    if gap > 1e-9 or gap == 0:
+        assert ((scores >= between(scores, threshold)) == (scores >= threshold)).all()
 
 
 @settings(deadline=None)

@@ -80,7 +80,7 @@ def test_a_branch_without_a_limit_cannot_grow() -> None:
 
 def test_plasticity_by_hand() -> None:
     answers = Answers(
-        grow__gru__0=2, grow__gru__3=4, final__all=4, final__gru__0=2, final__gru__1=0, final__gru__2=-2,
+        grow__gru__0=2, grow__gru__3=4, final__all=6, final__gru__0=2, final__gru__1=0, final__gru__2=-2,
         final__gru__3=1, rule="split", grow_at=2, prune_at=3, prune_steps=3, criterion="taylor", lr_factor=0.5,
         recover_factor=0.1,
     )  # fmt: skip
@@ -94,15 +94,15 @@ def test_plasticity_by_hand() -> None:
 
 
 def test_plasticity_without_change_is_a_plain_retrain() -> None:
-    answers = {"final__all": 4, **{f"final__gru__{layer}": 0 for layer in range(4)}}
+    answers = {"final__all": 6, **{f"final__gru__{layer}": 0 for layer in range(4)}}
     plan = plasticity.space(Answers(**answers, rule="gradmax", lr_factor=1.0), GRNN, BUDGET)
     assert plan == shared.unchanged("plasticity", BUDGET)
 
 
 def test_plasticity_of_many_sites_uses_kinds_and_a_window() -> None:
     answers = Answers(
-        window__first=10, window__layers=4, grow__inner=3, grow__heads=1, final__inner=2, tilt__inner=2,
-        final__heads=4,
+        window__first=10, window__layers=4, grow__inner=3, grow__heads=1, final__inner=4, tilt__inner=2,
+        final__heads=6,
     )  # fmt: skip
     plan = plasticity.space(answers, wav2vec2(12, 512), BUDGET)
     grown = {"encoder.10.ff": 256, "encoder.11.ff": 256, "encoder.10.heads": 1, "encoder.11.heads": 1}
@@ -225,7 +225,7 @@ def test_a_model_that_the_paper_does_not_know_gets_the_control_alone() -> None:
 
 def test_plasticity_anchors_lie_along_the_size_axis() -> None:
     found = anchors("plasticity", RESNET18, BUDGET)
-    assert [anchor.plan["final"]["layer4.1"] for anchor in found.values()] == [64, 96, 128]
+    assert [anchor.plan["final"]["layer4.1"] for anchor in found.values()] == [32, 64, 96, 128]
     for anchor in found.values():
         assert anchor.plan["grow"]["layer4.1"] == 32
         assert set(anchor.plan["final"]) == {site.name for site in RESNET18 if site.kind != "branch"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
@@ -25,7 +24,7 @@ from runs import (
     state_of,
     watch,
 )
-from trainables import criteria, growth, models
+from trainables import growth, models
 from trainables.execution import Execution
 from trainables.plan import Plan
 from trainables.training import Diverged, scores
@@ -43,7 +42,11 @@ def test_dropin_ends_in_the_detector_that_was_best(model: str, train: str) -> No
     assert run.plan.final.total_widths() == {n: width + GROWN[model].get(n, 0) for n, width in widths.items()}
     assert run.best_eer == min(result["eer"] for result in results) == best_eer_again(run)
     assert run.best_epoch == 1 + [result["eer"] for result in results].index(run.best_eer)
-    assert run.best_threshold == results[run.best_epoch - 1]["threshold"]
+    detector = run.plan.final.build()
+    detector.load_state_dict(run.best or {})
+    # As many are accepted as at the reported threshold, though merged weights round differently.
+    again = scores(detector, run.dev)
+    assert (again >= run.best_threshold).sum() == (again >= results[run.best_epoch - 1]["threshold"] - 1e-6).sum()
 
 
 @MODELS
@@ -112,13 +115,15 @@ def test_what_is_frozen_stays_bit_for_bit(model: str, train: str) -> None:
     assert all(torch.equal(value, before[key]) for key, value in base.module.state_dict().items())
 
 
-def test_the_base_is_left_alone() -> None:
+@pytest.mark.parametrize("changes", [{}, {"prune_epoch": 1, "final": {"layer1.0": 3}, "after": "rewind_weights"}])
+def test_the_base_is_left_alone(changes: dict[str, Any]) -> None:
     """It is shared by all trials of a worker."""
     base = base_detector("resnet18")
     before = {key: value.clone() for key, value in base.module.state_dict().items()}
-    changes = {"grow": {"layer1.0": 2}, "prune_epoch": 1, "final": {"layer1.0": 3}, "after": "rewind_weights"}
     run_all(execution(plan_config("plasticity", 2, **changes), "resnet18", base=base))
     assert all(torch.equal(value, before[key]) for key, value in base.module.state_dict().items())
+    assert not base.module.training
+    assert all(parameter.grad is None for parameter in base.module.parameters())
 
 
 def test_the_convolutions_of_wav2vec2_never_train() -> None:
@@ -191,15 +196,20 @@ def test_plan_settings_reach_training(monkeypatch: pytest.MonkeyPatch) -> None:
     assert entry.optimizer.param_groups[0]["weight_decay"] == 0.5
 
 
-@pytest.mark.parametrize(("rule", "criterion"), [*zip(itertools.cycle(growth.NAMES), criteria.NAMES, strict=False)])
-def test_every_rule_and_every_criterion_can_be_carried_out(rule: str, criterion: str) -> None:
-    changes = {
-        "grow": {"gru.0": 3, "gru.2": 2}, "rule": rule, "criterion": criterion, "prune_epoch": 1, "prune_steps": 2,
-        "final": {"gru.0": 5, "gru.1": 3},
-    }  # fmt: skip
-    run = execution(plan_config("plasticity", 3, **changes))
-    assert all(math.isfinite(result["loss"]) for result in run_all(run))
-    assert best_eer_again(run) == run.best_eer
+@pytest.mark.parametrize("space", ["dropin", "plasticity"])
+@pytest.mark.parametrize("rule", growth.NAMES)
+def test_growth_by_each_rule(rule: str, space: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only that by chance changes what the detector says before its first step."""
+    entries = watch(monkeypatch)
+    run = execution(plan_config(space, 1, grow={"gru.0": 3, "gru.2": 2}, rule=rule))
+    before = scores(run.module, run.dev)
+    result = run.run_epoch()
+    assert run.best_eer == result["eer"] == best_eer_again(run)
+    grown = run.arch.build()
+    grown.load_state_dict(entries[0].state)
+    change = np.abs(scores(grown, run.dev) - before).max()
+    assert (change > 1e-4) if rule == "random" else (change < 1e-6)
+    assert run.arch.widths == {"gru.0": (6, 3), "gru.1": (5,), "gru.2": (4, 2)}
 
 
 @MODELS
@@ -247,6 +257,33 @@ def test_rewinding_needs_no_neuron_to_cut(monkeypatch: pytest.MonkeyPatch) -> No
         elif key.startswith(part) and value.dim():
             value = value[:8]
         assert torch.equal(rewound[key], value), key
+
+
+def test_rewinding_without_growth_returns_to_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = watch(monkeypatch)
+    changes = {"prune_epoch": 1, "final": {"gru.2": 3}, "criterion": "original", "after": "rewind_weights"}
+    base = base_detector("grnn")
+    run_all(execution(plan_config("plasticity", 2, **changes), base=base))
+    expected = base.module.state_dict()
+    expected["head.parts.0.weight"] = expected["head.parts.0.weight"][:, :3]
+    for key, value in entries[1].state.items():
+        if not key.startswith("gru.2"):
+            assert torch.equal(value, expected[key]), key
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "taylor", "activation"])
+def test_the_neuron_that_does_nothing_is_cut(criterion: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of four channels, in a base that hardly moves before the cut."""
+    entries = watch(monkeypatch)
+    base = base_detector("resnet18")
+    part = "layer1.blocks.0.parts.0"
+    for name in ("conv1.0.weight", "bn1.weight", "bn1.bias"):
+        with torch.no_grad():
+            base.module.get_parameter(f"{part}.{name}")[1] = 0
+    before = base.module.state_dict()[f"{part}.conv2.weight"]
+    changes = {"prune_epoch": 1, "final": {"layer1.0": 3}, "criterion": criterion, "lr": 1e-9, "grow_lr": 1e-9}
+    run_all(execution(plan_config("plasticity", 2, **changes), "resnet18", base=base))
+    torch.testing.assert_close(entries[1].state[f"{part}.conv2.weight"], before[:, [0, 2, 3]], atol=1e-6, rtol=0)
 
 
 def adam_step(m: Tensor, v: Tensor, step: int, gradient: Tensor, rate: float) -> Tensor:

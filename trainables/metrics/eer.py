@@ -81,6 +81,21 @@ def eer_of(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[float, float]:
     return eer(values[keys == 1], values[keys == 0])
 
 
+def between(scores: npt.ArrayLike, threshold: float) -> float:
+    """A threshold that decides these scores as `threshold` does, midway to the highest score below it.
+
+    `eer` gives one of the scores. Computed again (merged weights, another batch, another device) that score may come
+    out a rounding error lower and be rejected; the middle of the gap is safe from that.
+
+    Args:
+        scores: [n].
+        threshold: one of them, or any other number.
+    """
+    below = np.asarray(scores, dtype=np.float64)
+    below = below[below < threshold]
+    return float((below.max() + threshold) / 2) if below.size else float(threshold)
+
+
 def _checked(scores: npt.ArrayLike, of: str) -> npt.NDArray[np.float64]:
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or not values.size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,13 +57,11 @@ class Architecture:
 
     def keys(self) -> tuple[str, ...]:
         """Names of the state dict, in the module's own order, which groups added or removed do not change."""
-        with torch.device("meta"):
-            return tuple(self.build().state_dict())
+        return _keys(self.to_json())
 
     def size(self) -> int:
         """Number of parameters, counted on the module itself (built without memory on the meta device)."""
-        with torch.device("meta"):
-            return sum(parameter.numel() for parameter in self.build().parameters())
+        return _size(self.to_json())
 
     def replace_widths(self, changed: Widths) -> Architecture:
         """The same architecture with other widths at some sites."""
@@ -91,3 +90,20 @@ class Architecture:
                 f"widths must name the sites of {model}; missing or too many: {sorted(set(widths) ^ expected)}"
             )
         return cls(model, config, widths)
+
+
+# A plan asks for the same few architectures again and again, and a module takes tens of milliseconds to build.
+@functools.lru_cache(maxsize=256)
+def _keys(architecture: str) -> tuple[str, ...]:
+    return tuple(_shell(architecture).state_dict())
+
+
+@functools.lru_cache(maxsize=4096)
+def _size(architecture: str) -> int:
+    return sum(parameter.numel() for parameter in _shell(architecture).parameters())
+
+
+def _shell(architecture: str) -> nn.Module:
+    """The module without memory; the random numbers that building it draws are given back."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return Architecture.from_json(architecture).build()

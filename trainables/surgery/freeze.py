@@ -32,10 +32,15 @@ def freeze(module: nn.Module, trainable: Collection[str]) -> list[nn.Parameter]:
 def training_mode(module: nn.Module) -> None:
     """Training mode where something trains, evaluation mode in every part whose parameters are all frozen.
 
-    So a frozen BatchNorm keeps its statistics and a frozen layer drops nothing: the old function stays as it is.
+    What has no parameters of its own (dropout) is in training mode only beside nothing frozen. So a frozen BatchNorm
+    keeps its statistics and a frozen layer drops nothing: the old function stays as it is.
     """
     module.train()
     for part in module.modules():
-        parameters = list(part.parameters())
-        if parameters and not any(parameter.requires_grad for parameter in parameters):
+        trained = [parameter.requires_grad for parameter in part.parameters()]
+        if trained and not any(trained):
             part.eval()
+        elif not all(trained):
+            for child in part.children():
+                if next(child.parameters(), None) is None:
+                    child.eval()
