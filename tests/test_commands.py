@@ -72,7 +72,8 @@ def test_every_search_in_the_readme_is_understood(line: str) -> None:
     words = shlex.split(line, comments=True)
     if "checkpoint=" in line:  # a name on a hub, which a test cannot reach
         words = [re.sub("checkpoint=.*", "checkpoint=tiny", word) for word in words]
-    parse(words)
+    settings = parse(words)
+    assert f"--space {settings.space}" in line or settings.space == "plasticity"
 
 
 def test_the_readme_names_files_that_exist() -> None:
