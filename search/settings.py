@@ -19,7 +19,7 @@ from trainables import corpora, models
 SAMPLERS = ("tpe", "random", "gp")
 DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {"resnet18": {"width": 16}, "wav2vec2": {"checkpoint": "tiny"}}
 """Options of a model where the search's default is not the model's own: sizes that a CPU can train."""
-DEFAULT_TRIALS, DEFAULT_EPOCHS, DEFAULT_BASE_EPOCHS = 18, 8, 8
+DEFAULT_TRIALS, DEFAULT_EPOCHS, DEFAULT_BASE_EPOCHS = 24, 8, 8
 RESUMABLE = ("trials", "minutes", "corpus_root", "cache", "address", "cpus_per_trial", "gpus_per_trial")
 """What may differ when a run is resumed: how long and where, never what."""
 SETTINGS_FILE = "settings.json"

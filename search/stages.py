@@ -151,8 +151,9 @@ def _pretrain(
     place: Cluster,
     display: Display,
 ) -> None:
-    # Nothing else runs yet: on one machine the base gets what all trials together will have.
-    cpus = place.cpus * place.concurrent if settings.address is None else place.cpus
+    # Nothing else runs yet: on one machine the base gets what all trials together will have, if that makes it faster.
+    alone = settings.address is None and not getattr(models.load(settings.model), "SERIAL", False)
+    cpus = place.cpus * place.concurrent if alone else place.cpus
     rows = cluster.stream(
         pretraining.pretrain,
         arch,

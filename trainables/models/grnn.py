@@ -36,6 +36,9 @@ RECIPE: Mapping[str, Any] = {
     "clip": 0.0,
     "loss": "hinge",
 }
+SERIAL = True
+"""Steps through time are too small to share: several threads a process are slower than one."""
+
 HEAD = ("head.",)
 """How the names of the classifier's parameters begin."""
 
