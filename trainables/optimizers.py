@@ -10,6 +10,7 @@ from torch import nn
 
 from trainables import models
 from trainables.models.architecture import Architecture
+from trainables.surgery.grow import new_keys
 
 
 def parameter_names(module: nn.Module, arch: Architecture, base: Architecture, trainable: str) -> list[str]:
@@ -24,9 +25,9 @@ def parameter_names(module: nn.Module, arch: Architecture, base: Architecture, t
     names = [name for name, _ in module.named_parameters() if not name.startswith(tuple(frozen))]
     if trainable == "all":
         return names
-    old = set(base.keys())
+    new = set(new_keys(base, arch))
     head = tuple(file.HEAD) if trainable == "new+head" else ()
-    return [name for name in names if name not in old or name.startswith(head)]
+    return [name for name in names if name in new or name.startswith(head)]
 
 
 def build_optimizer(parameters: Sequence[nn.Parameter], settings: Mapping[str, Any]) -> torch.optim.Optimizer:
