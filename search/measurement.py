@@ -115,7 +115,11 @@ def measure(member: Member, data: Data, display: Display) -> tuple[Entry, Detect
     module = detector.module.to(device)
     found = {
         name: Evaluation.of(
-            scores(module, split, device=device), split.labels, split.attacks, threshold, data.asv.get(name)
+            scores(module, split, batch_size=module.scoring_batch, device=device),
+            split.labels,
+            split.attacks,
+            threshold,
+            data.asv.get(name),
         )
         for name, split in data.splits.items()
     }

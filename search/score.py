@@ -25,7 +25,7 @@ from trainables.corpora.audio import SAMPLE_RATE
 from trainables.features.extraction import Extraction, extract
 from trainables.features.segment import samples_in
 from trainables.features.waveform import standardised
-from trainables.training import SCORING_BATCH, autocast, device_here
+from trainables.training import autocast, device_here
 
 INTERRUPTED = 130
 
@@ -74,7 +74,7 @@ class Scorer:
         """Score files in order; one that cannot be used gets an error and the rest goes on."""
         jobs = [(Path(file), self._samples) for file in files]
         rows = zip(files, extract(jobs, self._extraction), strict=True)
-        while batch := list(islice(rows, SCORING_BATCH)):
+        while batch := list(islice(rows, self._module.scoring_batch)):
             heard = [row for _, row in batch if not isinstance(row, str)]
             scores = iter(self._log_odds(np.concatenate(heard)) if heard else ())
             for file, row in batch:

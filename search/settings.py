@@ -20,7 +20,8 @@ SAMPLERS = ("tpe", "random", "gp")
 DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {"resnet18": {"width": 16}, "wav2vec2": {"checkpoint": "tiny"}}
 """Options of a model where the search's default is not the model's own: sizes that a CPU can train."""
 DEFAULT_TRIALS, DEFAULT_EPOCHS, DEFAULT_BASE_EPOCHS = 24, 8, 8
-RESUMABLE = ("trials", "minutes", "corpus_root", "cache", "address", "cpus_per_trial", "gpus_per_trial")
+DEFAULT_ACTIVATIONS_GB = 20.0
+RESUMABLE = "trials minutes corpus_root cache activations_gb address cpus_per_trial gpus_per_trial".split()
 """What may differ when a run is resumed: how long and where, never what."""
 SETTINGS_FILE = "settings.json"
 
@@ -51,7 +52,8 @@ class Settings:
         gpus_per_trial: GPUs a trial, fractions allowed; ``None`` for 1 where there are GPUs and 0 elsewhere.
         skip_bad_files: go on without up to 1 % of unreadable audio files.
         random_crop: crop long utterances at random in training.
-        cache: absolute folder of built corpora, features and bases.
+        cache: absolute folder of built corpora, features, bases and activations.
+        activations_gb: how much of it outputs of frozen layers may fill, in 10^9 bytes; 0 keeps none.
     """
 
     space: str
@@ -76,11 +78,22 @@ class Settings:
     skip_bad_files: bool
     random_crop: bool
     cache: Path
+    activations_gb: float = DEFAULT_ACTIVATIONS_GB
 
     @property
     def run_folder(self) -> Path:
         """Where everything about the run is."""
         return self.storage / self.name
+
+    @property
+    def activations(self) -> Path:
+        """Where outputs of frozen layers are kept."""
+        return self.cache / "activations"
+
+    @property
+    def activations_limit(self) -> int:
+        """How many bytes they may fill."""
+        return int(self.activations_gb * 1e9)
 
     def to_json(self) -> str:
         """Readable JSON that `from_json` reads back to equal settings."""
@@ -174,6 +187,12 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--name", type=run_name, help="the run's folder in it (default: from the time and the options)")
     where.add_argument("--resume", metavar="RUN", help="go on with a run: its folder, or its name in --storage")
     where.add_argument("--cache", type=Path, metavar="DIR", help="folder of corpora, features and bases (DROPIN_CACHE)")
+    where.add_argument(
+        "--activations-gb",
+        type=number(at_least=0),
+        metavar="GB",
+        help="how much of the cache outputs of frozen layers may fill; 0 keeps none (default: 20)",
+    )
     where.add_argument("--address", type=address, help="an existing cluster: auto or HOST:PORT (default: this machine)")
     where.add_argument("--cpus-per-trial", type=whole(1), metavar="N", help="CPU cores a trial (default: 1)")
     where.add_argument(
@@ -226,6 +245,7 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
         skip_bad_files=given.get("skip_bad_files", False),
         random_crop=given.get("random_crop", False),
         cache=cache,
+        activations_gb=given.get("activations_gb", DEFAULT_ACTIVATIONS_GB),
     )
 
 

@@ -18,6 +18,7 @@ from search.cluster import Cluster
 from search.progress import Display, clock_text
 from search.settings import SETTINGS_FILE, Settings
 from trainables import corpora, models, pretraining
+from trainables.activations import Activations
 from trainables.checkpoint import load_detector
 from trainables.features import store
 from trainables.models.architecture import Architecture
@@ -163,6 +164,7 @@ def _pretrain(
         random_crop=settings.random_crop,
         folder=folder,
         card=dict(card),
+        activations=Activations(settings.activations, features, settings.activations_limit),
         threads=cpus,
         gpu=place.gpus > 0,
         cpus=cpus,

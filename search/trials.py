@@ -65,6 +65,8 @@ def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> 
     return {
         "base": str(base),
         "features": str(features),
+        "activations": str(settings.activations),
+        "activations_limit": settings.activations_limit,
         "run_folder": str(settings.run_folder),
         "size_weight": settings.size_weight,
         "size_base": Architecture.create(settings.model, settings.model_options).size(),

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.models.architecture import Architecture
+from trainables.models.chain import Chain
 
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "resnet18": {"width": 4},
@@ -29,7 +30,7 @@ def features(model: str, utterances: int = 4, seed: int = 0) -> Tensor:
     return torch.randn(utterances, *SHAPES[model], generator=torch.Generator().manual_seed(seed))
 
 
-def trained_like(arch: Architecture, seed: int = 0) -> nn.Module:
+def trained_like(arch: Architecture, seed: int = 0) -> Chain:
     """A module in evaluation mode whose every parameter and statistic differs from its initial value."""
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)

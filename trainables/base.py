@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from trainables.activations import Activations
 from trainables.checkpoint import Detector, load_detector, save_detector
 from trainables.execution import Execution
 from trainables.features.split import Split
@@ -22,9 +23,9 @@ from trainables.training import device_here
 class DetectorTrainable(tune.Trainable):
     """Carries out the plan in ``config["plan"]`` on the base and features that ``config["job"]`` names.
 
-    The config is a plain dict: job (base, features, run_folder, size_weight, size_base, seed, random_crop, threads,
-    gpu), plan, number, recipe. Each step does one epoch and reports dev EER, loss, size and cost; the last one writes
-    the detector of the best dev EER to ``run_folder/detectors/<number>``.
+    The config is a plain dict: job (base, features, activations, activations_limit, run_folder, size_weight,
+    size_base, seed, random_crop, threads, gpu), plan, number, recipe. Each step does one epoch and reports dev EER,
+    loss, size and cost; the last one writes the detector of the best dev EER to ``run_folder/detectors/<number>``.
     """
 
     space = ""
@@ -52,6 +53,7 @@ class DetectorTrainable(tune.Trainable):
             seed=job["seed"],
             device=device_here(job["gpu"]),
             random_crop=job["random_crop"],
+            activations=Activations(Path(job["activations"]), Path(job["features"]), job["activations_limit"]),
         )
 
     def step(self) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.models.architecture import Architecture
+from trainables.models.chain import Chain
 
 WEIGHTS, DESCRIPTION, DIGESTS = "model.safetensors", "detector.json", "digest.json"
 
@@ -36,7 +37,7 @@ class Detector:
     """
 
     arch: Architecture
-    module: nn.Module
+    module: Chain
     card: dict[str, Any]
 
 

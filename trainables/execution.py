@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from trainables import criteria, growth, models
+from trainables.activations import Activations, Feed
 from trainables.checkpoint import Detector, read_folder, write_folder
 from trainables.features.split import Split
 from trainables.growth.signal import correlations
@@ -52,8 +54,18 @@ class Execution:
         seed: int,
         device: torch.device,
         random_crop: bool = False,
+        activations: Activations | None = None,
     ) -> None:
         """Start from a base.
+
+        Args:
+            plan: what to do.
+            base: the detector to start from.
+            train, dev: features of the splits.
+            seed: of order, growth and dropout.
+            device: where to train.
+            random_crop: train on random windows; the activations of frozen links are then not kept.
+            activations: where outputs of frozen links are kept; without it every step begins at the features.
 
         Raises:
             ValueError: the plan was made for another architecture than the base's.
@@ -62,6 +74,8 @@ class Execution:
             raise ValueError("the plan was made for another base: parse it with this base's architecture")
         self.plan, self.seed, self.device = plan, seed, device
         self.train, self.dev, self.random_crop = train, dev, random_crop
+        self.activations, self.check = None if random_crop else activations, base.module
+        self.feed = Feed(train, dev)
         self.loss = LOSSES[models.load(base.arch.model).RECIPE["loss"]]
         self.rates = plan.learning_rates()
         self.starts = np.cumsum([0, *(stage.epochs for stage in plan.stages)]).tolist()
@@ -82,8 +96,8 @@ class Execution:
         """Do one epoch and score dev.
 
         Returns:
-            stage, loss (training), eer, threshold, trainable_parameters, seconds_forward, seconds_backward,
-            seconds_step.
+            stage, loss (training), eer, threshold, trainable_parameters, links_kept (how many links the epoch did not
+            have to compute), seconds_forward, seconds_backward, seconds_step, seconds_data.
 
         Raises:
             Diverged: loss or scores are no longer numbers.
@@ -95,9 +109,10 @@ class Execution:
             self._enter(stage, number)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rates[self.epoch]
+        forward = partial(self.feed.forward, self.module)
         cost = train_epoch(
             self.module,
-            self.train,
+            self.feed.train,
             self.optimizer,
             self.loss,
             batch_size=self.plan.config["batch_size"],
@@ -105,8 +120,11 @@ class Execution:
             device=self.device,
             clip=self.plan.config["clip"],
             random_crop=self.random_crop,
+            forward=forward,
         )
-        found = scores(self.module, self.dev, device=self.device)
+        found = scores(
+            self.module, self.feed.dev, batch_size=self.module.scoring_batch, device=self.device, forward=forward
+        )
         eer, threshold = eer_of(found, self.dev.labels)
         if self.epoch >= self.last_change and (self.best is None or eer < self.best_eer):
             transfer = merge(self.arch)[1]
@@ -119,9 +137,11 @@ class Execution:
             "eer": eer,
             "threshold": threshold,
             "trainable_parameters": sum(p.numel() for p in self.module.parameters() if p.requires_grad),
+            "links_kept": self.feed.boundary,
             "seconds_forward": cost.seconds_forward,
             "seconds_backward": cost.seconds_backward,
             "seconds_step": cost.seconds_step,
+            "seconds_data": cost.seconds_data,
         }
 
     def save(self, folder: Path) -> None:
@@ -188,6 +208,10 @@ class Execution:
         names = parameter_names(self.module, self.arch, self.plan.base, stage.trainable)
         parameters = freeze(self.module, names)
         self.optimizer = build_optimizer(parameters, self.plan.config)
+        if self.activations is not None:
+            self.feed = self.activations.feed(
+                self.module, self.arch, self.train, self.dev, device=self.device, check=self.check
+            )
 
     def _enter(self, stage: Stage, number: int) -> None:
         """Grow or cut, then set up what trains."""

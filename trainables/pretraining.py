@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from trainables import models
+from trainables.activations import Activations, Feed
 from trainables.checkpoint import save_detector
 from trainables.features.split import Split
 from trainables.features.store import open_split
@@ -22,7 +24,7 @@ from trainables.optimizers import build_optimizer, parameter_names
 from trainables.surgery.freeze import freeze
 from trainables.training import LOSSES, device_here, scores, train_epoch
 
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 """Part of the digest: raise it when a base would come out differently."""
 
 
@@ -46,6 +48,7 @@ def pretrain(
     random_crop: bool,
     folder: Path,
     card: dict[str, Any],
+    activations: Activations | None = None,
     threads: int = 1,
     gpu: bool = True,
 ) -> Iterator[dict[str, Any]]:
@@ -56,6 +59,7 @@ def pretrain(
     Args:
         features: folder of the feature store.
         card: what the detector's card says besides its EER and threshold (front end, corpus, seconds).
+        activations: where outputs of links that never train are kept; without it every step begins at the features.
         threads: CPU threads to compute with.
         gpu: whether it may take a GPU that it sees.
 
@@ -76,6 +80,10 @@ def pretrain(
         module.load_state_dict({**module.state_dict(), **start})
     module.to(device)
     optimizer = build_optimizer(freeze(module, parameter_names(module, arch, arch, "all")), file.RECIPE)
+    feed = Feed(train, dev)
+    if activations is not None and not random_crop:
+        feed = activations.feed(module, arch, train, dev, device=device, check=module)
+    forward = partial(feed.forward, module)
     order = np.random.default_rng([seed, 0])
     best: tuple[float, float, int] | None = None
     state = {}
@@ -83,7 +91,7 @@ def pretrain(
         began = time.perf_counter()
         cost = train_epoch(
             module,
-            train,
+            feed.train,
             optimizer,
             LOSSES[file.RECIPE["loss"]],
             batch_size=file.RECIPE["batch_size"],
@@ -91,8 +99,9 @@ def pretrain(
             device=device,
             clip=file.RECIPE["clip"],
             random_crop=random_crop,
+            forward=forward,
         )
-        found = scores(module, dev, device=device)
+        found = scores(module, feed.dev, batch_size=module.scoring_batch, device=device, forward=forward)
         eer, threshold = eer_of(found, dev.labels)
         if best is None or eer < best[0]:
             best = (eer, between(found, threshold), epoch)

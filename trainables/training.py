@@ -17,7 +17,6 @@ from trainables.surgery.freeze import training_mode
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 LOSSES: dict[str, Loss] = {"cross_entropy": functional.cross_entropy, "hinge": functional.multi_margin_loss}
-SCORING_BATCH = 64
 
 
 class Diverged(RuntimeError):
@@ -33,12 +32,14 @@ class EpochCost:
         seconds_forward: mean seconds a step in the forward pass, loss included.
         seconds_backward: mean seconds a step in the backward pass.
         seconds_step: mean seconds a whole step, data and optimiser included.
+        seconds_data: mean seconds a step that it waited for data.
     """
 
     loss: float
     seconds_forward: float
     seconds_backward: float
     seconds_step: float
+    seconds_data: float
 
 
 def device_here(gpu: bool = True) -> torch.device:
@@ -83,6 +84,7 @@ def train_epoch(
     device: torch.device,
     clip: float = 0.0,
     random_crop: bool = False,
+    forward: Callable[[Tensor], Tensor] | None = None,
 ) -> EpochCost:
     """Train on every utterance once, in an order drawn from `order`. Only parameters that require gradients change.
 
@@ -90,44 +92,61 @@ def train_epoch(
 
     Args:
         clip: largest gradient norm, or 0 for no clipping.
+        forward: from a batch of `split` to logits, where this is not the module itself.
 
     Raises:
         Diverged: a batch's loss is not finite.
     """
     training_mode(module)
+    forward = forward or module
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     shuffled = order.permutation(len(split))
     if len(shuffled) % batch_size == 1:
         shuffled = shuffled[:-1]
-    total, forward, backward, steps = 0.0, 0.0, 0.0, 0
-    began = time.perf_counter()
+    total, steps = 0.0, 0
+    seconds = dict.fromkeys(("data", "forward", "backward"), 0.0)
+    began = ended = time.perf_counter()
     for x, y in batches(split, shuffled, batch_size, device, order if random_crop else None):
         start = _now(device)
         with autocast(device):
-            value = loss(module(x).float(), y)
+            value = loss(forward(x).float(), y)
         middle = _now(device)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
-        forward, backward = forward + middle - start, backward + _now(device) - middle
+        for part, passed in (("data", start - ended), ("forward", middle - start), ("backward", _now(device) - middle)):
+            seconds[part] += passed
         if clip:
             nn.utils.clip_grad_norm_(trained, clip)
         number = float(value.detach())
         if not np.isfinite(number):
             raise Diverged(f"the training loss is {number} at step {steps}: lower the learning rate or clip gradients")
         optimizer.step()
-        total, steps = total + number * len(y), steps + 1
+        total, steps, ended = total + number * len(y), steps + 1, time.perf_counter()
     if not steps:
         raise ValueError(f"the train split has {len(split)} utterances: too few for one batch of at least 2")
-    return EpochCost(total / len(shuffled), forward / steps, backward / steps, (time.perf_counter() - began) / steps)
+    mean = {f"seconds_{part}": passed / steps for part, passed in seconds.items()}
+    return EpochCost(total / len(shuffled), seconds_step=(ended - began) / steps, **mean)
 
 
 @torch.inference_mode()
 def scores(
-    module: nn.Module, split: Split, *, batch_size: int = SCORING_BATCH, device: torch.device | str = "cpu"
+    module: nn.Module,
+    split: Split,
+    *,
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+    forward: Callable[[Tensor], Tensor] | None = None,
 ) -> np.ndarray:
     """Log-odds of bona fide for every utterance of a split, float64 ``[n]``; higher is more bona fide.
 
     Log-odds order utterances as P(bona fide) does, without ties where the probability rounds to 0 or 1.
+
+    Args:
+        module: the detector, in evaluation mode afterwards.
+        split: features, or what `forward` takes.
+        batch_size: utterances at once.
+        device: where the detector is.
+        forward: from a batch of `split` to logits, where this is not the module itself.
 
     Raises:
         Diverged: a score is not finite.
@@ -135,9 +154,10 @@ def scores(
     module.eval()
     device = torch.device(device)
     parts = []
+    forward = forward or module
     for x, _ in batches(split, np.arange(len(split)), batch_size, device):
         with autocast(device):
-            logits = module(x).double()
+            logits = forward(x).double()
         parts.append((logits[:, 1] - logits[:, 0]).cpu().numpy())
     found = np.concatenate(parts) if parts else np.zeros(0)
     if not np.isfinite(found).all():

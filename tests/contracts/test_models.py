@@ -58,6 +58,39 @@ def test_new_keys_are_the_slots_of_new_groups(model: str) -> None:
 
 
 @MODELS
+def test_every_tensor_belongs_to_one_link(model: str) -> None:
+    module = twice_grown(architecture(model)).build()
+    links = module.links()
+    for key in module.state_dict():
+        assert sum(key.startswith(link.owns) for link in links) == 1, key
+
+
+@MODELS
+def test_a_forward_pass_can_begin_at_every_boundary(model: str) -> None:
+    module = trained_like(twice_grown(architecture(model)))
+    x = features(model)
+    whole = module(x)
+    for boundary in range(len(module.links()) + 1):
+        torch.testing.assert_close(module.above(module.below(x, boundary), boundary), whole, atol=1e-6, rtol=1e-6)
+
+
+@MODELS
+def test_frozen_links_end_where_something_trains(model: str) -> None:
+    arch = architecture(model)
+    first = len(arch.build().links())
+    for name, count in reversed(list(growable(arch))):
+        wider = grow(arch, {name: count})
+        module = wider.build()
+        freeze(module, set(new_keys(arch, wider)) & {key for key, _ in module.named_parameters()})
+        boundary = module.frozen_links()
+        assert not any(tensor.requires_grad for tensor in module.below(features(model), boundary))
+        behind = module.below(features(model), boundary + 1)
+        assert any(tensor.requires_grad for tensor in behind), "one more link would not be frozen"
+        assert boundary <= first, "sites come in order of depth"
+        first = boundary
+
+
+@MODELS
 def test_size_counts_the_live_module(model: str) -> None:
     for arch in (architecture(model), twice_grown(architecture(model))):
         assert arch.size() == sum(parameter.numel() for parameter in arch.build().parameters())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from detectors import architecture, trained_like
 from search.score import Scorer, main
@@ -18,6 +18,7 @@ from trainables.checkpoint import Detector, load_detector, save_detector
 from trainables.corpora.corpus import Corpus, Utterance
 from trainables.features import store
 from trainables.features.split import Split
+from trainables.models.chain import Chain
 from trainables.training import scores
 
 RATE = 16000
@@ -55,7 +56,7 @@ def answer(capsys: pytest.CaptureFixture[str], *command: str) -> Mapping[str, An
     return found
 
 
-class Listener(nn.Module):
+class Listener(Chain):
     """Keeps what it is fed; its logits are the features' mean and its opposite."""
 
     def forward(self, x: Tensor) -> Tensor:

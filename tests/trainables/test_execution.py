@@ -156,7 +156,7 @@ def test_the_control_is_plain_training_of_the_base(model: str) -> None:
     for epoch in range(4):
         rate = 3e-3 * (1 + math.cos(math.pi * epoch / 4)) / 2
         if epoch in (0, 2):
-            optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.1)
+            optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.1, fused=True)
         optimizer.param_groups[0]["lr"] = rate
         module.train()
         losses = []

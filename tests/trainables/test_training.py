@@ -147,11 +147,11 @@ def test_random_crop_hands_the_generator_on() -> None:
 
 
 def test_costs_are_means_over_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that goes on by 1 whenever it is read: at the start, three times in each of two steps, at the end."""
+    """A clock that goes on by 1 whenever it is read: at the start, and four times in each of two steps."""
     clock = itertools.count()
     monkeypatch.setattr("trainables.training.time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
     cost = epoch(linear(), rows(6))
-    assert (cost.seconds_forward, cost.seconds_backward, cost.seconds_step) == (1.0, 1.0, 3.5)
+    assert (cost.seconds_data, cost.seconds_forward, cost.seconds_backward, cost.seconds_step) == (1.0, 1.0, 1.0, 4.0)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

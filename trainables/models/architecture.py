@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from trainables import models
+from trainables.models.chain import Chain
 from trainables.models.site import Site
 
 Widths = Mapping[str, tuple[int, ...]]
@@ -42,9 +42,9 @@ class Architecture:
         config = module.resolve(options)
         return cls(model, config, module.base_widths(config))
 
-    def build(self) -> nn.Module:
+    def build(self) -> Chain:
         """A freshly initialised module: ``forward(x) -> logits [batch, 2]``, column 1 for bona fide."""
-        module: nn.Module = models.load(self.model).build(self.config, self.widths)
+        module: Chain = models.load(self.model).build(self.config, self.widths)
         return module
 
     def sites(self) -> dict[str, Site]:
@@ -103,7 +103,7 @@ def _size(architecture: str) -> int:
     return sum(parameter.numel() for parameter in _shell(architecture).parameters())
 
 
-def _shell(architecture: str) -> nn.Module:
+def _shell(architecture: str) -> Chain:
     """The module without memory; the random numbers that building it draws are given back."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         return Architecture.from_json(architecture).build()

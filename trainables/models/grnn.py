@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainables.models.chain import Chain, Link
 from trainables.models.options import complete
 from trainables.models.site import Group, Site, Slot, Tap
 
@@ -142,8 +143,8 @@ class Head(nn.Module):
         return logits
 
 
-class GRNN(nn.Module):
-    """Cepstra ``[batch, time, 20]`` to logits ``[batch, 2]``."""
+class GRNN(Chain):
+    """Cepstra ``[batch, time, 20]`` to logits ``[batch, 2]``. Links: every layer, the head."""
 
     def __init__(self, groups: Sequence[Sequence[int]]) -> None:
         super().__init__()
@@ -151,13 +152,10 @@ class GRNN(nn.Module):
         self.gru = nn.ModuleList(Layer(below, own) for below, own in zip(inputs, groups, strict=True))
         self.head = Head(groups[-1])
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits; column 1 is bona fide."""
-        states = [x]
-        for layer in self.gru:
-            states = layer(states)
-        logits: Tensor = self.head([state[:, -1] for state in states])
-        return logits
+    def links(self) -> list[Link]:
+        """The layers, then the head on their last states."""
+        layers = [Link((f"gru.{number}.",), layer) for number, layer in enumerate(self.gru)]
+        return [*layers, Link(("head.",), lambda states: [self.head([state[:, -1] for state in states])])]
 
 
 def _delayed(states: Tensor) -> Tensor:

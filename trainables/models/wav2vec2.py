@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from trainables.models import wav2vec2_checkpoint
+from trainables.models.chain import Chain, Link
 from trainables.models.options import complete
 from trainables.models.site import Group, Role, Site, Slot, Tap
 from trainables.models.wav2vec2_parts import EncoderLayer
@@ -38,6 +39,9 @@ FROZEN = ("wav2vec2.feature_extractor.", "wav2vec2.masked_spec_embed")
 
 HEAD = ("projector.", "classifier.")
 """How the names of the classifier's parameters begin."""
+
+FEED_FORWARD_HALF = ("feed_forward", "final_layer_norm", "branch")
+"""Parts of an encoder layer behind its attention."""
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
@@ -123,8 +127,13 @@ def pretrained_state(config: Mapping[str, Any]) -> dict[str, Tensor] | None:
     return state
 
 
-class Wav2Vec2(nn.Module):
-    """Waveforms ``[batch, sample]`` at 16 kHz, zero mean and unit variance each, to logits ``[batch, 2]``."""
+class Wav2Vec2(Chain):
+    """Waveforms ``[batch, sample]`` at 16 kHz, zero mean and unit variance each, to logits ``[batch, 2]``.
+
+    Links: the convolutions, their projection and positions, the two halves of every encoder layer, the head.
+    """
+
+    scoring_batch = 8  # the first convolution's output is 26 MB an utterance of 4 s
 
     def __init__(self, fields: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__()
@@ -147,22 +156,37 @@ class Wav2Vec2(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits; column 1 is bona fide."""
+    def links(self) -> list[Link]:
+        """Convolutions, projection, then attention and feed-forward of every layer, and the head."""
+        inner = "wav2vec2."
+        links = [
+            Link((f"{inner}feature_extractor.",), lambda x: [self.wav2vec2.feature_extractor(x[0]).transpose(1, 2)]),
+        ]
+        entry = (f"{inner}feature_projection.", f"{inner}encoder.pos_conv_embed.", f"{inner}masked_spec_embed")
+        norm = (f"{inner}encoder.layer_norm.",)
+        links.append(Link(entry if self.norm_first else entry + norm, self._enter))
+        layers: Any = self.wav2vec2.encoder.layers
+        for number, layer in enumerate(layers):
+            name = f"{inner}encoder.layers.{number}"
+            links.append(Link((f"{name}.attention.", f"{name}.layer_norm."), layer.attend))
+            links.append(Link(tuple(f"{name}.{part}." for part in FEED_FORWARD_HALF), layer.feed))
+        head = ("projector.", "classifier.")
+        return [*links, Link(head + norm if self.norm_first else head, self._decide)]
+
+    def _enter(self, convolved: list[Tensor]) -> list[Tensor]:
         encoder = self.wav2vec2.encoder
-        states = self.wav2vec2.feature_extractor(x).transpose(1, 2)
-        states, _ = self.wav2vec2.feature_projection(states)
+        states, _ = self.wav2vec2.feature_projection(convolved[0])
         states = states + encoder.pos_conv_embed(states)
         if not self.norm_first:
             states = encoder.layer_norm(states)
-        states = encoder.dropout(states)
-        for layer in encoder.layers:
-            states = layer(states)
+        return [encoder.dropout(states)]
+
+    def _decide(self, states: list[Tensor]) -> list[Tensor]:
+        last = states[0]
         if self.norm_first:
-            states = encoder.layer_norm(states)
+            last = self.wav2vec2.encoder.layer_norm(last)
         # The mean goes through the projector rather than the other way round: both are linear, and this is cheaper.
-        logits: Tensor = self.classifier(self.projector(states.mean(dim=1)))
-        return logits
+        return [self.classifier(self.projector(last.mean(dim=1)))]
 
 
 def _renamed(key: str) -> str:

@@ -95,13 +95,25 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[batch, time, hidden]``, like the input."""
+        return self.feed(self.attend([x]))[0]
+
+    def attend(self, inputs: list[Tensor]) -> list[Tensor]:
+        """The layer behind its attention, and its input as well where a branch is going to read it."""
+        (x,) = inputs
         if self.norm_first:
             out = x + self.dropout(self.attention(self.layer_norm(x)))
-            out = out + self.dropout(self.feed_forward(self.final_layer_norm(out)))
         else:
             out = self.layer_norm(x + self.dropout(self.attention(x)))
+        return [out] if self.branch is None else [out, x]
+
+    def feed(self, attended: list[Tensor]) -> list[Tensor]:
+        """The layer's output, from what `attend` gives."""
+        out = attended[0]
+        if self.norm_first:
+            out = out + self.dropout(self.feed_forward(self.final_layer_norm(out)))
+        else:
             out = self.final_layer_norm(out + self.dropout(self.feed_forward(out)))
-        return out if self.branch is None else self.branch(x, out)
+        return [out] if self.branch is None else [self.branch(attended[1], out)]
 
 
 class Branch(nn.Module):

@@ -26,10 +26,12 @@ def restore(optimizer: torch.optim.Optimizer, module: nn.Module, moments: Mappin
     """Give each of the optimiser's parameters the state kept under its name, if there is any."""
     own = {id(p) for group in optimizer.param_groups for p in group["params"]}
     for name, parameter in module.named_parameters():
-        state = {kind: values[name].clone() for kind, values in moments.items() if name in values}
+        state = {kind: values[name] for kind, values in moments.items() if name in values}
         if state and id(parameter) in own:
+            # Laid out in memory like the parameter: fused optimisers walk both from end to end.
             optimizer.state[parameter] = {
-                kind: value if kind == "step" else value.to(parameter.device) for kind, value in state.items()
+                kind: value.to(parameter.device, copy=True) if kind == "step" else torch.empty_like(parameter).copy_(value).detach()
+                for kind, value in state.items()
             }
 
 
