@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from ray import tune
+from ray.tune.result import SHOULD_CHECKPOINT
 
 from trainables.activations import Activations
 from trainables.checkpoint import Detector, load_detector, save_detector
@@ -19,13 +21,17 @@ from trainables.plan import Plan
 from trainables.pretraining import class_counts
 from trainables.training import device_here
 
+CHECKPOINT_SECONDS = 30.0
+"""How much of a trial a lost worker may cost. Writing a checkpoint takes longer than some epochs."""
+
 
 class DetectorTrainable(tune.Trainable):
     """Carries out the plan in ``config["plan"]`` on the base and features that ``config["job"]`` names.
 
     The config is a plain dict: job (base, features, activations, activations_limit, run_folder, size_weight,
     size_base, seed, random_crop, threads, gpu), plan, number, recipe. Each step does one epoch and reports dev EER,
-    loss, size and cost; the last one writes the detector of the best dev EER to ``run_folder/detectors/<number>``.
+    loss, size and cost, and asks for a checkpoint where the last is `CHECKPOINT_SECONDS` old. The last one writes the
+    detector of the best dev EER to ``run_folder/detectors/<number>``.
     """
 
     space = ""
@@ -44,6 +50,7 @@ class DetectorTrainable(tune.Trainable):
         if plan.space != self.space:
             raise ValueError(f"{type(self).__name__} carries out plans of space {self.space}; got one of {plan.space}")
         self.size = plan.final.size()
+        self.saved = time.monotonic()
         self.dev = _split(job["features"], "dev")
         self.execution = Execution(
             plan,
@@ -68,6 +75,7 @@ class DetectorTrainable(tune.Trainable):
         best = result["eer"] if run.best is None else run.best_eer
         if done:
             self._write_detector()
+        due = not done and time.monotonic() - self.saved > CHECKPOINT_SECONDS
         return {
             **result,
             "epoch": run.epoch,
@@ -79,11 +87,13 @@ class DetectorTrainable(tune.Trainable):
             "best_epoch": run.best_epoch,
             "total_widths": run.plan.final.total_widths(),
             "done": done,
+            SHOULD_CHECKPOINT: due,
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write all that the rest of the trial depends on."""
         self.execution.save(Path(checkpoint_dir))
+        self.saved = time.monotonic()
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
         """Go on from a written state."""

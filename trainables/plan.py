@@ -16,7 +16,7 @@ from trainables import growth
 from trainables.models.architecture import Architecture
 from trainables.plan_rules import checked
 from trainables.surgery.grow import grow
-from trainables.surgery.merge import merge
+from trainables.surgery.merge import merged as joined
 
 Widths = dict[str, tuple[int, ...]]
 
@@ -93,7 +93,7 @@ class Plan:
         """
         c = checked(config)
         stages = _dropin(c, base) if c["space"] == "dropin" else _plasticity(c, base)
-        return cls(c["space"], base, stages, merge(stages[-1].arch)[0], c)
+        return cls(c["space"], base, stages, joined(stages[-1].arch), c)
 
 
 def _dropin(c: Mapping[str, Any], base: Architecture) -> tuple[Stage, ...]:
@@ -190,7 +190,7 @@ def _grown(c: Mapping[str, Any], arch: Architecture, neurons: Mapping[str, int],
         reason = growth.load(c["rule"]).refuses(sites[name])
         if reason:
             raise ValueError(f"plan: {reason}")
-    return merge(wider)[0] if merged else wider
+    return joined(wider) if merged else wider
 
 
 def _restarted(c: Mapping[str, Any], stage: Stage, begin: int) -> list[Stage]:

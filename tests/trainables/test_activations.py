@@ -216,7 +216,7 @@ def test_random_windows_are_not_kept(tmp_path: Path) -> None:
 def test_a_base_with_frozen_convolutions_keeps_them_as_well(tmp_path: Path) -> None:
     store = write_store(tmp_path / "store", "wav2vec2")
     card: dict[str, Any] = {"front_end": "waveform", "corpus": {"name": "random"}}
-    bases = []
+    bases: list[list[dict[str, Any]]] = []
     for kept in (None, Activations(tmp_path / "kept", store, PLENTY)):
         place = tmp_path / f"base{len(bases)}"
         settings: dict[str, Any] = {"epochs": 1, "seed": 0, "random_crop": False, "card": card, "gpu": False}

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -140,6 +141,21 @@ def test_the_threshold_of_the_card_is_the_detectors(here: dict[str, Any]) -> Non
     again = scores(found.module, dev)
     eer, threshold = eer_of(again, dev.labels)
     assert (found.card["eer_dev"], found.card["threshold"]) == (eer, between(again, threshold))
+
+
+def test_a_checkpoint_is_asked_for_when_the_last_is_old(
+    here: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("trainables.base.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    trainable = start(here, "plasticity")
+    asked = []
+    for now in (31.0, 40.0, 62.0, 99.0):
+        clock[0] = now
+        asked.append(trainable.train()["should_checkpoint"])
+        if asked[-1]:
+            trainable.save(str(tmp_path / f"{now}"))
+    assert asked == [True, False, True, False], "nothing is left to save after the last epoch"
 
 
 @pytest.mark.parametrize("space", ["dropin", "plasticity"])

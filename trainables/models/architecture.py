@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from trainables import models
 from trainables.models.chain import Chain
 from trainables.models.site import Site
 
+FILLS = (torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.fill_, torch.Tensor.zero_)
 Widths = Mapping[str, tuple[int, ...]]
 
 
@@ -57,7 +59,9 @@ class Architecture:
 
     def keys(self) -> tuple[str, ...]:
         """Names of the state dict, in the module's own order, which groups added or removed do not change."""
-        return _keys(self.to_json())
+        # Names depend on how many groups there are, not on how wide they are.
+        narrow = {name: (1,) * len(groups) for name, groups in self.widths.items()}
+        return _keys(Architecture(self.model, self.config, narrow).to_json())
 
     def size(self) -> int:
         """Number of parameters, counted on the module itself (built without memory on the meta device)."""
@@ -103,7 +107,18 @@ def _size(architecture: str) -> int:
     return sum(parameter.numel() for parameter in _shell(architecture).parameters())
 
 
+class _Uninitialised(TorchFunctionMode):
+    """Within it tensors are not filled with values, which takes most of the time of building a module."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, arguments: tuple[Any, ...] = (), named: Any = None
+    ) -> Any:
+        if function in FILLS:
+            return arguments[0]
+        return function(*arguments, **(named or {}))
+
+
 def _shell(architecture: str) -> Chain:
-    """The module without memory; the random numbers that building it draws are given back."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    """The module without memory and without initial values."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), _Uninitialised():
         return Architecture.from_json(architecture).build()

@@ -146,6 +146,8 @@ class Head(nn.Module):
 class GRNN(Chain):
     """Cepstra ``[batch, time, 20]`` to logits ``[batch, 2]``. Links: every layer, the head."""
 
+    scoring_batch = 256  # steps through time are many and small
+
     def __init__(self, groups: Sequence[Sequence[int]]) -> None:
         super().__init__()
         inputs = [(COEFFICIENTS,), *groups[:-1]]

@@ -29,8 +29,9 @@ def restore(optimizer: torch.optim.Optimizer, module: nn.Module, moments: Mappin
         state = {kind: values[name] for kind, values in moments.items() if name in values}
         if state and id(parameter) in own:
             # Laid out in memory like the parameter: fused optimisers walk both from end to end.
+            like = parameter.detach()
             optimizer.state[parameter] = {
-                kind: value.to(parameter.device, copy=True) if kind == "step" else torch.empty_like(parameter).copy_(value).detach()
+                kind: value.to(like.device, copy=True) if kind == "step" else torch.empty_like(like).copy_(value)
                 for kind, value in state.items()
             }
 
