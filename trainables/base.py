@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ class DetectorTrainable(tune.Trainable):
         Raises:
             ValueError: a plan of another space, or one that breaks a rule; a damaged base or feature store.
         """
+        began = time.monotonic()
         job = config["job"]
         self.job, self.number = job, int(config["number"])
         torch.set_num_threads(job["threads"])
@@ -50,7 +53,6 @@ class DetectorTrainable(tune.Trainable):
         if plan.space != self.space:
             raise ValueError(f"{type(self).__name__} carries out plans of space {self.space}; got one of {plan.space}")
         self.size = plan.final.size()
-        self.saved = time.monotonic()
         self.dev = _split(job["features"], "dev")
         self.execution = Execution(
             plan,
@@ -62,6 +64,8 @@ class DetectorTrainable(tune.Trainable):
             random_crop=job["random_crop"],
             activations=Activations(Path(job["activations"]), Path(job["features"]), job["activations_limit"]),
         )
+        self.saved = time.monotonic()
+        self.seconds = {"setup": self.saved - began, "detector": 0.0, "checkpoints": 0.0}
 
     def step(self) -> dict[str, Any]:
         """One epoch.
@@ -74,7 +78,8 @@ class DetectorTrainable(tune.Trainable):
         done = run.epoch == run.plan.epochs
         best = result["eer"] if run.best is None else run.best_eer
         if done:
-            self._write_detector()
+            with self._timed("detector"):
+                self._write_detector()
         due = not done and time.monotonic() - self.saved > CHECKPOINT_SECONDS
         return {
             **result,
@@ -87,12 +92,14 @@ class DetectorTrainable(tune.Trainable):
             "best_epoch": run.best_epoch,
             "total_widths": run.plan.final.total_widths(),
             "done": done,
+            "seconds_parts": {**self.seconds, **run.seconds},
             SHOULD_CHECKPOINT: due,
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write all that the rest of the trial depends on."""
-        self.execution.save(Path(checkpoint_dir))
+        with self._timed("checkpoints"):
+            self.execution.save(Path(checkpoint_dir))
         self.saved = time.monotonic()
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
@@ -107,6 +114,12 @@ class DetectorTrainable(tune.Trainable):
     def __repr__(self) -> str:
         """What the dashboard calls the actor."""
         return f"{self.space}"
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seconds[what] += time.monotonic() - began
 
     def _weighted(self, eer: float) -> float:
         counts = class_counts(self.dev)

@@ -6,7 +6,9 @@ Everything that decides the rest of the run is in the saved state, so a loaded e
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,8 @@ class Execution:
         epoch: epochs done.
         best: state dict of the finished detector at its best dev EER since the last change of structure, or ``None``.
         best_eer: that EER; ``best_threshold``, ``best_epoch`` belong to it.
+        seconds: time spent so far, by what on: structure (growth, cuts, what they look at), activations, training,
+            scoring.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Execution:
         self.order = np.random.default_rng([seed, 0])
         torch.manual_seed(seed)
 
+        self.seconds = dict.fromkeys(("structure", "activations", "training", "scoring"), 0.0)
         self.epoch = 0
         self.best: dict[str, Tensor] | None = None
         self.best_eer, self.best_threshold, self.best_epoch = 1.0, 0.0, 0
@@ -106,25 +111,30 @@ class Execution:
         number = self._stage_number(self.epoch)
         stage = self.plan.stages[number]
         if self.epoch == self.starts[number]:
-            self._enter(stage, number)
+            with self._timed("structure"):
+                self._enter(stage, number)
+            with self._timed("activations"):
+                self._feed()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rates[self.epoch]
         forward = partial(self.feed.forward, self.module)
-        cost = train_epoch(
-            self.module,
-            self.feed.train,
-            self.optimizer,
-            self.loss,
-            batch_size=self.plan.config["batch_size"],
-            order=self.order,
-            device=self.device,
-            clip=self.plan.config["clip"],
-            random_crop=self.random_crop,
-            forward=forward,
-        )
-        found = scores(
-            self.module, self.feed.dev, batch_size=self.module.scoring_batch, device=self.device, forward=forward
-        )
+        with self._timed("training"):
+            cost = train_epoch(
+                self.module,
+                self.feed.train,
+                self.optimizer,
+                self.loss,
+                batch_size=self.plan.config["batch_size"],
+                order=self.order,
+                device=self.device,
+                clip=self.plan.config["clip"],
+                random_crop=self.random_crop,
+                forward=forward,
+            )
+        with self._timed("scoring"):
+            found = scores(
+                self.module, self.feed.dev, batch_size=self.module.scoring_batch, device=self.device, forward=forward
+            )
         eer, threshold = eer_of(found, self.dev.labels)
         if self.epoch >= self.last_change and (self.best is None or eer < self.best_eer):
             transfer = merge(self.arch)[1]
@@ -186,6 +196,7 @@ class Execution:
         self._install(Architecture.from_json(json.dumps(state["architecture"])), tensors["model.safetensors"])
         if self.epoch:
             self._make_optimizer(self.plan.stages[self._stage_number(self.epoch - 1)])
+            self._feed()
             moments: adam.Moments = {}
             for name, value in tensors["moments.safetensors"].items():
                 kind, key = name.split("|", 1)
@@ -208,10 +219,21 @@ class Execution:
         names = parameter_names(self.module, self.arch, self.plan.base, stage.trainable)
         parameters = freeze(self.module, names)
         self.optimizer = build_optimizer(parameters, self.plan.config)
+
+    def _feed(self) -> None:
+        """Begin steps where something trains."""
         if self.activations is not None:
             self.feed = self.activations.feed(
                 self.module, self.arch, self.train, self.dev, device=self.device, check=self.check
             )
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.perf_counter() - began
 
     def _enter(self, stage: Stage, number: int) -> None:
         """Grow or cut, then set up what trains."""
