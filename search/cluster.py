@@ -12,6 +12,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +25,8 @@ QUIET: Mapping[str, str] = {
     "RAY_DEDUP_LOGS": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Idle processes that Ray starts ahead: trials never get them, as Tune starts its actors in another environment.
+    "RAY_prestart_worker_first_driver": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
@@ -88,6 +92,23 @@ def prepare(address: str | None) -> None:
         os.environ.setdefault(name, value)
     has_token = "RAY_AUTH_TOKEN" in os.environ or _token_file().is_file()
     os.environ.setdefault("RAY_AUTH_MODE", "token" if address is None or has_token else "disabled")
+
+
+@contextmanager
+def starting(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | None) -> Iterator[Future[Cluster]]:
+    """Begin `start`, which takes seconds, in a thread, and within the context go on; at its end leave the cluster.
+
+    Yields:
+        What becomes the cluster, or the ValueError that `start` raises.
+    """
+    # The thread lasts as long as the context: on Linux, what Ray starts ends with the thread that started it.
+    with ThreadPoolExecutor(1, "ray") as thread:
+        place = thread.submit(start, address, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial)
+        try:
+            yield place
+        finally:
+            wait([place])
+            stop()
 
 
 def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | None, dashboard: bool = True) -> Cluster:

@@ -45,6 +45,7 @@ class Display:
         self._work: dict[str, tuple[int, int]] = {}
         self._running: dict[int, tuple[int, int]] = {}
         self._records: list[Record] = []
+        self._failed = 0
         self._trials: int | None = None
         self._began: float | None = None
         self._deadline = float("inf")
@@ -105,6 +106,7 @@ class Display:
         """Begin to show trials: how many there will be, those that ended in an earlier process, when time is over."""
         self._trials, self._records, self._deadline = trials, list(records), deadline
         self._began, self._before = self._clock(), len(records)
+        self._failed = sum(record.state == "FAIL" for record in records)
 
     def trial(self, number: int, epoch: int, epochs: int) -> None:
         """A trial is running and has finished so many epochs."""
@@ -118,6 +120,7 @@ class Display:
         """A trial ended."""
         self._running.pop(record.number, None)
         self._records.append(record)
+        self._failed += record.state == "FAIL"
         self._line(f"{describe(record)}; {self._count()}{self._left()}")
 
     def table(self, front: Sequence[Record]) -> None:
@@ -133,13 +136,13 @@ class Display:
         self._console.print(table)
 
     def render(self) -> RenderableType:
-        """The panel as it stands."""
+        """The panel as it stands. Called by a thread of its own, so it goes over copies of what changes meanwhile."""
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="bold", no_wrap=True)
         grid.add_column()
-        for name, text in self._facts.items():
+        for name, text in list(self._facts.items()):
             grid.add_row(name, escape(text))
-        for what, (done, total) in self._work.items():
+        for what, (done, total) in list(self._work.items()):
             grid.add_row(what, _bar(done, total))
         if self._began is not None:
             grid.add_row("trials", self._count())
@@ -157,9 +160,8 @@ class Display:
         return grid
 
     def _count(self) -> str:
-        failed = sum(record.state == "FAIL" for record in self._records)
         total = "" if self._trials is None else f" of {self._trials}"
-        return f"{len(self._records)}{total} ended, {len(self._running)} running, {failed} failed"
+        return f"{len(self._records)}{total} ended, {len(self._running)} running, {self._failed} failed"
 
     def _left(self) -> str:
         """About how long it still takes, as far as that can be said."""

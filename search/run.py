@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import signal
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Future
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from search import cluster
+
+if TYPE_CHECKING:
+    from search.settings import Settings
 
 logger = logging.getLogger("search.run")
 INTERRUPTED = 130
@@ -35,32 +41,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
     # Only now: this imports trainables and spaces, which the check above has vouched for.
-    from search.settings import parse
+    from search.settings import complete, read
 
-    settings = parse(arguments)
+    settings = read(arguments)
+    # Before Ray is imported, which reads its environment then.
     cluster.prepare(settings.address)
+    with cluster.starting(
+        settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
+    ) as place:
+        return _run(complete(settings), place)
 
-    # Only now: Ray reads its environment when it is imported.
+
+def _run(settings: Settings, starting: Future[cluster.Cluster]) -> int:
+    # Only now: torch, Tune and all that needs them are imported while Ray starts.
     import trainables
     from search import stages, trials
     from search.progress import Display
     from search.trial_log import TrialLog
 
     display, broken = Display(), False
+
+    @functools.cache
+    def place() -> cluster.Cluster:
+        """The cluster, as soon as there is one; shown once."""
+        found = starting.result()
+        display.cluster(found)
+        return found
+
     with stages.run_log(settings):
         try:
             with display:
                 log = TrialLog(settings.run_folder / "trials.jsonl")
                 display.fact("run", str(settings.run_folder))
                 features, card = stages.hear(settings, display)
-                place = cluster.start(
-                    settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
-                )
-                display.cluster(place)
                 base = stages.train_base(settings, features, card, place, display)
-                searcher = trials.make_searcher(settings, trials.make_job(settings, base, features, place), log)
+                job = trials.make_job(settings, base, features, place())
+                searcher = trials.make_searcher(settings, job, log)
                 try:
-                    trials.run_trials(trainables.load(settings.space), searcher, log, settings, place, display)
+                    trials.run_trials(trainables.load(settings.space), searcher, log, settings, place(), display)
                 except (Exception, KeyboardInterrupt) as error:
                     # Whatever it was: what has ended is in the log, and makes a front.
                     logger.exception("the trials broke off")
@@ -75,8 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logger.exception("the run broke off")
             display.note(f"{error}\n(more in {settings.run_folder / 'run.log'})")
             return 1
-        finally:
-            cluster.stop()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -8,7 +8,6 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -118,16 +117,16 @@ def write_corpus(folder: Path, corpus: Corpus) -> None:
 
 
 def _write_table(path: Path, records: Sequence[Record], members: set[int]) -> None:
-    rows = [
-        {
-            **asdict(record),
-            "front": record.number in members,
-            "detector": f"detectors/{record.number}" if record.state == "COMPLETE" else None,
-            "plan": json.dumps(record.plan),
-            "total_widths": json.dumps(record.total_widths),
-        }
-        for record in records
+    made: dict[str, list[Any]] = {
+        "front": [record.number in members for record in records],
+        "detector": [f"detectors/{r.number}" if r.state == "COMPLETE" else None for r in records],
+        "plan": [json.dumps(record.plan) for record in records],
+        "total_widths": [json.dumps(record.total_widths) for record in records],
+    }
+    columns = [
+        pa.array(made[name] if name in made else [getattr(record, name) for record in records], kind)
+        for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True)
     ]
     part = path.with_name(path.name + ".part")
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), part)
+    pq.write_table(pa.Table.from_arrays(columns, schema=SCHEMA), part)
     os.replace(part, path)

@@ -1,17 +1,16 @@
-"""Who chooses the next plan: Ray's OptunaSearch, with what it lacks for plans, resumed runs and trials that fail.
+"""Who chooses the next plan: a searcher of Ray Tune that asks Optuna, for plans, resumed runs and trials that fail.
 
-Ray's own class asks and tells well when all goes well. It reports a stopped trial as complete at its last value, leaves
-one that ended in NaN running for ever, cannot start from plans that are no points of the space, refuses nothing, and
-saves itself by pickling. So `suggest` and the ending of a trial are written anew here; the study, its storage and the
-place in Tune are Ray's.
+Ray's own OptunaSearch reports a stopped trial as complete at its last value, leaves one that ended in NaN running for
+ever, cannot start from plans that are no points of the space, refuses nothing, and saves itself by pickling.
 
-The study lies in a journal in the run's folder. Every ask takes a sampler with a seed of its own, made from the run's
-seed and the place of the ask in the study, so that a run resumed after its last trial chooses as if it had gone on.
+Every ask takes a sampler with a seed of its own, made from the run's seed and the place of the ask in the study, so
+that a run resumed after its last trial chooses as if it had gone on.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import logging
 from collections import deque
@@ -21,14 +20,12 @@ from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from ray.tune.search import Searcher
-from ray.tune.search.optuna import OptunaSearch
 
 from search import objective
-from search.trial_log import Record, drop_cut_off_line
+from search.study import Study
+from search.trial_log import Record
 
 METRIC = "best_weighted_eer"
 TRIES = 200
@@ -38,7 +35,7 @@ Plan = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 
-class PlanSearch(OptunaSearch):
+class PlanSearch(Searcher):
     """Hands out recipes, then the plans of interrupted trials, anchors, and what Optuna chooses.
 
     What a trial gets is ``{"job", "plan", "number", "recipe"}``.
@@ -76,23 +73,13 @@ class PlanSearch(OptunaSearch):
             seed: the run's seed.
             startup: trials that tpe and gp draw at random before they learn.
         """
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        drop_cut_off_line(journal)
-        super().__init__(
-            space,
-            metric=METRIC,
-            mode="min",
-            sampler=make_sampler(sampler, seed, 0, startup),
-            storage=JournalStorage(JournalFileBackend(str(journal))),
-            study_name="search",
-        )
-        made: Any = self._ot_study  # Ray makes the study at once where it is given a space
-        self._study: optuna.Study = made
+        super().__init__(metric=METRIC, mode="min")
+        self._study = Study(journal)
         self._choose = space
         self.gave_up: str | None = None
         self._job, self._refuse = dict(job), refuse
         self._make_sampler = lambda place: make_sampler(sampler, seed, place, startup)
-        self._running: dict[str, optuna.Trial] = {}
+        self._running: dict[str, int] = {}
         self._plans = {_key(record.plan): record.number for record in ended.values()}
         self.left_out = {name: reason for name, plan in recipes.items() if (reason := refuse(plan))}
         self._recipes = deque(
@@ -101,8 +88,8 @@ class PlanSearch(OptunaSearch):
             if i not in ended and name not in self.left_out
         )
         self._next_number = max([len(recipes) - 1, *ended]) + 1
+        known = {trial.user_attrs.get("recipe") for trial in self._study.past}
         self._points = self._settle(ended)
-        known = {trial.user_attrs.get("recipe") for trial in self._study.get_trials(deepcopy=False)}
         self._points.extend((dict(point), {"recipe": name}) for name, point in anchors.items() if name not in known)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
@@ -111,7 +98,8 @@ class PlanSearch(OptunaSearch):
             return self._hand_out(*self._recipes.popleft())
         reason = None
         for _ in range(TRIES):
-            trial = self._ask()
+            point, attributes = self._points.popleft() if self._points else (None, {})
+            trial = self._study.ask(self._make_sampler(self._study.asked), point)
             plan = self._choose(trial)
             if (twin := self._plans.get(_key(plan))) is not None:
                 # The same plan would give the same detector. FAIL leaves the sampler's idea of the point as it is.
@@ -119,23 +107,19 @@ class PlanSearch(OptunaSearch):
             elif reason := self._refuse(plan):
                 state = TrialState.PRUNED  # without a value: the sampler takes it as worse than any trial that ran
             else:
-                return self._adopt(trial_id, trial, plan)
-            trial.set_user_attr("refused", reason)
-            self._study.tell(trial, state=state)
+                return self._adopt(trial_id, trial, plan, attributes)
+            self._study.refuse(trial, state, {**attributes, "refused": reason})
         self.gave_up = f"{TRIES} plans in a row were refused, the last because: {reason}"
         logger.warning(self.gave_up)
         finished: Any = Searcher.FINISHED  # a str where the signature wants a dict
         return finished
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: Optuna is told when a trial ends."""
-
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how a trial ended. Recipes are not in the study."""
-        trial = self._running.pop(trial_id, None)
-        if trial is not None:
+        place = self._running.pop(trial_id, None)
+        if place is not None:
             state, values = objective.told(ending(result, error), [(result or {}).get(METRIC)])
-            self._study.tell(trial, values, state=state)
+            self._study.end(place, state, values[0] if values else None)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the study's journal and the trial log are what a run is resumed from."""
@@ -144,39 +128,32 @@ class PlanSearch(OptunaSearch):
         self._plans[_key(plan)] = number
         return {"job": self._job, "plan": copy.deepcopy(plan), "number": number, "recipe": recipe}
 
-    def _adopt(self, trial_id: str, trial: optuna.Trial, plan: Plan) -> dict[str, Any]:
-        number = trial.user_attrs.get("number", self._next_number)
+    def _adopt(self, trial_id: str, trial: optuna.Trial, plan: Plan, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        number = attributes.get("number", self._next_number)
         self._next_number = max(self._next_number, number + 1)
-        trial.set_user_attr("number", number)
-        self._running[trial_id] = trial
-        return self._hand_out(number, trial.user_attrs.get("recipe"), plan)
+        self._running[trial_id] = self._study.begin(trial, {**attributes, "number": number})
+        return self._hand_out(number, attributes.get("recipe"), plan)
 
-    def _ask(self) -> optuna.Trial:
-        self._study.sampler = self._make_sampler(len(self._study.get_trials(deepcopy=False)))
-        if self._points:
-            parameters, attributes = self._points.popleft()
-            self._study.enqueue_trial(parameters, user_attrs=attributes)
-        return self._study.ask()
-
-    def _settle(self, ended: Mapping[int, Record]) -> deque[tuple[dict[str, Any], dict[str, Any]]]:
+    def _settle(self, ended: Mapping[int, Record]) -> deque[tuple[dict[str, Any] | None, dict[str, Any]]]:
         """Make the study agree with the log, so that nothing is running.
 
         Returns:
             Parameters and attributes of what began but did not end, to be tried again.
         """
-        latest: dict[int, FrozenTrial] = {}
-        for trial in self._study.get_trials(deepcopy=False):
+        latest: dict[int, int] = {}
+        for place, trial in enumerate(self._study.past):
             number = trial.user_attrs.get("number")
             if number is not None:
-                latest[number] = trial
+                latest[number] = place
             if trial.state == TrialState.RUNNING:
                 record = None if number is None else ended.get(number)
                 state = TrialState.FAIL if record is None else TrialState[record.state]
                 value = record.weighted_eer if record is not None and state == TrialState.COMPLETE else None
-                self._study.tell(trial.number, value, state=state)
+                self._study.settle(place, state, value)
         self._next_number = max([self._next_number, *(number + 1 for number in latest)])
-        lost = ((number, trial) for number, trial in sorted(latest.items()) if number not in ended)
-        return deque((trial.params, trial.user_attrs) for _, trial in lost if trial.state != TrialState.WAITING)
+        lost = [self._study.past[place] for number, place in sorted(latest.items()) if number not in ended]
+        self._study.learn()
+        return deque((trial.params, trial.user_attrs) for trial in lost)
 
 
 def make_sampler(name: str, seed: int, place: int, startup: int) -> BaseSampler:
@@ -209,5 +186,5 @@ def ending(result: Mapping[str, Any] | None, error: bool) -> objective.Ending:
     return "finished" if result["epoch"] >= result["epochs"] else "stopped"
 
 
-def _key(plan: Mapping[str, Any]) -> str:
-    return json.dumps(plan, sort_keys=True)
+def _key(plan: Mapping[str, Any]) -> bytes:
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).digest()

@@ -21,7 +21,10 @@ DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {"resnet18": {"width": 16}, "
 """Options of a model where the search's default is not the model's own: sizes that a CPU can train."""
 DEFAULT_TRIALS, DEFAULT_EPOCHS, DEFAULT_BASE_EPOCHS = 24, 8, 8
 DEFAULT_ACTIVATIONS_GB = 20.0
-RESUMABLE = "trials minutes corpus_root cache activations_gb address cpus_per_trial gpus_per_trial".split()
+RESUMABLE = (
+    *("trials", "minutes", "corpus_root", "cache", "activations_gb"),
+    *("address", "cpus_per_trial", "gpus_per_trial"),
+)
 """What may differ when a run is resumed: how long and where, never what."""
 SETTINGS_FILE = "settings.json"
 
@@ -125,12 +128,35 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     Raises:
         SystemExit: with code 2 after one message that names the rule, the value and the next step; 0 after ``--help``.
     """
+    return complete(read(arguments))
+
+
+def read(arguments: Sequence[str] | None = None) -> Settings:
+    """What `parse` gives, but for the model's options: those are as they were asked for.
+
+    Without the model's file, which imports torch, this takes no time.
+
+    Raises:
+        SystemExit: see `parse`.
+    """
     parser = _parser()
     given = vars(parser.parse_args(arguments))
     try:
         return _resumed(given) if given.get("resume") else _fresh(given)
     except ValueError as error:
         parser.error(str(error))
+
+
+def complete(settings: Settings) -> Settings:
+    """Settings that were `read`, with the model's options checked and complete.
+
+    Raises:
+        SystemExit: see `parse`.
+    """
+    try:
+        return replace(settings, model_options=models.load(settings.model).resolve(settings.model_options))
+    except ValueError as error:
+        _parser().error(str(error))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -212,7 +238,6 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
         raise ValueError(f"--corpus {corpus} must be told where it lies: add --corpus-root DIR")
     if root is not None and not root.expanduser().is_dir():
         raise ValueError(f"--corpus-root must be a folder; got {root}: correct the path")
-    options = {**DEFAULT_OPTIONS.get(model, {}), **dict(given.get("model_option", ()))}
     storage = _absolute(given.get("storage", Path("runs")))
     name = given.get("name") or time.strftime(f"{space}-{model}-{corpus}-%Y%m%d-%H%M%S")
     folder = storage / name
@@ -225,7 +250,7 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
     return Settings(
         space=space,
         model=model,
-        model_options=models.load(model).resolve(options),
+        model_options={**DEFAULT_OPTIONS.get(model, {}), **dict(given.get("model_option", ()))},
         corpus=corpus,
         corpus_root=None if root is None else _absolute(root),
         trials=given.get("trials", None if minutes else DEFAULT_TRIALS),

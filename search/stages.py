@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -96,8 +96,10 @@ def hear(settings: Settings, display: Display) -> tuple[Path, dict[str, Any]]:
     return features, {"front_end": front_end, "seconds": SECONDS, "features": features.name, "corpus": about}
 
 
-def train_base(settings: Settings, features: Path, card: Mapping[str, Any], place: Cluster, display: Display) -> Path:
-    """The base's folder in the run, trained on the cluster where the cache has none."""
+def train_base(
+    settings: Settings, features: Path, card: Mapping[str, Any], place: Callable[[], Cluster], display: Display
+) -> Path:
+    """The base's folder in the run, trained on the cluster, which is asked for only then, where the cache has none."""
     arch = Architecture.create(settings.model, settings.model_options)
     cached = pretraining.base_folder(
         arch,
@@ -118,7 +120,7 @@ def train_base(settings: Settings, features: Path, card: Mapping[str, Any], plac
         came = "from the cache"
         if not _is_whole(cached):
             began = time.monotonic()
-            _pretrain(arch, settings, features, card, cached, place, display)
+            _pretrain(arch, settings, features, card, cached, place(), display)
             came = f"trained in {clock_text(time.monotonic() - began)}"
     base = settings.run_folder / "base"
     if not _is_whole(base):

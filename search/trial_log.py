@@ -31,6 +31,7 @@ class Record:
         epochs: epochs the trial ran.
         seconds: time the trial took.
         seconds_step, seconds_forward, seconds_backward: mean time of a training step and its parts.
+        seconds_parts: seconds of the trial by what it did with them.
         error: why the trial failed, one line.
         total_widths: neurons by site of the final detector.
     """
@@ -49,6 +50,7 @@ class Record:
     seconds_step: float | None = None
     seconds_forward: float | None = None
     seconds_backward: float | None = None
+    seconds_parts: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
     total_widths: Mapping[str, int] = field(default_factory=dict)
 

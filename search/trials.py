@@ -32,6 +32,8 @@ from trainables.plan import Plan
 logger = logging.getLogger(__name__)
 TUNE_FOLDER = "tune"
 """Tune's own files in the run's folder: checkpoints of trials under way. Gone when the run is over."""
+RETRIES = 2
+"""How often a trial that fails on a cluster is tried again."""
 NO_LIMIT = 1_000_000
 """Trials of a run that only time limits; Tune wants a number."""
 GRACE = 30.0
@@ -80,10 +82,11 @@ def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> 
 def refusal(plan: Mapping[str, Any], *, arch: Architecture, max_parameters: int | None) -> str | None:
     """Why a plan must not start on this base, or ``None``."""
     try:
-        size = Plan.from_config(plan, arch).final.size()
+        final = Plan.from_config(plan, arch).final
     except ValueError as error:
         return str(error)
-    if max_parameters is not None and size > max_parameters:
+    # Counting takes a while, as the module is built for it.
+    if max_parameters is not None and (size := final.size()) > max_parameters:
         return f"it ends with {size:,} parameters; --max-parameters allows {max_parameters:,}"
     return None
 
@@ -112,6 +115,7 @@ def run_trials(
     # Checkpoints of trials that an earlier process left under way; they start again from the base.
     shutil.rmtree(settings.run_folder / TUNE_FOLDER, ignore_errors=True)
     limits = Limits(settings.minutes)
+    retries = 0 if settings.address is None else RETRIES
     tuner = tune.Tuner(
         with_resources(trainable, place),
         tune_config=tune.TuneConfig(
@@ -127,9 +131,10 @@ def run_trials(
             storage_path=str(settings.run_folder),
             callbacks=[Watcher(log, display, limits)],
             stop=limits,
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
             # What fails on one machine fails there again; of a cluster's machines some go away.
-            failure_config=tune.FailureConfig(max_failures=0 if settings.address is None else 2),
+            failure_config=tune.FailureConfig(max_failures=retries),
+            # A trial's state is for trying it again; the watcher removes all but the latest.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1 if retries else 0, checkpoint_at_end=False),
             verbose=0,
         ),
     )
@@ -152,9 +157,10 @@ def run_trials(
 
 def with_resources(trainable: type[tune.Trainable], place: Cluster) -> type[tune.Trainable]:
     """The trainable, asking for a trial's CPUs and GPUs. Ray's own function of this name would rename the actors."""
+    asked = tune.PlacementGroupFactory([{"CPU": place.cpus, "GPU": place.gpus}])
 
     def request(cls: type[tune.Trainable], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
-        return tune.PlacementGroupFactory([{"CPU": place.cpus, "GPU": place.gpus}])
+        return asked
 
     extra = {"default_resource_request": classmethod(request), "__module__": trainable.__module__}
     return type(trainable.__name__, (trainable,), extra)

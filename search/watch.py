@@ -1,15 +1,20 @@
-"""What happens when Tune tells us something: an ended trial is logged, tables and display follow, limits are kept."""
+"""What happens when Tune tells us something: an ended trial is logged, tables and display follow, limits are kept.
+
+Tune keeps every trial for as long as it runs, and nothing of it is needed here once it is in the trial log, so that is
+taken out of it when it ends.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ray.tune import Callback, Stopper
+from ray.tune import Callback, Checkpoint, Stopper
 from ray.tune.experiment import Trial
 
 from search import objective, run_folder
@@ -19,18 +24,23 @@ from search.trial_log import Record, TrialLog
 
 logger = logging.getLogger(__name__)
 LONG_LINE = 200
+PAUSE = 5.0
+"""Seconds between two versions of the tables, at least."""
+SHARE = 0.02
+"""Share of the time that writing tables may take; they grow with the run."""
 
 
 class Watcher(Callback):
     """Writes every ended trial into the trial log, and keeps tables, the run's log and the display up to date.
 
-    The front is on the disk from the first trial on, so that it is there however the run ends.
+    The tables follow the log by some seconds: programs of this project read the log, people may look at the tables.
     """
 
     def __init__(self, log: TrialLog, display: Display, limits: Limits) -> None:
         """Write to `log` and show on `display`, also why the search ends before its last trial."""
         self._log, self._display, self._limits = log, display, limits
         self._ending = False
+        self._written, self._next_tables = len(log.records), 0.0
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles callbacks to restore runs its own way, which this project does not use."""
@@ -44,6 +54,8 @@ class Watcher(Callback):
             logger.warning("%s", why)
             again = " (again to end at once)" if self._limits.asked else ""
             self._display.note(f"{why}: trials under way are stopped, the front is written{again}")
+        if len(self._log.records) > self._written and time.monotonic() >= self._next_tables:
+            self._write_tables()
 
     def on_trial_start(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
         """A trial began on a worker."""
@@ -54,7 +66,19 @@ class Watcher(Callback):
         self, iteration: int, trials: Sequence[Trial], trial: Trial, result: Mapping[str, Any], **info: Any
     ) -> None:
         """An epoch of a trial ended."""
-        self._display.trial(trial.config["number"], result.get("epoch", 0), result.get("epochs", 0))
+        number, epoch, epochs = trial.config["number"], result.get("epoch", 0), result.get("epochs", 0)
+        logger.info("trial %d: epoch %d of %d, EER %.4f", number, epoch, epochs, result.get("eer", math.nan))
+        self._display.trial(number, epoch, epochs)
+
+    def on_checkpoint(
+        self, iteration: int, trials: Sequence[Trial], trial: Trial, checkpoint: Checkpoint, **info: Any
+    ) -> None:
+        """A trial wrote its state: the one before is not needed any more.
+
+        Tune would remove it as well if it were told to keep one, but then writes the state of all trials every time.
+        """
+        if trial.checkpoint is not None:
+            shutil.rmtree(trial.checkpoint.path, ignore_errors=True)
 
     def on_trial_complete(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
         """A trial ended without raising."""
@@ -71,12 +95,19 @@ class Watcher(Callback):
     def _end(self, trial: Trial, *, failed: bool) -> None:
         record = record_of(trial.config, trial.last_result, _traceback(trial) if failed else None)
         self._log.append(record)
-        run_folder.write_tables(self._log.path.parent, list(self._log.records.values()))
         if record.state == "FAIL":
             logger.error("trial %d failed: %s", record.number, _traceback(trial) or record.error)
         else:
             logger.info("%s", describe(record))
         self._display.ended(record)
+        _empty(trial)
+
+    def _write_tables(self) -> None:
+        began = time.monotonic()
+        run_folder.write_tables(self._log.path.parent, list(self._log.records.values()))
+        ended = time.monotonic()
+        self._written = len(self._log.records)
+        self._next_tables = ended + max(PAUSE, (ended - began) / SHARE)
 
 
 class Limits(Stopper):
@@ -131,9 +162,24 @@ def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, trace
         seconds_step=_finite(result.get("seconds_step")),
         seconds_forward=_finite(result.get("seconds_forward")),
         seconds_backward=_finite(result.get("seconds_backward")),
+        seconds_parts=result.get("seconds_parts", {}),
         error=error,
         total_widths=result.get("total_widths", {}),
     )
+
+
+def _empty(trial: Trial) -> None:
+    """Take out of an ended trial what takes memory, and its folders off the disk."""
+    if trial.storage is not None and trial.storage.trial_dir_name is not None:  # else it never came so far
+        for place in (trial.storage.trial_fs_path, trial.storage.trial_driver_staging_path):
+            shutil.rmtree(place, ignore_errors=True)
+    trial.config.clear()
+    trial.evaluated_params.clear()
+    trial.experiment_tag = ""
+    checkpoints = trial.run_metadata.checkpoint_manager
+    assert checkpoints is not None, "a trial that was made has one"
+    trial.run_metadata = type(trial.run_metadata)()
+    trial.run_metadata.checkpoint_manager = type(checkpoints)(None)
 
 
 def _finite(value: float | None) -> float | None:

@@ -89,6 +89,19 @@ def test_integers_are_fed_standardised(tmp_path: Path) -> None:
     np.testing.assert_allclose(batch, (rows + 0.5) / rows.std(), rtol=1e-5)
 
 
+def test_halves_are_fed_as_singles(tmp_path: Path) -> None:
+    path = tmp_path / "dev.arrow"
+    rows = np.array([[0.1, -65504, 6e-8, 0], [1, 2, 3, np.float16(1) / 3]], np.float16)
+    with SplitWriter(path, {"shape": [2, 2], "dtype": "float16"}) as writer:
+        for number, row in enumerate(rows):
+            writer.add(utterance(number), row.reshape(1, 2, 2))
+        writer.finish([])
+    batch = Split(path).batch([1, 0])
+    assert batch.dtype == np.float32
+    assert (batch == rows[[1, 0]].astype(np.float32).reshape(2, 2, 2)).all()
+    batch[:] = 0  # the caller's own
+
+
 # No copies
 
 

@@ -18,7 +18,10 @@ def space(trial: optuna.Trial) -> dict[str, Any]:
 
 
 class Pretended(tune.Trainable):
-    """Its EER and size are in its plan. A plan may say ``fails`` (raise, nan, die) and ``seconds`` an epoch."""
+    """Its EER and size are in its plan. A plan may say ``fails`` (raise, nan, die) and ``seconds`` an epoch.
+
+    With ``trace``, a file, it writes its epochs there, and dies in the second one if that is the first time.
+    """
 
     def setup(self, config: dict[str, Any]) -> None:
         self.plan, self.epoch = config["plan"], 0
@@ -27,6 +30,11 @@ class Pretended(tune.Trainable):
         self.epoch += 1
         time.sleep(self.plan.get("seconds", 0.0))
         fails = self.plan.get("fails")
+        if "trace" in self.plan:
+            with Path(self.plan["trace"]).open("a") as trace:
+                trace.write(f"{self.epoch} ")
+            if Path(self.plan["trace"]).read_text() == "1 2 ":
+                fails = "die"
         if fails == "raise":
             raise RuntimeError("the loss is no number")
         if fails == "die":

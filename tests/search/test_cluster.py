@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from search import cluster
-from search.cluster import Cluster, check_origin, fit, prepare, stream
+from search.cluster import Cluster, check_origin, fit, prepare, starting, stream
 
 
 def test_the_projects_packages_come_from_one_folder() -> None:
@@ -85,6 +87,47 @@ def test_what_the_user_set_stays(bare_environment: Path, monkeypatch: pytest.Mon
     prepare(None)
     assert os.environ["RAY_AUTH_MODE"] == "disabled"
     assert os.environ["TUNE_WARN_THRESHOLD_S"] == "1"
+
+
+def test_ray_starts_in_a_thread_that_lasts_until_it_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_end = threading.Event()
+    told: list[Any] = []
+    place = Cluster(1, 0.0, 2, None, None, None)
+
+    def start(address: str | None, **asked: Any) -> Cluster:
+        may_end.wait(60)
+        told.append((address, asked, threading.current_thread()))
+        return place
+
+    def stop() -> None:
+        # Ray's processes end with the thread that started them.
+        told.append(told[0][2].is_alive())
+
+    monkeypatch.setattr(cluster, "start", start)
+    monkeypatch.setattr(cluster, "stop", stop)
+    with starting("auto", cpus_per_trial=3, gpus_per_trial=None) as future:
+        assert not future.done()
+        may_end.set()
+        assert future.result() is place
+    address, asked, thread = told[0]
+    assert (address, asked) == ("auto", {"cpus_per_trial": 3, "gpus_per_trial": None})
+    assert thread is not threading.current_thread()
+    assert told[1] is True
+
+
+def test_a_ray_that_does_not_start_says_so_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(address: str | None, **asked: Any) -> Cluster:
+        raise ValueError("no cluster could be joined")
+
+    stopped = []
+    monkeypatch.setattr(cluster, "start", start)
+    monkeypatch.setattr(cluster, "stop", lambda: stopped.append(True))
+    with (
+        pytest.raises(ValueError, match="could be joined"),
+        starting("auto", cpus_per_trial=1, gpus_per_trial=0) as future,
+    ):
+        future.result()
+    assert stopped
 
 
 def test_a_stream_yields_what_the_function_yields_and_raises_what_it_raises(workers: Cluster) -> None:

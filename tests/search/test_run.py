@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+from ray.tune.experiment import Trial
 from rich.console import Console
 
 import pretended
@@ -26,7 +28,7 @@ from search.progress import Display
 from search.sampler import PlanSearch
 from search.settings import Settings
 from search.trial_log import Record, TrialLog
-from search.watch import Limits
+from search.watch import Limits, Watcher
 from trainables.models.architecture import Architecture
 
 PLAIN = {"x": 0.5, "size": 100, "epochs": 2}
@@ -99,6 +101,40 @@ def test_a_resumed_run_keeps_what_ended_and_does_the_rest(settings: Settings, wo
     assert all(both[number] == record for number, record in first.items())
     assert sorted(both) == [0, 1, 2, 3, 4, 5]
     assert carry_out(settings, workers, recipes={"plain": PLAIN}) == both  # nothing is left to do
+
+
+def test_on_a_cluster_a_trial_whose_worker_is_lost_goes_on_elsewhere(settings: Settings, workers: Cluster) -> None:
+    trace = settings.run_folder / "trace"
+    plan = {**PLAIN, "epochs": 3, "trace": str(trace)}
+    records = carry_out(replace(settings, trials=1, address="auto"), workers, recipes={"lost": plan})
+    assert trace.read_text() == "1 2 2 3 "  # from the state after the first epoch
+    assert (records[0].state, records[0].epochs) == ("COMPLETE", 3)
+    assert sorted(path.name for path in settings.run_folder.iterdir()) == [
+        *("front.parquet", "results.parquet", "study.journal", "trace", "trials.jsonl")
+    ]
+
+
+def test_nothing_is_kept_of_ended_trials(settings: Settings, workers: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[int, Trial] = {}
+    files = []
+
+    class Looking(Watcher):
+        def on_step_end(self, iteration: int, trials: Sequence[Trial], **info: Any) -> None:
+            kept.update({id(trial): trial for trial in trials})
+            if (settings.run_folder / "results.parquet").exists():
+                files.append({path for path in settings.run_folder.rglob("*") if path.is_file()})
+            super().on_step_end(iteration, trials, **info)
+
+    monkeypatch.setattr("search.trials.Watcher", Looking)
+    carry_out(settings, workers, recipes={"plain": PLAIN, "raise": FAILING["raise"]})
+    assert len(kept) == 6
+    for trial in kept.values():
+        assert not trial.config
+        assert not trial.evaluated_params
+        assert "best_eer" not in trial.run_metadata.last_result
+        assert not Path(trial.local_path or "nowhere").exists()
+    assert len(files) > 6
+    assert all(found == files[0] for found in files)  # no trial adds any
 
 
 def test_when_time_is_over_trials_stop_and_are_run_again_by_a_resumed_run(

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from search.settings import SETTINGS_FILE, Settings, default_cache, parse
+from search.settings import SETTINGS_FILE, Settings, complete, default_cache, parse, read
 from trainables import models
 
 
@@ -148,3 +150,21 @@ def test_a_resumed_run_cannot_change_what_it_searches(tmp_path: Path, capsys: py
     with pytest.raises(SystemExit):
         parse(["--resume", str(settings.run_folder), "--seed", "6", "--size-weight", "1"])
     assert "--seed, --size-weight" in capsys.readouterr().err
+
+
+def test_reading_the_command_line_takes_no_torch() -> None:
+    # Ray starts between the two, while torch is imported.
+    code = "import sys; from search.settings import read; read([]); sys.exit('torch' in sys.modules)"
+    root = Path(__file__).parent.parent.parent
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_options_of_the_model_are_checked_when_settings_are_completed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = read(["--storage", str(tmp_path / "runs"), "--model-option", "width=0"])
+    assert settings.model_options == {"width": 0}
+    with pytest.raises(SystemExit) as ended:
+        complete(settings)
+    assert ended.value.code == 2
+    assert "width" in capsys.readouterr().err

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
 import time
-from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +13,17 @@ import torch
 
 from trainables import features
 from trainables.corpora.audio import read_audio
+from trainables.features.processes import in_processes
 from trainables.features.segment import segment, window_starts
 
 Job = tuple[Path, int]
 
 CHUNK = 32
-CHUNKS_AHEAD = 3
+CHUNK_BYTES = 2**21
+TIMED = 32
+"""Files by whose time it is decided whether processes pay."""
 POOL_START_SECONDS = 4.0
-"""What starting processes that import torch costs; less work than that is done faster without them."""
+"""Less work than that is not worth starting processes that import torch."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,31 @@ class Extraction:
     samples: int
     step: int
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a row."""
+        shape: tuple[int, ...] = features.load(self.front_end).shape(self.samples)
+        return shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of a row."""
+        dtype: np.dtype = features.load(self.front_end).DTYPE
+        return dtype
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of a row."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def most_windows(self, reach: int) -> int:
+        """How many windows a file has at most."""
+        return len(window_starts(reach, self.samples, self.step, reach))
+
+    def prepare(self) -> None:
+        """Import and compute what the first call in a process would."""
+        features.load(self.front_end).transform(np.zeros(self.samples, np.float32))
+
     def windows(self, path: Path, reach: int) -> np.ndarray:
         """Features of a file's windows, ``[windows, *shape]``.
 
@@ -57,22 +78,40 @@ class Extraction:
         audio = read_audio(path)
         transform = features.load(self.front_end).transform
         starts = window_starts(len(audio), self.samples, self.step, reach)
-        rows = np.stack([transform(segment(audio, self.samples, start)) for start in starts])
+        found = [transform(segment(audio, self.samples, start)) for start in starts]
+        rows = np.stack(found) if len(found) > 1 else found[0][None]
         if not np.isfinite(rows).all():
             raise ValueError(f"features must be finite; the samples of {path} are too large for that")
         return rows
 
+    def attempt(self, path: Path, reach: int) -> np.ndarray | str:
+        """Features of a file's windows, or what is wrong with it. To be called on one thread: it is little work."""
+        try:
+            return self.windows(path, reach)
+        except ValueError as error:
+            return str(error)
+
     def chunk(self, jobs: Sequence[Job]) -> list[np.ndarray | str]:
-        """For each file the features of its windows, or what is wrong with it."""
-        done: list[np.ndarray | str] = []
-        # One thread: a segment is too little work to share, and processes share the files.
-        with _one_thread():
-            for path, reach in jobs:
-                try:
-                    done.append(self.windows(path, reach))
-                except ValueError as error:
-                    done.append(str(error))
-        return done
+        """What `attempt` finds of each file."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return [self.attempt(path, reach) for path, reach in jobs]
+        finally:
+            torch.set_num_threads(before)
+
+    def chunks(self, jobs: Sequence[Job]) -> list[Sequence[Job]]:
+        """The files in portions of at most `CHUNK` files and about `CHUNK_BYTES` of features."""
+        rows = max(1, CHUNK_BYTES // self.row_bytes)
+        found: list[Sequence[Job]] = []
+        begin = held = 0
+        for end, (_, reach) in enumerate(jobs):
+            more = self.most_windows(reach)
+            if end > begin and (held + more > rows or end - begin == CHUNK):
+                found.append(jobs[begin:end])
+                begin, held = end, 0
+            held += more
+        return [*found, jobs[begin:]] if jobs else found
 
 
 def extract(
@@ -83,77 +122,28 @@ def extract(
     Args:
         jobs: audio files, each with the reach of its windows (see `Extraction.windows`).
         extraction: what to compute.
-        workers: processes; 1 works in this one; by default a first chunk is timed here, and where a process per CPU
-            ends the rest sooner, its start included, processes do it.
+        workers: processes; 1 works in this one; by default some first files are timed here, and where the rest is
+            worth it, a process per CPU does it.
 
     Raises:
         RuntimeError: a process died.
     """
-    chunks = [jobs[begin : begin + CHUNK] for begin in range(0, len(jobs), CHUNK)]
-    if workers is None and chunks:
-        yield from extraction.chunk(chunks[0][:1])  # the first call in a process imports and prepares; not timed
+    if workers is None:
+        first = extraction.chunk(jobs[:1])  # the first call in a process imports and prepares; not timed
         began = time.monotonic()
-        yield from extraction.chunk(chunks[0][1:])
-        chunks = chunks[1:]
-        workers = _worthwhile_workers((time.monotonic() - began) * len(chunks))
-    if workers is None or workers == 1:
-        for chunk in chunks:
-            yield from extraction.chunk(chunk)
+        first += extraction.chunk(jobs[1:TIMED])
+        seconds = (time.monotonic() - began) / max(1, len(first) - 1)
+        yield from first
+        jobs = jobs[TIMED:]
+        workers = _worthwhile_workers(seconds * len(jobs))
+    if workers == 1 or not jobs:
+        for begin in range(0, len(jobs), CHUNK):
+            yield from extraction.chunk(jobs[begin : begin + CHUNK])
     else:
-        yield from _in_processes(chunks, extraction, workers)
+        yield from in_processes(extraction.chunks(jobs), extraction, workers)
 
 
 def _worthwhile_workers(seconds: float) -> int:
     # Not os.cpu_count: a container or taskset may leave fewer.
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cpus if seconds > POOL_START_SECONDS + seconds / cpus else 1
-
-
-def _in_processes(
-    chunks: Sequence[Sequence[Job]], extraction: Extraction, workers: int
-) -> Generator[np.ndarray | str, None, None]:
-    # Spawned, not forked: a fork of a process with threads (torch's, Ray's, a progress bar's) may hang.
-    pool = ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn"))
-    waiting: deque[Future[list[np.ndarray | str]]] = deque()
-    others = set(multiprocessing.active_children())
-    try:
-        for chunk in chunks:
-            with _interrupts_ignored():
-                waiting.append(pool.submit(extraction.chunk, chunk))
-            if len(waiting) > CHUNKS_AHEAD * workers:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise RuntimeError(
-            "a process that computes features died: not enough memory, or the script that was started lacks its "
-            'guard `if __name__ == "__main__":`; with workers=1 no processes are needed'
-        ) from error
-    finally:
-        if waiting:  # left early: nobody waits for what is under way, perhaps still an import of seconds
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started meanwhile ignore Ctrl-C: it reaches all of a terminal's, and this one decides what it means."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return cpus if seconds > POOL_START_SECONDS else 1

@@ -1,0 +1,336 @@
+"""Trials an hour: this search against a script written with Ray Tune alone, ``peers/plain_ray_tune.py``.
+
+Both sides carry out the same plans for the same epochs, on a base of the same recipe, one CPU a trial on all cores of
+this machine, without early stopping. Plans are drawn from our space at random and then limited to what both sides can
+do: growth that leaves the function as it was (zero, split, gradmax) becomes zero, criteria that look at trained neurons
+(magnitude, taylor, activation) become magnitude, and the optimiser starts afresh at every change.
+
+For every space and seed: ``search.run`` with these plans for its recipes and an empty cache (*cold*), a second such run
+with what the first one left in the cache (*warm*), then the peer.
+
+- *Trials an hour* is the rate of a search that goes on: trials over the time that workers were in use, each from its
+  first trial's beginning to its last one's end, all that happens between trials included. The bars are about this.
+- *Whole command* counts from starting the command to its exit, as few as these trials are.
+- EER is the lowest on dev after the plan's last change of structure, on both sides. Seed noise is the standard
+  deviation of the bases' EER over seeds, pooled over the sides. All plans of a seed start from one base on either side,
+  so that many seeds tell more than many plans; what a plan gained over its side's base is compared as well.
+
+The bars: dropin at least 8 times, plasticity at least 3.5 times the peer's trials an hour, and a median of the paired
+differences in EER within seed noise.
+
+    python benchmarks/trials_an_hour.py --corpus-root CORPUS --storage runs/trials-an-hour
+
+Half an hour on two cores; what was measured is kept in the storage folder and not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+import spaces
+from search import trial_log
+from spaces import shared
+from timing import table
+from trainables import models
+from trainables.checkpoint import load_detector
+from trainables.models.architecture import Architecture
+
+PEER = Path(__file__).resolve().parent / "peers" / "plain_ray_tune.py"
+BARS = {"dropin": 8.0, "plasticity": 3.5}
+# The real command, with a file of plans for its recipes and nothing else to try.
+SEARCH = """
+import json, pathlib, sys
+from spaces import recipes
+plans = json.loads(pathlib.Path(sys.argv[1]).read_text())
+recipes.recipes, recipes.anchors = lambda *_: plans, lambda *_: {}
+from search import run
+sys.exit(run.main(sys.argv[2:]))
+"""
+LOGGED = re.compile(r"(\S+ \S+) \w+ search\.watch: trial (\d+)(?: \(\S+\))?( begins)?")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One command and its trials. Times are seconds since the epoch.
+
+    Attributes:
+        started, over: when the command began and exited.
+        begins, ends: of every trial; those that ended well come first, in the order of their plans.
+        eers: dev EER of every trial that ended well, a fraction.
+        base_eer: dev EER of the base.
+        parts: mean seconds of a trial by what it does (data, base, plan); the rest of its worker's time lies between
+            trials.
+    """
+
+    started: float
+    over: float
+    begins: list[float]
+    ends: list[float]
+    eers: list[float]
+    base_eer: float
+    parts: dict[str, float]
+
+    def worker_seconds(self, workers: int) -> float:
+        """Seconds of a worker for each trial, from the beginning of its first trial to the end of its last one."""
+        return (sum(sorted(self.ends)[-workers:]) - sum(sorted(self.begins)[:workers])) / len(self.eers)
+
+    def rate(self, workers: int) -> float:
+        """Trials an hour of a search that goes on."""
+        return 3600 * workers / self.worker_seconds(workers)
+
+    def start_up(self) -> float:
+        """Seconds from the command to its first trial."""
+        return min(self.begins) - self.started
+
+    def whole_rate(self) -> float:
+        """Trials an hour from the command to its exit."""
+        return 3600 * len(self.eers) / (self.over - self.started)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Both sides of a space and seed, and the plans that ended well."""
+
+    cold: Run
+    warm: Run
+    peer: Run
+    plans: list[dict[str, Any]]
+
+    def differences(self, gains: bool = False) -> list[float]:
+        """Ours less the peer's dev EER, plan by plan, in points; with `gains` each counted from its side's base."""
+        bases = self.warm.base_eer - self.peer.base_eer if gains else 0.0
+        return [100 * (a - b - bases) for a, b in zip(self.warm.eers, self.peer.eers, strict=True)]
+
+
+def draw(space: str, seed: int, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Different plans that both sides can carry out, by name, in the order in which they are tried."""
+    sites = Architecture.create("resnet18", {"width": options.width}).sites().values()
+    infos = tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit) for s in sites)
+    recipe = models.load("resnet18").RECIPE
+    kept = {name: recipe[name] for name in ("lr", "batch_size", "optimizer", "weight_decay", "clip")}
+    budget = shared.Budget(epochs=options.epochs, **kept)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    plans: list[dict[str, Any]] = []
+    while len(plans) < options.plans:
+        plan = limited(spaces.load(space).space(study.ask(), sites=infos, budget=budget))
+        if plan not in plans:
+            plans.append(plan)
+    return {f"plan-{number}": plan for number, plan in enumerate(plans)}
+
+
+def limited(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan without what the peer has not."""
+    rule = "random" if plan["rule"] == "random" else "zero"
+    criterion = "original" if plan["criterion"] == "original" else "magnitude"
+    return {**plan, "rule": rule, "criterion": criterion, "moments": "reset"}
+
+
+def peer_plan(plan: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """One of our plans in the peer's terms.
+
+    Raises:
+        ValueError: it asks for what the peer has not.
+    """
+    plain = {"optimizer": "adam", "weight_decay": 0.0, "clip": 0.0, "restarts": [], "moments": "reset"}
+    if different := {key: plan[key] for key, value in plain.items() if plan[key] != value}:
+        raise ValueError(f"the peer trains by plain Adam, afresh after every change; the plan has {different}")
+    same = ("epochs", "grow_epoch", "grow_steps", "prune_epoch", "prune_steps", "final", "criterion", "train")
+    return {
+        **{key: plan[key] for key in (*same, "lr", "grow_lr", "schedule", "batch_size")},
+        "add": plan["grow"],
+        "init": plan["rule"],
+        "rewind": plan["after"] == "rewind_weights",
+        "recover_lr": plan["recover_lr"] if plan["after"] == "finetune" else plan["grow_lr"],
+        "seed": seed,
+    }
+
+
+def command(*arguments: str) -> tuple[float, float]:
+    """Run Python with these arguments; when it began and when it was over. What it prints goes to standard error."""
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    whole = [sys.executable, *arguments]
+    started = time.time()
+    subprocess.run(whole, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environment)
+    return started, time.time()
+
+
+def logged_times(folder: Path) -> tuple[dict[int, float], dict[int, float]]:
+    """When each trial of a run began and ended, by number, from the run's log."""
+    begins: dict[int, float] = {}
+    ends: dict[int, float] = {}
+    for line in (folder / "run.log").read_text(encoding="utf-8").splitlines():
+        if found := LOGGED.match(line):
+            stamp = datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S,%f").timestamp()
+            (begins if found[3] else ends)[int(found[2])] = stamp
+    return begins, ends
+
+
+def ours(space: str, seed: int, folder: Path, options: argparse.Namespace) -> tuple[Run, list[dict[str, Any]]]:
+    """A search that tries the plans of ``plans.json`` beside its folder, and those of them that ended well."""
+    what = ["--space", space, "--model", "resnet18", "--model-option", f"width={options.width}", "--seed", str(seed)]
+    what += ["--corpus", "asvspoof2019-la", "--corpus-root", options.corpus_root, "--trials", str(options.plans)]
+    what += ["--epochs", str(options.epochs), "--base-epochs", str(options.base_epochs)]
+    where = ["--storage", str(folder.parent), "--name", folder.name, "--cache", str(folder.parent / "cache")]
+    started, over = command("-c", SEARCH, str(folder.parent / "plans.json"), *what, *where)
+    begins, ends = logged_times(folder)
+    records = trial_log.read(folder / "trials.jsonl").values()
+    ordered = sorted(records, key=lambda record: (record.state != "COMPLETE", record.number))
+    well = [record for record in ordered if record.state == "COMPLETE"]
+    run = Run(
+        started,
+        over,
+        [begins[record.number] for record in ordered],
+        [ends[record.number] for record in ordered],
+        [float(record.eer) for record in well if record.eer is not None],
+        float(load_detector(folder / "base").card["eer_dev"]),
+        {"plan": statistics.mean(float(record.seconds or 0) for record in well)},
+    )
+    return run, [dict(record.plan) for record in well]
+
+
+def peer(plans: Sequence[Mapping[str, Any]], seed: int, folder: Path, options: argparse.Namespace) -> Run:
+    """The peer's run of the same plans."""
+    wanted, found = folder / "peer.json", folder / "results.json"
+    wanted.write_text(json.dumps([peer_plan(plan, seed) for plan in plans]), encoding="utf-8")
+    what = ["--corpus-root", options.corpus_root, "--width", str(options.width), "--storage", str(folder)]
+    what += ["--base-epochs", str(options.base_epochs), "--concurrent", str(os.cpu_count())]
+    what += ["--keep"] if options.peer_keeps else []
+    started, over = command(str(PEER), *what, "--plans", str(wanted), "--results", str(found))
+    trials = json.loads(found.read_text(encoding="utf-8"))
+    mean = {key: statistics.mean(t[key] for t in trials) for key in trials[0] if key.startswith("seconds_")}
+    parts = {
+        "data": mean["seconds_data_base"] + mean["seconds_data_plan"],
+        "base": mean["seconds_base"] - mean["seconds_data_base"],
+        "plan": mean["seconds_plan"] - mean["seconds_data_plan"],
+    }
+    ends = [t["began"] + t["seconds_base"] + t["seconds_plan"] for t in trials]
+    eers = [t["best_eer"] for t in trials]
+    return Run(started, over, [t["began"] for t in trials], ends, eers, trials[0]["base_eer"], parts)
+
+
+def measure(space: str, seed: int, options: argparse.Namespace) -> Measured:
+    """Both sides, or what an earlier call with the same options and storage measured."""
+    sizes = f"{options.plans}x{options.epochs}-base{options.base_epochs}-width{options.width}"
+    keeps = "-keeps" if options.peer_keeps else ""
+    folder = Path(options.storage).resolve() / f"{space}-{seed}-{sizes}{keeps}"
+    kept = folder / "measured.json"
+    if not kept.exists():
+        shutil.rmtree(folder, ignore_errors=True)  # an earlier call broke off in it
+        folder.mkdir(parents=True)
+        (folder / "plans.json").write_text(json.dumps(draw(space, seed, options)), encoding="utf-8")
+        cold, _ = ours(space, seed, folder / "cold", options)
+        warm, plans = ours(space, seed, folder / "warm", options)
+        measured = Measured(cold, warm, peer(plans, seed, folder, options), plans)
+        kept.write_text(json.dumps(asdict(measured)), encoding="utf-8")
+    read = json.loads(kept.read_text(encoding="utf-8"))
+    return Measured(Run(**read["cold"]), Run(**read["warm"]), Run(**read["peer"]), read["plans"])
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """Median, smallest and largest."""
+    cells = [form.format(value) for value in (statistics.median(values), min(values), max(values))]
+    return f"{cells[0]} ({cells[1]} to {cells[2]})"
+
+
+def comparison(space: str, measured: Mapping[int, Measured], workers: int) -> str:
+    """Both sides by seed, and whether the bars are met."""
+    rows = []
+    ratios = [one.warm.rate(workers) / one.peer.rate(workers) for one in measured.values()]
+    for (seed, one), ratio in zip(measured.items(), ratios, strict=True):
+        sides = (one.warm, one.peer)
+        cells = [f"{side.rate(workers):.0f}" for side in sides] + [f"{ratio:.2f}"]
+        cells += [f"{100 * side.base_eer:.2f} %" for side in sides]
+        cells += [spread([100 * eer for eer in side.eers], "{:.2f}") + " %" for side in sides]
+        rows.append([str(seed), str(len(one.plans)), *cells, spread(one.differences(), "{:+.2f}")])
+    head = "seed, plans, ours / h, peer / h, ratio, base ours, base peer, EER ours, EER peer, ours - peer in points"
+    pairs = [difference for one in measured.values() for difference in one.differences()]
+    gains = [difference for one in measured.values() for difference in one.differences(gains=True)]
+    bases = ([one.warm.base_eer for one in measured.values()], [one.peer.base_eer for one in measured.values()])
+    noise = 100 * statistics.mean(map(statistics.variance, bases)) ** 0.5
+    faster, same = statistics.median(ratios) >= BARS[space], abs(statistics.median(pairs)) <= noise
+    met = ["missed", "met"]
+    return (
+        f"{table(head.split(', '), rows)}\n\n"
+        f"- Trials an hour: {spread(ratios, '{:.2f}')} times the peer's, at least {BARS[space]:g}: {met[faster]}\n"
+        f"- EER: {spread(pairs, '{:+.2f}')} points from the peer's, within seed noise of {noise:.2f}: {met[same]}; "
+        f"counted from the bases: {spread(gains, '{:+.2f}')}\n"
+    )
+
+
+def composition(measured: Mapping[int, Measured], workers: int) -> str:
+    """Whole commands, and what a trial's time on its worker is made of."""
+    commands, parts = [], []
+    for side in ("cold", "warm", "peer"):
+        runs: list[Run] = [getattr(one, side) for one in measured.values()]
+        name = "peer" if side == "peer" else f"ours, {side}"
+        rates = ([run.whole_rate() for run in runs], [run.rate(workers) for run in runs])
+        start_ups = spread([run.start_up() for run in runs], "{:.1f}")
+        commands.append([name, start_ups, *(spread(rate, "{:.0f}") for rate in rates)])
+        wholes = [run.worker_seconds(workers) for run in runs]
+        columns = [[run.parts.get(part, 0.0) for run in runs] for part in ("data", "base", "plan")]
+        rests = [whole - sum(known) for whole, *known in zip(wholes, *columns, strict=True)]
+        parts.append([name, *(f"{statistics.median(column):.1f}" for column in (*columns, rests, wholes))])
+    head = ["", "seconds to the first trial", "trials / h, whole command", "trials / h"]
+    seconds = ["worker's seconds a trial", "decode, transform", "base", "plan", "between trials", "in all"]
+    return f"{table(head, commands)}\n\n{table(seconds, parts)}\n"
+
+
+def details(measured: Mapping[int, Measured]) -> str:
+    """A row for every plan."""
+    rows = []
+    for seed, one in measured.items():
+        sides = (one.warm, one.peer)
+        for i, plan in enumerate(one.plans):
+            grown = ", ".join(f"{site} +{count}" for site, count in plan["grow"].items()) or "-"
+            seconds = [f"{side.ends[i] - side.begins[i]:.1f}" for side in sides]
+            eers = [f"{100 * side.eers[i]:.2f} %" for side in sides]
+            rows.append([str(seed), grown, plan["train"], plan["rule"], plan["criterion"], *seconds, *eers])
+    head = "seed, grows, trains, rule, criterion, s ours, s peer, EER ours, EER peer"
+    return f"{table(head.split(', '), rows)}\n"
+
+
+def main() -> None:
+    """Measure both sides and print the tables as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus-root", required=True, help="the folder above LA")
+    parser.add_argument("--storage", default="runs/trials-an-hour")
+    parser.add_argument("--spaces", nargs="+", choices=sorted(BARS), default=sorted(BARS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--plans", type=int, default=3, help="plans for each space and seed")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--base-epochs", type=int, default=8)
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--peer-keeps", action="store_true", help="let the peer keep a trial's spectrograms in memory")
+    parser.add_argument("--details", action="store_true", help="a row for every plan as well")
+    options = parser.parse_args()
+    workers = os.cpu_count() or 1
+    if options.plans < workers:
+        parser.error(f"--plans must be at least {workers}, one for each worker; got {options.plans}")
+    if len(options.seeds) < 2:
+        parser.error(f"--seeds must be at least 2, to tell how much seeds differ; got {options.seeds}")
+    measured = {space: {seed: measure(space, seed, options) for seed in options.seeds} for space in options.spaces}
+    print(f"# Trials an hour, {workers} workers\n")
+    for space, by_seed in measured.items():
+        print(f"## {space}\n\n{comparison(space, by_seed, workers)}\n{composition(by_seed, workers)}")
+        if options.details:
+            print(details(by_seed))
+
+
+if __name__ == "__main__":
+    main()

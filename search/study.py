@@ -1,0 +1,155 @@
+"""Optuna's study of a run: on the disk all of it, in memory what a sampler still learns from.
+
+Optuna's own journal storage writes, syncs and reads back every parameter by itself, which takes longer than choosing
+it, and keeps every trial for ever. Here a trial is one line of the journal when it begins and one when it ends. The
+lines are Optuna's, so that its tools show the study. They are not synced: what ended is in the trial log, which is.
+
+A sampler that looked at all trials would take longer and longer. TPE models the best trials, never more than `BEST` of
+them, against all others, which weigh less the older they are (J. Bergstra et al., "Algorithms for Hyper-Parameter
+Optimization", NeurIPS 2011; weights as in J. Bergstra et al., "Making a Science of Model Search", ICML 2013). So it
+sees the best and the latest: the first model stays as it is, the second is drawn from `MEMORY` points or more.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import distribution_to_json
+from optuna.samplers import BaseSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from search.trial_log import drop_cut_off_line
+
+NAME = "search"
+MEMORY = 500
+"""So many of the latest trials are never forgotten; up to twice as many are in memory."""
+BEST = 25
+"""So many of the best trials are never forgotten: more than these TPE never counts among the good ones."""
+CREATE_TRIAL, SET_TRIAL_STATE_VALUES = 4, 6
+"""Operations of Optuna's journal."""
+
+
+class Study:
+    """Trials as Optuna knows them. A trial's place is that of its line among the trials of the journal, from 0.
+
+    Attributes:
+        past: the trials of earlier processes, by place.
+        asked: how many places are taken.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        """Open the study, or begin one; a last line of the journal that was cut off is removed.
+
+        Args:
+            journal: its file.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        drop_cut_off_line(journal)
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        stored = optuna.create_study(storage=storage, study_name=NAME, load_if_exists=True)
+        self.past = stored.get_trials(deepcopy=False)
+        self.asked = len(self.past)
+        self._journal = journal
+        self._memory = optuna.create_study()
+        self._running: dict[int, int] = {}
+
+    def settle(self, place: int, state: TrialState, value: float | None) -> None:
+        """Say how a trial of the past ended that the journal calls running."""
+        trial = self.past[place]
+        self._write_end(place, state, value)
+        self.past[place] = create_trial(
+            state=state,
+            value=value,
+            params=trial.params,
+            distributions=trial.distributions,
+            user_attrs=trial.user_attrs,
+        )
+
+    def learn(self) -> None:
+        """Take what a sampler learns from out of `past`, all of which has ended, and drop the rest."""
+        self._memory.add_trials(remembered(self.past))
+        self.past = []
+
+    def ask(self, sampler: BaseSampler, point: Mapping[str, Any] | None = None) -> optuna.Trial:
+        """A trial whose parameters `sampler` chooses, those of `point` excepted; `begin` or `refuse` it next."""
+        self._forget()
+        self._memory.sampler = sampler
+        if point is not None:
+            self._memory.enqueue_trial(dict(point))
+        return self._memory.ask()
+
+    def begin(self, trial: optuna.Trial, attributes: Mapping[str, Any]) -> int:
+        """Write down that a trial with these attributes (JSON types) runs; returns its place."""
+        place = self._write_trial(trial, TrialState.RUNNING, attributes)
+        self._running[place] = trial.number
+        return place
+
+    def refuse(self, trial: optuna.Trial, state: TrialState, attributes: Mapping[str, Any]) -> None:
+        """Write down that a trial is not run; `state` is what samplers make of it."""
+        self._write_trial(trial, state, attributes)
+        self._memory.tell(trial, state=state)
+
+    def end(self, place: int, state: TrialState, value: float | None) -> None:
+        """Write down how a trial ended, and let samplers know."""
+        self._write_end(place, state, value)
+        self._memory.tell(self._running.pop(place), value, state=state)
+
+    def _forget(self) -> None:
+        trials = self._memory.get_trials(deepcopy=False)
+        if len(trials) < 2 * MEMORY:
+            return
+        self._memory = optuna.create_study()
+        self._memory.add_trials(remembered(trials))
+        for number, (place, before) in enumerate(self._running.items(), len(self._memory.get_trials(deepcopy=False))):
+            self._memory.add_trial(trials[before])
+            self._running[place] = number
+
+    def _write_trial(self, trial: optuna.Trial, state: TrialState, attributes: Mapping[str, Any]) -> int:
+        time, params, distributions = _now(), trial.params, trial.distributions
+        self._write(
+            {
+                "op_code": CREATE_TRIAL,
+                "study_id": 0,
+                "state": state,
+                "value": None,
+                "values": None,
+                "datetime_start": time,
+                **({"datetime_complete": time} if state.is_finished() else {}),
+                "distributions": {name: distribution_to_json(one) for name, one in distributions.items()},
+                "params": {name: one.to_internal_repr(params[name]) for name, one in distributions.items()},
+                "user_attrs": dict(attributes),
+                "system_attrs": {},
+                "intermediate_values": {},
+            }
+        )
+        self.asked += 1
+        return self.asked - 1
+
+    def _write_end(self, place: int, state: TrialState, value: float | None) -> None:
+        values = None if value is None else [value]
+        end = {"trial_id": place, "state": state, "values": values, "datetime_complete": _now()}
+        self._write({"op_code": SET_TRIAL_STATE_VALUES, **end})
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        with self._journal.open("ab") as file:
+            file.write(json.dumps({**line, "worker_id": NAME}, separators=(",", ":")).encode() + b"\n")
+
+
+def remembered(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Of these trials those that a sampler still learns from, in their order; failed and running ones are left out."""
+    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    rated = [(trial.value, index) for index, trial in enumerate(ended) if trial.value is not None]
+    kept = {index for _, index in heapq.nsmallest(BEST, rated)} | set(range(max(0, len(ended) - MEMORY), len(ended)))
+    return [ended[index] for index in sorted(kept)]
+
+
+def _now() -> str:
+    return datetime.now(tz=timezone.utc).isoformat(timespec="microseconds")

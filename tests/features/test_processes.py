@@ -1,0 +1,134 @@
+"""Several processes find what one finds, in order, and whatever happens to one of them is told, not waited for."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from trainables.features import extraction
+from trainables.features.extraction import Extraction, Job, extract
+from trainables.features.processes import SLOTS_PER_PROCESS, in_processes
+
+SAMPLES = 6400
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Elsewhere(Extraction):
+    """The process that asks comes to its first chunk only after the others have done `files` files."""
+
+    marks: Path
+    files: int
+
+    def windows(self, path: Path, reach: int) -> np.ndarray:
+        (self.marks / path.stem).touch()
+        return super().windows(path, reach)
+
+    def chunk(self, jobs: Sequence[Job]) -> list[np.ndarray | str]:
+        deadline = time.monotonic() + PATIENCE
+        while len(list(self.marks.iterdir())) < self.files:
+            assert time.monotonic() < deadline, "the other processes do nothing"
+            time.sleep(0.01)
+        return super().chunk(jobs)
+
+
+@dataclass(frozen=True)
+class Troubled(Elsewhere):
+    """In another process its first file ends in `trouble`: an error, or a signal that ends the process."""
+
+    trouble: str
+
+    def windows(self, path: Path, reach: int) -> np.ndarray:
+        (self.marks / path.stem).touch()
+        if multiprocessing.parent_process() is None:
+            return Extraction.windows(self, path, reach)
+        if self.trouble == "error":
+            raise ZeroDivisionError("told to")
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("dead")
+
+
+@pytest.fixture
+def marks(tmp_path: Path) -> Path:
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    return folder
+
+
+def record(folder: Path, files: int) -> list[Path]:
+    rng = np.random.default_rng(0)
+    paths = [folder / f"{number}.wav" for number in range(files)]
+    for number, path in enumerate(paths):
+        soundfile.write(path, rng.uniform(-0.5, 0.5, SAMPLES + 700 * number), 16000)
+    return paths
+
+
+# Closed form
+
+
+def test_chunks_are_bounded_in_files_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    what = Extraction("waveform", SAMPLES, SAMPLES // 4)
+    assert what.row_bytes == 2 * SAMPLES
+    assert what.most_windows(SAMPLES) == 1
+    assert what.most_windows(3 * SAMPLES) == 9
+    monkeypatch.setattr(extraction, "CHUNK", 3)
+    monkeypatch.setattr(extraction, "CHUNK_BYTES", 20 * what.row_bytes)
+    jobs = [(Path(str(n)), SAMPLES if n < 4 else 3 * SAMPLES) for n in range(9)]
+    assert [len(chunk) for chunk in what.chunks(jobs)] == [3, 3, 2, 1]
+    assert [job for chunk in what.chunks(jobs) for job in chunk] == jobs
+    monkeypatch.setattr(extraction, "CHUNK_BYTES", 1)
+    assert [len(chunk) for chunk in what.chunks(jobs)] == [1] * 9
+    assert what.chunks([]) == []
+
+
+# Round trip
+
+
+def test_processes_find_what_one_finds(tmp_path: Path, marks: Path) -> None:
+    paths = record(tmp_path, 4 * SLOTS_PER_PROCESS)
+    paths[5].write_bytes(b"no audio")
+    jobs = [(path, SAMPLES * (1 + number % 2)) for number, path in enumerate(paths)]
+    here = list(extract(jobs, Extraction("log_mel", SAMPLES, 1600), 1))
+    what = Elsewhere("log_mel", SAMPLES, 1600, marks, SLOTS_PER_PROCESS)
+    there = [(rows, np.array(rows)) for rows in in_processes([[job] for job in jobs], what, 2)]
+    assert len(there) == len(here) == len(paths)
+    assert {len(rows) for rows in here if not isinstance(rows, str)} == {1, 2, 3, 5}
+    for number, (rows, at_once) in enumerate(there):
+        assert np.array_equal(rows, here[number])
+        assert np.array_equal(rows, at_once), "what was given is overwritten"
+        assert isinstance(rows, str) == (number == 5)
+    assert "5.wav" in str(here[5])
+
+
+# Trouble
+
+
+def test_an_error_in_a_process_is_raised_here(tmp_path: Path, marks: Path) -> None:
+    chunks = [[(path, SAMPLES)] for path in record(tmp_path, 4)]
+    with pytest.raises(ZeroDivisionError, match="told to"):
+        list(in_processes(chunks, Troubled("waveform", SAMPLES, SAMPLES, marks, 1, "error"), 2))
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_dies_ends_the_work(tmp_path: Path, marks: Path) -> None:
+    chunks = [[(path, SAMPLES)] for path in record(tmp_path, 4)]
+    with pytest.raises(RuntimeError, match="a process that computes features died"):
+        list(in_processes(chunks, Troubled("waveform", SAMPLES, SAMPLES, marks, 1, "death"), 2))
+    assert not multiprocessing.active_children()
+
+
+def test_leaving_while_processes_start_leaves_none(tmp_path: Path, marks: Path) -> None:
+    chunks = [[(path, SAMPLES)] for path in record(tmp_path, 8)]
+    found = in_processes(chunks, Elsewhere("waveform", SAMPLES, SAMPLES, marks, 0), 2)
+    next(found)
+    found.close()
+    assert not multiprocessing.active_children()

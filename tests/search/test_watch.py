@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from ray.tune import Checkpoint
+from rich.console import Console
+
+from search import watch
+from search.progress import Display
+from search.trial_log import Record, TrialLog
+from search.watch import Limits, Watcher
+
+
+def watcher(folder: Path) -> tuple[Watcher, TrialLog]:
+    log = TrialLog(folder / "trials.jsonl")
+    return Watcher(log, Display(Console(file=io.StringIO())), Limits(None)), log
+
+
+def rows(folder: Path) -> int | None:
+    """How many trials the table of all of them has; ``None`` where there is no table."""
+    table = folder / "results.parquet"
+    return len(pq.read_table(table)) if table.exists() else None
+
+
+def test_tables_are_written_when_something_ended_but_not_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: now))
+    watching, log = watcher(tmp_path)
+    watching.on_step_end(0, [])
+    assert rows(tmp_path) is None  # nothing to write
+    log.append(Record(0, "FAIL", None, {}))
+    watching.on_step_end(1, [])
+    assert rows(tmp_path) == 1
+    log.append(Record(1, "FAIL", None, {}))
+    watching.on_step_end(2, [])
+    assert rows(tmp_path) == 1  # too soon
+    now += watch.PAUSE
+    watching.on_step_end(3, [])
+    assert rows(tmp_path) == 2
+
+
+def test_tables_that_take_long_are_written_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, written = 100.0, []
+
+    def write(folder: Path, records: Any) -> None:
+        nonlocal now
+        now += 1.0
+        written.append(now)
+
+    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(watch.run_folder, "write_tables", write)
+    watching, log = watcher(tmp_path)
+    for number in range(200):
+        log.append(Record(number, "FAIL", None, {}))
+        watching.on_step_end(number, [])
+        now += 1.0
+    assert sum(1.0 for _ in written) <= 1 + watch.SHARE * (now - 100.0)
+
+
+def test_only_the_latest_state_of_a_trial_is_kept(tmp_path: Path) -> None:
+    watching, _ = watcher(tmp_path)
+    places = [tmp_path / name for name in ("checkpoint_0", "checkpoint_1")]
+    for place in places:
+        place.mkdir()
+        (place / "state.json").write_text("{}")
+    trial: Any = SimpleNamespace(checkpoint=None)
+    watching.on_checkpoint(0, [], trial, Checkpoint(str(places[0])))
+    assert all(place.exists() for place in places)
+    trial.checkpoint = Checkpoint(str(places[0]))
+    watching.on_checkpoint(1, [], trial, Checkpoint(str(places[1])))
+    assert [place.exists() for place in places] == [False, True]
