@@ -22,7 +22,7 @@ from search import trial_log
 from timing import table, verdict
 
 WORK = ("training", "scoring")
-LOGGED = re.compile(r"^(\S+ \S+) \w+ search\.watch: trial \d+")
+TRIAL = re.compile(r"^(\S+ \S+) \w+ search\.watch: trial \d+(?: \(\S+\))?:? (\S+)", re.MULTILINE)
 WORKERS = re.compile(r"^workers: (\d+) at once", re.MULTILINE)
 
 
@@ -54,15 +54,10 @@ def divided(space: str, options: argparse.Namespace) -> str:
     assert found is not None, "the run says how many workers it has"
     workers = int(found[1])
     records = [one for one in trial_log.read(folder / "trials.jsonl").values() if one.seconds is not None]
-    lines = (folder / "run.log").read_text(encoding="utf-8").splitlines()
-    moments = [datetime.fromisoformat(match[1].replace(",", ".")) for line in lines if (match := LOGGED.match(line))]
-    wall = (max(moments) - min(moments)).total_seconds()
+    total = busy((folder / "run.log").read_text(encoding="utf-8"), workers)
     spent: Counter[str] = Counter()
     for record in records:
         spent.update(record.seconds_parts)
-    # A worker that has no trial left to take waits for the others: that is the end of a short run, not a cost.
-    idle = max(0.0, workers * wall - busy(folder, workers))
-    total = workers * wall - idle
     rows = [(part, f"{seconds / len(records):.2f}", f"{seconds / total:.2%}") for part, seconds in spent.most_common()]
     rest = total - sum(spent.values())
     rows.append(("between epochs and trials", f"{rest / len(records):.2f}", f"{rest / total:.2%}"))
@@ -71,19 +66,17 @@ def divided(space: str, options: argparse.Namespace) -> str:
     return table((f"{len(records)} trials of {total / len(records):.1f} s", "seconds a trial", "share"), rows)
 
 
-def busy(folder: Path, workers: int) -> float:
-    """Seconds that workers had a trial or were about to get one: until the last trial of each ended."""
+def busy(log: str, workers: int) -> float:
+    """Seconds that workers had trials, from the first one's beginning to the end of each worker's last.
+
+    A worker that finds no trial left waits for the others: that is the end of a short run, not a cost of trials.
+    """
     begins: list[datetime] = []
     ends: list[datetime] = []
-    for line in (folder / "run.log").read_text(encoding="utf-8").splitlines():
-        if match := LOGGED.match(line):
-            moment = datetime.fromisoformat(match[1].replace(",", "."))
-            if re.search(r"trial \d+(?: \(\S+\))? begins", line):
-                begins.append(moment)
-            elif ": epoch " not in line:
-                ends.append(moment)
-    first = min(begins)
-    return sum((end - first).total_seconds() for end in sorted(ends)[-workers:])
+    for moment, what in TRIAL.findall(log):
+        if not what.startswith("epoch"):
+            (begins if what == "begins" else ends).append(datetime.fromisoformat(moment.replace(",", ".")))
+    return sum((end - min(begins)).total_seconds() for end in sorted(ends)[-workers:])
 
 
 if __name__ == "__main__":

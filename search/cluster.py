@@ -27,6 +27,9 @@ QUIET: Mapping[str, str] = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Idle processes that Ray starts ahead: trials never get them, as Tune starts its actors in another environment.
     "RAY_prestart_worker_first_driver": "0",
+    # A node asks for its object store until that answers, often once too early: for 10 s as ever, but not each second.
+    "RAY_raylet_client_connect_timeout_milliseconds": "50",
+    "RAY_raylet_client_num_connect_attempts": "200",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",

@@ -15,12 +15,15 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.trial import TrialState
+from optuna.search_space import IntersectionSearchSpace
+from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from search import objective
@@ -78,7 +81,7 @@ class PlanSearch(Searcher):
         self._choose = space
         self.gave_up: str | None = None
         self._job, self._refuse = dict(job), refuse
-        self._make_sampler = lambda place: make_sampler(sampler, seed, place, startup)
+        self._make_sampler = partial(make_sampler, sampler, seed, startup=startup)
         self._running: dict[str, int] = {}
         self._plans = {_key(record.plan): record.number for record in ended.values()}
         self.left_out = {name: reason for name, plan in recipes.items() if (reason := refuse(plan))}
@@ -99,7 +102,7 @@ class PlanSearch(Searcher):
         reason = None
         for _ in range(TRIES):
             point, attributes = self._points.popleft() if self._points else (None, {})
-            trial = self._study.ask(self._make_sampler(self._study.asked), point)
+            trial = self._study.ask(self._make_sampler(self._study.asked, space=self._study.space), point)
             plan = self._choose(trial)
             if (twin := self._plans.get(_key(plan))) is not None:
                 # The same plan would give the same detector. FAIL leaves the sampler's idea of the point as it is.
@@ -156,14 +159,30 @@ class PlanSearch(Searcher):
         return deque((trial.params, trial.user_attrs) for trial in lost)
 
 
-def make_sampler(name: str, seed: int, place: int, startup: int) -> BaseSampler:
+class InformedTPESampler(TPESampler):
+    """TPE that is told which parameters all trials have, instead of comparing all trials whenever it is asked."""
+
+    def __init__(self, space: IntersectionSearchSpace, **options: Any) -> None:
+        """Sample these parameters together; `options` are those of TPESampler."""
+        super().__init__(**options)
+        self._known = space
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The parameters to sample together."""
+        return {name: one for name, one in self._known.calculate(study).items() if not one.single()}
+
+
+def make_sampler(
+    name: str, seed: int, place: int, startup: int, space: IntersectionSearchSpace | None = None
+) -> BaseSampler:
     """An Optuna sampler for one ask.
 
     Args:
         name: ``tpe``, ``random`` or ``gp``.
         seed: the run's seed.
-        place: number of trials in the study before the ask.
+        place: number of trials that were asked for before.
         startup: trials that are drawn at random before the sampler learns.
+        space: the search space of the study so far, for tpe, which otherwise works it out.
 
     Raises:
         ValueError: unknown name.
@@ -173,7 +192,13 @@ def make_sampler(name: str, seed: int, place: int, startup: int) -> BaseSampler:
     if name == "random":
         return RandomSampler(seed=mixed)
     if name == "tpe":
-        return TPESampler(seed=mixed, multivariate=True, constant_liar=True, n_startup_trials=startup)
+        return InformedTPESampler(
+            space or IntersectionSearchSpace(include_pruned=True),
+            seed=mixed,
+            multivariate=True,
+            constant_liar=True,
+            n_startup_trials=startup,
+        )
     if name == "gp":
         return GPSampler(seed=mixed, n_startup_trials=startup, warn_independent_sampling=False)
     raise ValueError(f"sampler must be tpe, random or gp; got {name!r}")

@@ -22,6 +22,7 @@ from typing import Any
 import optuna
 from optuna.distributions import distribution_to_json
 from optuna.samplers import BaseSampler
+from optuna.search_space import IntersectionSearchSpace
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -43,6 +44,7 @@ class Study:
     Attributes:
         past: the trials of earlier processes, by place.
         asked: how many places are taken.
+        space: parameters that all ended trials in memory have, kept up to date as trials end.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -58,8 +60,8 @@ class Study:
         self.past = stored.get_trials(deepcopy=False)
         self.asked = len(self.past)
         self._journal = journal
-        self._memory = optuna.create_study()
         self._running: dict[int, int] = {}
+        self._remember(())
 
     def settle(self, place: int, state: TrialState, value: float | None) -> None:
         """Say how a trial of the past ended that the journal calls running."""
@@ -75,7 +77,7 @@ class Study:
 
     def learn(self) -> None:
         """Take what a sampler learns from out of `past`, all of which has ended, and drop the rest."""
-        self._memory.add_trials(remembered(self.past))
+        self._remember(self.past)
         self.past = []
 
     def ask(self, sampler: BaseSampler, point: Mapping[str, Any] | None = None) -> optuna.Trial:
@@ -106,11 +108,15 @@ class Study:
         trials = self._memory.get_trials(deepcopy=False)
         if len(trials) < 2 * MEMORY:
             return
-        self._memory = optuna.create_study()
-        self._memory.add_trials(remembered(trials))
+        self._remember(trials)
         for number, (place, before) in enumerate(self._running.items(), len(self._memory.get_trials(deepcopy=False))):
             self._memory.add_trial(trials[before])
             self._running[place] = number
+
+    def _remember(self, trials: Sequence[FrozenTrial]) -> None:
+        self._memory = optuna.create_study()
+        self._memory.add_trials(remembered(trials))
+        self.space = IntersectionSearchSpace(include_pruned=True)
 
     def _write_trial(self, trial: optuna.Trial, state: TrialState, attributes: Mapping[str, Any]) -> int:
         time, params, distributions = _now(), trial.params, trial.distributions

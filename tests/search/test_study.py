@@ -12,6 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search import study
+from search.sampler import make_sampler
 from search.study import BEST, MEMORY, Study, remembered
 
 
@@ -135,3 +136,21 @@ def test_the_study_forgets_and_its_running_trials_still_end(tmp_path: Path, monk
     assert all(trial.state == TrialState.COMPLETE for trial in found)
     assert all(trial.value == pytest.approx(trial.params["x"]) for trial in found)
     assert [trial.user_attrs["number"] for trial in found] == list(range(60))
+
+
+def test_a_sampler_that_is_told_the_space_chooses_as_one_that_works_it_out(tmp_path: Path) -> None:
+    told, plain = Study(tmp_path / "told"), Study(tmp_path / "plain")
+    options: dict[str, Any] = {"multivariate": True, "constant_liar": True, "n_startup_trials": 4}
+    for place in range(30):
+        chosen = []
+        for made, sampler in (
+            (told, make_sampler("tpe", 0, place, 4, told.space)),
+            (plain, TPESampler(seed=place, **options)),
+        ):
+            trial = made.ask(sampler)
+            plan = suggest(trial)
+            if plan["kind"] == "a":  # a parameter that not all have
+                plan["more"] = trial.suggest_float("more", 0.0, 1.0)
+            chosen.append(plan)
+            made.end(made.begin(trial, {}), TrialState.COMPLETE, plan["x"] + plan.get("more", 0.5))
+        assert chosen[0] == chosen[1]

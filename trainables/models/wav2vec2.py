@@ -133,7 +133,7 @@ class Wav2Vec2(Chain):
     Links: the convolutions, their projection and positions, the two halves of every encoder layer, the head.
     """
 
-    scoring_batch = 8  # the first convolution's output is 26 MB an utterance of 4 s
+    scoring_batch = 4  # more do not fit the caches: the first convolution gives 26 MB an utterance of 4 s
 
     def __init__(self, fields: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__()

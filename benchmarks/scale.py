@@ -1,0 +1,197 @@
+"""How many workers one driver keeps busy, and what it costs to choose plans while many others are under way.
+
+The real driver over simulated trials (`simulation`, `recorded_trials`): nothing is trained, everything else is what a
+search on a cluster does, checkpoints after every epoch included. Two tables, and where the driver becomes the limit.
+
+1. Driving. From the start of as many trials as there are workers to the start of the last: results a second, the share
+   of workers' time in which nothing is trained, the driver's share of the time, its work for a trial; before it, how
+   long it takes until all workers train.
+2. Staleness. With `--budget` trials in all, each of which tells of its end only, that being all that samplers learn
+   from: hypervolume of the front (EER against size, up to those of the base), the run with one worker being 1. A front
+   is chosen by the EER that trials reported, and valued by what their plans are worth without noise. Random choices do
+   not depend on what is known, so random is run with the fewest and the most workers only, to see that.
+
+    OMP_NUM_THREADS=1 python benchmarks/scale.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import statistics
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from search import cluster
+from timing import table
+
+WORKERS = (1, 2, 8, 32, 128, 512, 1000)
+SAMPLERS = ("random", "tpe")
+SECONDS = {"start": 5.0, "reset": 0.05, "save": 0.05}
+"""What a worker takes to start, with its imports; to take the next trial; to write a checkpoint. Others: no time."""
+LEAST = 200
+LA = 25_380
+
+
+@dataclass(frozen=True)
+class Run:
+    """A simulated search.
+
+    Attributes:
+        filled: when all workers had begun to train, as far as there are trials for them.
+        results: results a second.
+        idle: share of workers' time in which nothing was trained.
+        share: the driver's share of the time.
+        work: seconds of the driver's work for a trial.
+        seconds: of an epoch, mean.
+        points: EER and size of every trial as it reported them.
+        worth: the EER of every trial's plan without noise.
+    """
+
+    filled: float
+    results: float
+    idle: float
+    share: float
+    work: float
+    seconds: float
+    points: np.ndarray
+    worth: np.ndarray
+
+
+def search(workers: int, sampler: str, seed: int, trials: int, *, whole: bool, storage: Path) -> Run:
+    """Run one search on so many virtual workers; with `whole`, trials report once, at their end, and save nothing."""
+    from recorded_trials import FILE, RecordedTrainable, recording
+    from search import trials as driver
+    from search.progress import Display
+    from search.settings import parse
+    from search.trial_log import TrialLog
+    from simulation import Toll, simulated
+
+    kept = recording(str(FILE))
+    options = ["--model", kept.about["model"], "--space", kept.about["space"], "--epochs", str(kept.about["epochs"])]
+    options += [f"--model-option={name}={value}" for name, value in kept.about["model_options"].items()]
+    options += ["--corpus", "synthetic", "--trials", str(trials), "--sampler", sampler, "--seed", str(seed)]
+    # Trials of a cluster are tried again when a machine is lost, so they save their state.
+    settings = parse([*options, "--storage", str(storage), "--name", "run", *([] if whole else ["--address", "auto"])])
+    settings.run_folder.mkdir(parents=True)
+    log = TrialLog(settings.run_folder / "trials.jsonl")
+    place = cluster.Cluster(1, 0.0, workers, None, None, None)
+    job = driver.make_job(settings, Path("base"), Path("features"), place)
+    job |= {"recording": str(FILE), "whole": whole}
+    toll = Toll.measured(workers, job | {"rows": [0.5] * 200})
+
+    def seconds(method: str, value: Any) -> float:
+        return float(value["time_this_iter_s"]) if method == "train" else SECONDS.get(method, 0.0)
+
+    with Path(os.devnull).open("w") as nowhere, simulated(workers, toll, seconds) as core:
+        display = Display(Console(file=nowhere), clock=core.clock.now)
+        searcher = driver.make_searcher(settings, job, log)
+        driver.run_trials(RecordedTrainable, searcher, log, settings, place, display)
+    shutil.rmtree(settings.run_folder)
+    began = sorted(begin for begin, _, first in core.trained if first)
+    window = began[min(workers, trials // 2) - 1], began[-1]
+    spent = sum(max(0.0, min(end, window[1]) - max(begin, window[0])) for begin, end, _ in core.trained)
+    records = [record for record in log.records.values() if record.eer is not None]
+    return Run(
+        window[0],
+        sum(window[0] < end <= window[1] for _, end, _ in core.trained) / (window[1] - window[0]),
+        1 - spent / (workers * (window[1] - window[0])),
+        core.clock.between(*window) / (window[1] - window[0]),
+        core.clock.driver / trials,
+        statistics.mean(end - begin for begin, end, _ in core.trained),
+        np.array([(record.eer, record.size) for record in records]),
+        np.array([kept.outcome(record.plan, seed).worth for record in records]),
+    )
+
+
+def value(run: Run) -> float:
+    """Hypervolume of a run's front up to the base's EER and size, as a share of the whole rectangle."""
+    from recorded_trials import FILE, recording
+    from search import pareto
+
+    kept = recording(str(FILE))
+    corner = np.array([kept.about["base_eer"], kept.arch.size()])
+    chosen = pareto.front(run.points)
+    return pareto.hypervolume(np.column_stack([run.worth, run.points[:, 1]])[chosen], corner) / float(corner.prod())
+
+
+def driving(options: argparse.Namespace, storage: Path) -> str:
+    """The first table, and what it means."""
+    rows, works = [], {}
+    for sampler in SAMPLERS:
+        for workers in options.workers:
+            run = search(workers, sampler, 0, max(LEAST, 2 * workers), whole=False, storage=storage)
+            cells = [f"{run.filled:.0f}", f"{run.results:.1f}", f"{100 * run.idle:.1f}", f"{100 * run.share:.1f}"]
+            rows.append([sampler, workers, *cells, f"{1e3 * run.work:.1f}"])
+            works[sampler] = run
+    header = ["sampler", "workers", "all busy after, s", "results/s", "idle, %", "driver, %", "driver, ms a trial"]
+    return table(header, rows) + "\n\n" + "\n".join(limit(sampler, run) for sampler, run in works.items())
+
+
+def limit(sampler: str, run: Run) -> str:
+    """What the driver can do at most, from its run with the most workers."""
+    from recorded_trials import FILE, recording
+
+    about = recording(str(FILE)).about
+    epochs, most = about["epochs"], 1 / run.work
+    longer = LA / about["train"]
+    return (
+        f"With {sampler} the driver's limit is {most:.0f} trials of {epochs} epochs, or {most * epochs:.0f} results, a "
+        f"second: {most * epochs * run.seconds:.0f} workers with epochs of {run.seconds:.1f} s as recorded, "
+        f"{most * epochs * run.seconds * longer:,.0f} with {longer:.0f} times as long ones, as on LA's train split."
+    )
+
+
+def staleness(options: argparse.Namespace, storage: Path) -> str:
+    """The second table."""
+    rows = []
+    for sampler in SAMPLERS:
+        counts = options.workers if sampler != "random" else sorted({min(options.workers), max(options.workers)})
+        found: dict[int, list[float]] = {}
+        least: dict[int, list[float]] = {}
+        for seed in range(options.seeds):
+            for workers in counts:
+                run = search(workers, sampler, seed, options.budget, whole=True, storage=storage)
+                found.setdefault(workers, []).append(value(run))
+                least.setdefault(workers, []).append(100 * float(run.worth[run.points[:, 0].argmin()]))
+        for workers, own in found.items():
+            relative = [one / first for one, first in zip(own, found[counts[0]], strict=True)]
+            rows.append([sampler, workers, spread(own), spread(relative), spread(least[workers])])
+    header = ["sampler", "workers", "hypervolume", f"relative to {min(options.workers)} worker"]
+    return table([*header, "EER of the best, %"], rows)
+
+
+def spread(values: Iterable[float]) -> str:
+    """Median and range."""
+    own = list(values)
+    return f"{statistics.median(own):.3f} ({min(own):.3f} to {max(own):.3f})"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, nargs="+", default=WORKERS)
+    parser.add_argument("--budget", type=int, default=1000, help="trials of a run of the second table")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of the second table with other seeds")
+    parser.add_argument("--parts", nargs="+", choices=("driving", "staleness"), default=("driving", "staleness"))
+    options = parser.parse_args(arguments)
+    cluster.prepare(None)
+    cluster.start(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as temporary:
+        for part in options.parts:
+            print({"driving": driving, "staleness": staleness}[part](options, Path(temporary)), flush=True)
+            print()
+    cluster.stop()
+
+
+if __name__ == "__main__":
+    main()
