@@ -176,6 +176,7 @@ def _empty(trial: Trial) -> None:
     trial.config.clear()
     trial.evaluated_params.clear()
     trial.experiment_tag = ""
+    trial.trial_name_creator = trial.trial_dirname_creator = None
     checkpoints = trial.run_metadata.checkpoint_manager
     assert checkpoints is not None, "a trial that was made has one"
     trial.run_metadata = type(trial.run_metadata)()
