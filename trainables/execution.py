@@ -33,7 +33,7 @@ from trainables.surgery.keep import keep
 from trainables.surgery.merge import merge
 from trainables.training import LOSSES, batches, scores, train_epoch
 
-SIGNAL_BATCHES = 8
+SIGNAL_BATCHES = 4
 """Training batches that growth rules and criteria look at."""
 
 
