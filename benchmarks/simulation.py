@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -127,16 +127,12 @@ class Toll:
         return cls(*(statistics.median(own) for own in zip(*spent, strict=True)))
 
 
-@dataclass(order=True)
+@dataclass(eq=False)  # as quick to hash as a reference of Ray's, since the driver's time is measured
 class Task:
     """What an actor was asked to do: when it is done, and what then comes of it."""
 
     done: float
-    number: int
-    value: Any = field(compare=False)
-
-    def __hash__(self) -> int:
-        return self.number
+    value: Any
 
 
 @dataclass
@@ -169,7 +165,7 @@ class Core:
         self.trained: list[tuple[float, float, bool]] = []
         self.actor, self.ObjectRef = SimpleNamespace(ActorClass=_Deployed), Task
         self._numbers = itertools.count()
-        self._coming: list[Task] = []
+        self._coming: list[tuple[float, int, Task]] = []
 
     def deploy(self, trainable: type) -> _Deployed:
         """A class whose instances are actors."""
@@ -188,8 +184,8 @@ class Core:
             actor.free = begin + self._seconds(kind, value)
             if method == "train":
                 self.trained.append((begin, actor.free, bool(value) and value["training_iteration"] == 1))
-            task = Task(actor.free, next(self._numbers), value)
-            heapq.heappush(self._coming, task)
+            task = Task(actor.free, value)
+            heapq.heappush(self._coming, (task.done, next(self._numbers), task))
             return task
 
     def wait(self, tasks: Sequence[Task], num_returns: int, timeout: float | None) -> tuple[list[Task], list[Task]]:
@@ -198,13 +194,13 @@ class Core:
         with self.clock.stopped():
             self.clock.work(self._toll.wait)
             wanted = set(tasks)
-            while self._coming and self._coming[0] not in wanted:
+            while self._coming and self._coming[0][2] not in wanted:
                 heapq.heappop(self._coming)  # done, or nobody waits for it any more
             until = float("inf") if timeout is None else self.clock.now() + timeout
-            if not self._coming or self._coming[0].done > until:
+            if not self._coming or self._coming[0][0] > until:
                 self.clock.jump(until)
                 return [], list(tasks)
-            self.clock.jump(self._coming[0].done)
+            self.clock.jump(self._coming[0][0])
             ready = next(task for task in tasks if task.done <= self.clock.now())
             return [ready], [task for task in tasks if task is not ready]
 

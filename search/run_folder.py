@@ -22,6 +22,8 @@ from trainables.corpora.corpus import Corpus
 
 DISTRIBUTIONS = ("torch", "torchaudio", "ray", "optuna", "transformers", "numpy", "pyarrow", "soundfile", "safetensors")
 CORPUS_FILE = "corpus.json"
+PORTION = 1000
+"""Trials that are turned into rows of a table at once."""
 SCHEMA = pa.schema(
     [
         ("number", pa.int64()),
@@ -117,6 +119,15 @@ def write_corpus(folder: Path, corpus: Corpus) -> None:
 
 
 def _write_table(path: Path, records: Sequence[Record], members: set[int]) -> None:
+    part = path.with_name(path.name + ".part")
+    with pq.ParquetWriter(part, SCHEMA) as writer:
+        # In portions, so that the memory it takes does not grow with the run; an empty table is a portion, too.
+        for begin in range(0, max(1, len(records)), PORTION):
+            writer.write_table(_portion(records[begin : begin + PORTION], members))
+    os.replace(part, path)
+
+
+def _portion(records: Sequence[Record], members: set[int]) -> pa.Table:
     made: dict[str, list[Any]] = {
         "front": [record.number in members for record in records],
         "detector": [f"detectors/{r.number}" if r.state == "COMPLETE" else None for r in records],
@@ -127,6 +138,4 @@ def _write_table(path: Path, records: Sequence[Record], members: set[int]) -> No
         pa.array(made[name] if name in made else [getattr(record, name) for record in records], kind)
         for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True)
     ]
-    part = path.with_name(path.name + ".part")
-    pq.write_table(pa.Table.from_arrays(columns, schema=SCHEMA), part)
-    os.replace(part, path)
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
