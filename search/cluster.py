@@ -6,6 +6,7 @@ before that.
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import os
@@ -17,7 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ray.tune import PlacementGroupFactory
 
 PACKAGES = ("search", "trainables", "spaces")
 QUIET: Mapping[str, str] = {
@@ -186,6 +190,14 @@ def fit(
             "lower --cpus-per-trial or --gpus-per-trial"
         )
     return max(now, later), None if now else f"a machine with {asked}"
+
+
+@functools.cache
+def request(cpus: int, gpus: float) -> PlacementGroupFactory:
+    """What Tune asks the cluster for when it starts a trial: one object for all trials, since each of them keeps it."""
+    from ray.tune import PlacementGroupFactory
+
+    return PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}])
 
 
 def stream(

@@ -31,7 +31,7 @@ from search.trial_log import drop_cut_off_line
 
 NAME = "search"
 MEMORY = 500
-"""So many of the latest trials are never forgotten; up to twice as many are in memory."""
+"""So many of the latest trials are never forgotten; up to as many more are in memory, and those that run."""
 BEST = 25
 """So many of the best trials are never forgotten: more than these TPE never counts among the good ones."""
 CREATE_TRIAL, SET_TRIAL_STATE_VALUES = 4, 6
@@ -82,7 +82,6 @@ class Study:
 
     def ask(self, sampler: BaseSampler, point: Mapping[str, Any] | None = None) -> optuna.Trial:
         """A trial whose parameters `sampler` chooses, those of `point` excepted; `begin` or `refuse` it next."""
-        self._forget()
         self._memory.sampler = sampler
         if point is not None:
             self._memory.enqueue_trial(dict(point))
@@ -98,24 +97,28 @@ class Study:
         """Write down that a trial is not run; `state` is what samplers make of it."""
         self._write_trial(trial, state, attributes)
         self._memory.tell(trial, state=state)
+        self._forget()
 
     def end(self, place: int, state: TrialState, value: float | None) -> None:
         """Write down how a trial ended, and let samplers know."""
         self._write_end(place, state, value)
         self._memory.tell(self._running.pop(place), value, state=state)
+        self._forget()
 
     def _forget(self) -> None:
         trials = self._memory.get_trials(deepcopy=False)
-        if len(trials) < 2 * MEMORY:
-            return
-        self._remember(trials)
-        for number, (place, before) in enumerate(self._running.items(), len(self._memory.get_trials(deepcopy=False))):
-            self._memory.add_trial(trials[before])
-            self._running[place] = number
+        if len(trials) >= self._full:
+            self._remember(trials)
 
     def _remember(self, trials: Sequence[FrozenTrial]) -> None:
+        """Begin the memory anew, with those of these trials that are worth it and those that run."""
+        kept = remembered(trials)
         self._memory = optuna.create_study()
-        self._memory.add_trials(remembered(trials))
+        self._memory.add_trials(kept)
+        for number, (place, before) in enumerate(self._running.items(), len(kept)):
+            self._memory.add_trial(trials[before])
+            self._running[place] = number
+        self._full = len(kept) + len(self._running) + MEMORY
         self.space = IntersectionSearchSpace(include_pruned=True)
 
     def _write_trial(self, trial: optuna.Trial, state: TrialState, attributes: Mapping[str, Any]) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 from ray import tune
 
 import spaces
-from search import run_folder
+from search import cluster, run_folder
 from search.cluster import Cluster
 from search.progress import Display
 from search.sampler import PlanSearch
@@ -157,10 +157,9 @@ def run_trials(
 
 def with_resources(trainable: type[tune.Trainable], place: Cluster) -> type[tune.Trainable]:
     """The trainable, asking for a trial's CPUs and GPUs. Ray's own function of this name would rename the actors."""
-    asked = tune.PlacementGroupFactory([{"CPU": place.cpus, "GPU": place.gpus}])
 
     def request(cls: type[tune.Trainable], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
-        return asked
+        return cluster.request(place.cpus, place.gpus)
 
     extra = {"default_resource_request": classmethod(request), "__module__": trainable.__module__}
     return type(trainable.__name__, (trainable,), extra)

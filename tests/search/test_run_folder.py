@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
+from search import run_folder
 from search.run_folder import best_of, corpus_digest, front_of, write_corpus, write_tables, write_text, write_versions
 from search.trial_log import Record
 from trainables.corpora.corpus import Corpus, Utterance
@@ -47,6 +49,16 @@ def test_tables_say_the_same_as_the_records(tmp_path: Path) -> None:
     assert json.loads(results[0]["plan"]) == {"epochs": 1}
     front = pq.read_table(tmp_path / "front.parquet").to_pylist()
     assert [(row["number"], row["eer"], row["size"]) for row in front] == [(5, 0.4, 100), (0, 0.2, 200), (4, 0.1, 300)]
+
+
+def test_tables_are_the_same_however_many_rows_are_made_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tables(tmp_path, RECORDS)
+    whole = pq.read_table(tmp_path / "results.parquet")
+    monkeypatch.setattr(run_folder, "PORTION", 4)
+    write_tables(tmp_path, RECORDS)
+    assert pq.read_table(tmp_path / "results.parquet").equals(whole)
 
 
 def test_tables_of_no_trial_have_their_columns(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,17 +132,21 @@ def test_the_study_forgets_and_its_running_trials_still_end(tmp_path: Path, monk
             made.end(place, TrialState.COMPLETE, value)
     for place, value in running:
         made.end(place, TrialState.COMPLETE, value)
-    assert max(seen) <= 2 * 8 + 1
+    assert max(seen) <= 2 * 8 + 2 + 3 + 1  # the latest, as many more, the best, those that run, the one at hand
     found = stored(tmp_path / "journal")
     assert all(trial.state == TrialState.COMPLETE for trial in found)
     assert all(trial.value == pytest.approx(trial.params["x"]) for trial in found)
     assert [trial.user_attrs["number"] for trial in found] == list(range(60))
 
 
-def test_a_sampler_that_is_told_the_space_chooses_as_one_that_works_it_out(tmp_path: Path) -> None:
+def test_a_sampler_that_is_told_the_space_chooses_as_one_that_works_it_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "MEMORY", 8)
+    monkeypatch.setattr(study, "BEST", 2)
     told, plain = Study(tmp_path / "told"), Study(tmp_path / "plain")
     options: dict[str, Any] = {"multivariate": True, "constant_liar": True, "n_startup_trials": 4}
-    for place in range(30):
+    for place in range(50):
         chosen = []
         for made, sampler in (
             (told, make_sampler("tpe", 0, place, 4, told.space)),
@@ -149,8 +154,33 @@ def test_a_sampler_that_is_told_the_space_chooses_as_one_that_works_it_out(tmp_p
         ):
             trial = made.ask(sampler)
             plan = suggest(trial)
-            if plan["kind"] == "a":  # a parameter that not all have
-                plan["more"] = trial.suggest_float("more", 0.0, 1.0)
+            # A parameter that trials do not have at first, and one that only stopped ones lack.
+            plan["late"] = trial.suggest_float("late", 0.0, 1.0) if place > 12 else 0.5
+            plan["full"] = trial.suggest_float("full", 0.0, 1.0) if place % 6 else 0.5
             chosen.append(plan)
-            made.end(made.begin(trial, {}), TrialState.COMPLETE, plan["x"] + plan.get("more", 0.5))
+            value = plan["x"] + plan["late"] + plan["full"]
+            place_there = made.begin(trial, {})
+            made.end(place_there, *((TrialState.COMPLETE, value) if place % 6 else (TrialState.PRUNED, None)))
         assert chosen[0] == chosen[1]
+
+
+def test_many_running_trials_do_not_make_the_study_forget_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "MEMORY", 8)
+    forgotten = []
+
+    def watched(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        forgotten.append(len(trials))
+        return remembered(trials)
+
+    monkeypatch.setattr(study, "remembered", watched)
+    made = Study(tmp_path / "journal")
+    running = []
+    for number in range(80):
+        trial = made.ask(RandomSampler(seed=number))
+        suggest(trial)
+        running.append(made.begin(trial, {}))
+        if number >= 40:
+            made.end(running.pop(0), TrialState.COMPLETE, 0.5)
+    assert len(forgotten) <= 2 + 40 // 8
