@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from ray import tune
+from ray.tune.experiment.trial import _TrainingResult
 
 from search.settings import SETTINGS_FILE, Settings
 from search.trial_log import TrialLog
@@ -147,6 +148,11 @@ class Recording:
         worth = float(np.clip(_probability(np.array(expected)) - self._half, 0, 1))
         return Outcome(widths, size, worth, tuple(eer.tolist()), tuple(like["seconds"]))
 
+    def weighted(self, eer: float, size: int, size_base: int, size_weight: float) -> float:
+        """The objective's value."""
+        counts = self.about["dev"]
+        return weighted_eer(eer, size, size_base, counts["bona_fide"], counts["spoof"], size_weight)
+
     def _features(self, plan: Mapping[str, Any], size: int) -> np.ndarray:
         rate, more = np.log(plan["lr"] / self._lr), np.log(size / self._base_size)
         grown = sum(plan["grow"].values()) / sum(self._base.values())
@@ -204,13 +210,9 @@ class RecordedTrainable(tune.Trainable):
         before, epochs = self.epoch, len(self.outcome.eer)
         self.epoch = epochs if self.job["whole"] else before + 1
         eer, best = self.outcome.eer[self.epoch - 1], min(self.outcome.eer[: self.epoch])
-        counts = recording(self.job["recording"]).about["dev"]
-        size, base = self.outcome.size, self.job["size_base"]
+        size, sizes = self.outcome.size, (self.outcome.size, self.job["size_base"], self.job["size_weight"])
+        weighted, best_weighted = (recording(self.job["recording"]).weighted(one, *sizes) for one in (eer, best))
         seconds = sum(self.outcome.seconds[before : self.epoch])
-        weighted, best_weighted = (
-            weighted_eer(one, size, base, counts["bona_fide"], counts["spoof"], self.job["size_weight"])
-            for one in (eer, best)
-        )
         return {
             "stage": "retrain",
             "loss": eer,
@@ -232,9 +234,15 @@ class RecordedTrainable(tune.Trainable):
             "done": self.epoch == epochs,
         }
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """A file, for the driver to remove."""
-        Path(checkpoint_dir, "state.json").write_text(str(self.epoch))
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """A checkpoint of one file, written where Tune would copy it to; to copy it is the worker's time."""
+        assert self._storage is not None, "Tune gives trials a storage"
+        metrics: dict[str, Any] = dict(self._last_result or {})
+        self._storage._update_checkpoint_index(metrics)
+        folder = Path(self._storage.checkpoint_fs_path)
+        folder.mkdir(parents=True)
+        Path(folder, "state.json").write_text(str(self.epoch))
+        return _TrainingResult(tune.Checkpoint(str(folder)), metrics)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
         """Go on from it."""

@@ -7,9 +7,14 @@ search on a cluster does, checkpoints after every epoch included. Two tables, an
    of workers' time in which nothing is trained, the driver's share of the time, its work for a trial; before it, how
    long it takes until all workers train.
 2. Staleness. With `--budget` trials in all, each of which tells of its end only, that being all that samplers learn
-   from: hypervolume of the front (EER against size, up to those of the base), the run with one worker being 1. A front
-   is chosen by the EER that trials reported, and valued by what their plans are worth without noise. Random choices do
-   not depend on what is known, so random is run with the fewest and the most workers only, to see that.
+   from: the weighted EER of the best, which is what they look for, and the hypervolume of the front (EER against size,
+   up to those of the base), also against the run with one worker. Best and front are chosen by what trials reported,
+   and valued by what their plans are worth without noise. Random choices do not depend on what is known, so random is
+   run with the fewest and the most workers only, to see that.
+
+Beyond the driver's limit more workers only wait. What helps: longer epochs, as on a larger corpus; ``--sampler
+random``, whose asking is cheap; several searches with seeds of their own, each with some of the workers, of whose
+fronts the best is kept. Against staleness helps only a budget of many trials for each worker.
 
     OMP_NUM_THREADS=1 python benchmarks/scale.py
 """
@@ -22,10 +27,10 @@ import os
 import shutil
 import statistics
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -33,7 +38,12 @@ from rich.console import Console
 from search import cluster
 from timing import table
 
+if TYPE_CHECKING:
+    from recorded_trials import Recording
+    from search.trial_log import Record
+
 WORKERS = (1, 2, 8, 32, 128, 512, 1000)
+STALE = (1, 8, 32, 128, 512, 1000)
 SAMPLERS = ("random", "tpe")
 SECONDS = {"start": 5.0, "reset": 0.05, "save": 0.05}
 """What a worker takes to start, with its imports; to take the next trial; to write a checkpoint. Others: no time."""
@@ -52,8 +62,8 @@ class Run:
         share: the driver's share of the time.
         work: seconds of the driver's work for a trial.
         seconds: of an epoch, mean.
-        points: EER and size of every trial as it reported them.
-        worth: the EER of every trial's plan without noise.
+        best: weighted EER that the best trial's plan is worth.
+        volume: hypervolume of the front's plans, as a share of what lies below the base's EER and size.
     """
 
     filled: float
@@ -62,8 +72,8 @@ class Run:
     share: float
     work: float
     seconds: float
-    points: np.ndarray
-    worth: np.ndarray
+    best: float
+    volume: float
 
 
 def search(workers: int, sampler: str, seed: int, trials: int, *, whole: bool, storage: Path) -> Run:
@@ -99,7 +109,7 @@ def search(workers: int, sampler: str, seed: int, trials: int, *, whole: bool, s
     began = sorted(begin for begin, _, first in core.trained if first)
     window = began[min(workers, trials // 2) - 1], began[-1]
     spent = sum(max(0.0, min(end, window[1]) - max(begin, window[0])) for begin, end, _ in core.trained)
-    records = [record for record in log.records.values() if record.eer is not None]
+    best, volume = values(list(log.records.values()), kept, job)
     return Run(
         window[0],
         sum(window[0] < end <= window[1] for _, end, _ in core.trained) / (window[1] - window[0]),
@@ -107,20 +117,22 @@ def search(workers: int, sampler: str, seed: int, trials: int, *, whole: bool, s
         core.clock.between(*window) / (window[1] - window[0]),
         core.clock.driver / trials,
         statistics.mean(end - begin for begin, end, _ in core.trained),
-        np.array([(record.eer, record.size) for record in records]),
-        np.array([kept.outcome(record.plan, seed).worth for record in records]),
+        best,
+        volume,
     )
 
 
-def value(run: Run) -> float:
-    """Hypervolume of a run's front up to the base's EER and size, as a share of the whole rectangle."""
-    from recorded_trials import FILE, recording
+def values(records: Sequence[Record], kept: Recording, job: Mapping[str, Any]) -> tuple[float, float]:
+    """`Run.best` and `Run.volume` of a search's trials."""
     from search import pareto
 
-    kept = recording(str(FILE))
-    corner = np.array([kept.about["base_eer"], kept.arch.size()])
-    chosen = pareto.front(run.points)
-    return pareto.hypervolume(np.column_stack([run.worth, run.points[:, 1]])[chosen], corner) / float(corner.prod())
+    sizes = np.array([record.size for record in records])
+    worth = np.array([kept.outcome(record.plan, job["seed"]).worth for record in records])
+    best = int(np.argmin([float(record.weighted_eer or 0) for record in records]))
+    chosen = pareto.front(np.column_stack([[record.eer for record in records], sizes]))
+    corner = np.array([kept.about["base_eer"], job["size_base"]])
+    volume = pareto.hypervolume(np.column_stack([worth, sizes])[chosen], corner) / float(corner.prod())
+    return kept.weighted(worth[best], int(sizes[best]), job["size_base"], job["size_weight"]), volume
 
 
 def driving(options: argparse.Namespace, storage: Path) -> str:
@@ -154,19 +166,19 @@ def staleness(options: argparse.Namespace, storage: Path) -> str:
     """The second table."""
     rows = []
     for sampler in SAMPLERS:
-        counts = options.workers if sampler != "random" else sorted({min(options.workers), max(options.workers)})
-        found: dict[int, list[float]] = {}
-        least: dict[int, list[float]] = {}
+        counts = sorted(options.stale)
+        counts = [counts[0], counts[-1]] if sampler == "random" else counts
+        runs: dict[int, list[Run]] = {workers: [] for workers in counts}
         for seed in range(options.seeds):
-            for workers in counts:
-                run = search(workers, sampler, seed, options.budget, whole=True, storage=storage)
-                found.setdefault(workers, []).append(value(run))
-                least.setdefault(workers, []).append(100 * float(run.worth[run.points[:, 0].argmin()]))
-        for workers, own in found.items():
-            relative = [one / first for one, first in zip(own, found[counts[0]], strict=True)]
-            rows.append([sampler, workers, spread(own), spread(relative), spread(least[workers])])
-    header = ["sampler", "workers", "hypervolume", f"relative to {min(options.workers)} worker"]
-    return table([*header, "EER of the best, %"], rows)
+            for workers, own in runs.items():
+                own.append(search(workers, sampler, seed, options.budget, whole=True, storage=storage))
+        alone = runs[counts[0]]
+        for workers, own in runs.items():
+            relative = [run.volume / first.volume for run, first in zip(own, alone, strict=True)]
+            best, volume = [100 * run.best for run in own], [run.volume for run in own]
+            rows.append([sampler, workers, spread(best), spread(volume), spread(relative)])
+    header = ["sampler", "workers", "weighted EER of the best, %", "hypervolume", f"relative to {counts[0]} worker"]
+    return table(header, rows)
 
 
 def spread(values: Iterable[float]) -> str:
@@ -179,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs="+", default=WORKERS)
+    parser.add_argument("--stale", type=int, nargs="+", default=STALE, help="workers of the second table")
     parser.add_argument("--budget", type=int, default=1000, help="trials of a run of the second table")
     parser.add_argument("--seeds", type=int, default=3, help="runs of the second table with other seeds")
     parser.add_argument("--parts", nargs="+", choices=("driving", "staleness"), default=("driving", "staleness"))
