@@ -17,7 +17,7 @@ Nothing else does what a driver does, so each is held against its bar.
 
     OMP_NUM_THREADS=1 python benchmarks/driver.py --corpus-root CORPUS
 
-About quarter of an hour on two cores, most of it part 3; ``--parts start trials`` leaves that out.
+About a quarter of an hour on two cores, most of it part 3; ``--parts start trials`` leaves that out.
 """
 
 from __future__ import annotations
