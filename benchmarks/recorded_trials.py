@@ -26,11 +26,13 @@ from typing import Any
 import numpy as np
 from ray import tune
 from ray.tune.experiment.trial import _TrainingResult
+from ray.tune.result import SHOULD_CHECKPOINT
 
 from search.settings import SETTINGS_FILE, Settings
 from search.trial_log import TrialLog
 from spaces import shared
 from trainables import models
+from trainables.base import CHECKPOINT_SECONDS
 from trainables.checkpoint import load_detector
 from trainables.metrics.weighted_eer import weighted_eer
 from trainables.models.architecture import Architecture
@@ -203,7 +205,7 @@ class RecordedTrainable(tune.Trainable):
         """Look up what the trial will come to."""
         self.job = config["job"]
         self.outcome = recording(self.job["recording"]).outcome(config["plan"], self.job["seed"])
-        self.epoch = 0
+        self.epoch, self.unsaved = 0, 0.0
 
     def step(self) -> dict[str, Any]:
         """An epoch, or the whole trial, as ``DetectorTrainable`` reports it."""
@@ -213,6 +215,7 @@ class RecordedTrainable(tune.Trainable):
         size, sizes = self.outcome.size, (self.outcome.size, self.job["size_base"], self.job["size_weight"])
         weighted, best_weighted = (recording(self.job["recording"]).weighted(one, *sizes) for one in (eer, best))
         seconds = sum(self.outcome.seconds[before : self.epoch])
+        self.unsaved += seconds
         return {
             "stage": "retrain",
             "loss": eer,
@@ -232,11 +235,13 @@ class RecordedTrainable(tune.Trainable):
             "total_widths": dict(self.outcome.widths),
             "time_this_iter_s": seconds,
             "done": self.epoch == epochs,
+            SHOULD_CHECKPOINT: self.epoch < epochs and self.unsaved > CHECKPOINT_SECONDS,
         }
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
         """A checkpoint of one file, written where Tune would copy it to; to copy it is the worker's time."""
         assert self._storage is not None, "Tune gives trials a storage"
+        self.unsaved = 0.0
         metrics: dict[str, Any] = dict(self._last_result or {})
         self._storage._update_checkpoint_index(metrics)
         folder = Path(self._storage.checkpoint_fs_path)

@@ -1,7 +1,7 @@
 """How many workers one driver keeps busy, and what it costs to choose plans while many others are under way.
 
 The real driver over simulated trials (`simulation`, `recorded_trials`): nothing is trained, everything else is what a
-search on a cluster does, checkpoints after every epoch included. Two tables, and where the driver becomes the limit.
+search on a cluster does, checkpoints included. Two tables, and where the driver becomes the limit.
 
 1. Driving. From the start of as many trials as there are workers to the start of the last: results a second, the share
    of workers' time in which nothing is trained, the driver's share of the time, its work for a trial; before it, how
@@ -89,8 +89,7 @@ def search(workers: int, sampler: str, seed: int, trials: int, *, whole: bool, s
     options = ["--model", kept.about["model"], "--space", kept.about["space"], "--epochs", str(kept.about["epochs"])]
     options += [f"--model-option={name}={value}" for name, value in kept.about["model_options"].items()]
     options += ["--corpus", "synthetic", "--trials", str(trials), "--sampler", sampler, "--seed", str(seed)]
-    # Trials of a cluster are tried again when a machine is lost, so they save their state.
-    settings = parse([*options, "--storage", str(storage), "--name", "run", *([] if whole else ["--address", "auto"])])
+    settings = parse([*options, "--storage", str(storage), "--name", "run"])
     settings.run_folder.mkdir(parents=True)
     log = TrialLog(settings.run_folder / "trials.jsonl")
     place = cluster.Cluster(1, 0.0, workers, None, None, None)

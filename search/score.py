@@ -25,7 +25,7 @@ from trainables.corpora.audio import SAMPLE_RATE
 from trainables.features.extraction import Extraction, extract
 from trainables.features.segment import samples_in
 from trainables.features.waveform import standardised
-from trainables.training import autocast, device_here
+from trainables.training import device_here
 
 INTERRUPTED = 130
 
@@ -93,8 +93,7 @@ class Scorer:
     @torch.inference_mode()
     def _log_odds(self, rows: np.ndarray) -> list[float]:
         x = np.stack([standardised(row) for row in rows]) if rows.dtype == np.int16 else rows
-        with autocast(self._device):
-            logits = self._module(torch.from_numpy(x).to(self._device)).double()
+        logits = self._module(torch.from_numpy(x).to(self._device)).double()
         found: list[float] = (logits[:, 1] - logits[:, 0]).tolist()
         return found
 

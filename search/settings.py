@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -10,17 +9,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import spaces
-from search.arguments import address, key_value, number, run_name, whole
+from search import options
 from trainables import corpora, models
 
-SAMPLERS = ("tpe", "random", "gp")
-DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {"resnet18": {"width": 16}, "wav2vec2": {"checkpoint": "tiny"}}
-"""Options of a model where the search's default is not the model's own: sizes that a CPU can train."""
-DEFAULT_TRIALS, DEFAULT_EPOCHS, DEFAULT_BASE_EPOCHS = 24, 8, 8
-DEFAULT_ACTIVATIONS_GB = 20.0
 RESUMABLE = (
     *("trials", "minutes", "corpus_root", "cache", "activations_gb"),
     *("address", "cpus_per_trial", "gpus_per_trial"),
@@ -45,7 +38,8 @@ class Settings:
         base_epochs: epochs of the base.
         size_weight: exponent of the size in the weighted EER.
         max_parameters: largest final size of a trial, or ``None``.
-        sampler: one of `SAMPLERS`.
+        sampler: one of `options.SAMPLERS`.
+        precision: of training steps, one of `options.PRECISIONS`.
         seed: seed of everything random.
         storage: absolute folder that holds runs.
         name: the run's folder in `storage`.
@@ -71,6 +65,7 @@ class Settings:
     size_weight: float
     max_parameters: int | None
     sampler: str
+    precision: str
     seed: int
     storage: Path
     name: str
@@ -81,7 +76,7 @@ class Settings:
     skip_bad_files: bool
     random_crop: bool
     cache: Path
-    activations_gb: float = DEFAULT_ACTIVATIONS_GB
+    activations_gb: float = options.DEFAULT_ACTIVATIONS_GB
 
     @property
     def run_folder(self) -> Path:
@@ -139,7 +134,7 @@ def read(arguments: Sequence[str] | None = None) -> Settings:
     Raises:
         SystemExit: see `parse`.
     """
-    parser = _parser()
+    parser = options.parser()
     given = vars(parser.parse_args(arguments))
     try:
         return _resumed(given) if given.get("resume") else _fresh(given)
@@ -156,75 +151,7 @@ def complete(settings: Settings) -> Settings:
     try:
         return replace(settings, model_options=models.load(settings.model).resolve(settings.model_options))
     except ValueError as error:
-        _parser().error(str(error))
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n(see {self.prog} --help)\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m search.run",
-        description="Search for detectors that neuron growth makes better or smaller; ends in a front of EER and size.",
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    what = parser.add_argument_group("what to search")
-    what.add_argument("--space", choices=spaces.names(), help="what trials may do (default: plasticity)")
-    what.add_argument("--model", choices=models.NAMES, help="detector to grow (default: resnet18)")
-    what.add_argument(
-        "--model-option",
-        action="append",
-        type=key_value,
-        metavar="KEY=VALUE",
-        help="a setting of the model, repeatable (default: "
-        + "; ".join(f"{m}: {k}={v}" for m, o in DEFAULT_OPTIONS.items() for k, v in o.items())
-        + ")",
-    )
-    what.add_argument("--corpus", choices=corpora.NAMES, help="speech to learn from (default: demo)")
-    what.add_argument("--corpus-root", type=Path, metavar="DIR", help="where the corpus lies, if it is not a built one")
-    what.add_argument("--skip-bad-files", action="store_true", help="go on without up to 1 %% of unreadable files")
-    what.add_argument("--random-crop", action="store_true", help="crop long utterances at random in training")
-    how = parser.add_argument_group("how to search")
-    how.add_argument(
-        "--trials",
-        type=whole(1),
-        metavar="N",
-        help=f"trials in all, recipes included (default: {DEFAULT_TRIALS}, or no limit where --minutes is given)",
-    )
-    how.add_argument("--minutes", type=number(above=0), metavar="M", help="stop so long after the first trial began")
-    how.add_argument("--epochs", type=whole(2), metavar="N", help=f"epochs of a trial (default: {DEFAULT_EPOCHS})")
-    how.add_argument(
-        "--base-epochs", type=whole(1), metavar="N", help=f"epochs of the base (default: {DEFAULT_BASE_EPOCHS})"
-    )
-    how.add_argument(
-        "--size-weight",
-        type=number(at_least=0),
-        metavar="W",
-        help="the objective is EER * (size / base size)^W (default: 0.1)",
-    )
-    how.add_argument("--max-parameters", type=whole(1), metavar="N", help="refuse trials that would end larger")
-    how.add_argument("--sampler", choices=SAMPLERS, help="how Optuna chooses (default: tpe)")
-    how.add_argument("--seed", type=whole(0), metavar="N", help="seed of everything random (default: 0)")
-    where = parser.add_argument_group("where")
-    where.add_argument("--storage", type=Path, metavar="DIR", help="folder of runs (default: runs)")
-    where.add_argument("--name", type=run_name, help="the run's folder in it (default: from the time and the options)")
-    where.add_argument("--resume", metavar="RUN", help="go on with a run: its folder, or its name in --storage")
-    where.add_argument("--cache", type=Path, metavar="DIR", help="folder of corpora, features and bases (DROPIN_CACHE)")
-    where.add_argument(
-        "--activations-gb",
-        type=number(at_least=0),
-        metavar="GB",
-        help="how much of the cache outputs of frozen layers may fill; 0 keeps none (default: 20)",
-    )
-    where.add_argument("--address", type=address, help="an existing cluster: auto or HOST:PORT (default: this machine)")
-    where.add_argument("--cpus-per-trial", type=whole(1), metavar="N", help="CPU cores a trial (default: 1)")
-    where.add_argument(
-        "--gpus-per-trial", type=number(at_least=0), metavar="N", help="GPUs a trial (default: 1 where there are any)"
-    )
-    return parser
+        options.parser().error(str(error))
 
 
 def _fresh(given: Mapping[str, Any]) -> Settings:
@@ -250,16 +177,17 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
     return Settings(
         space=space,
         model=model,
-        model_options={**DEFAULT_OPTIONS.get(model, {}), **dict(given.get("model_option", ()))},
+        model_options={**options.DEFAULT_OPTIONS.get(model, {}), **dict(given.get("model_option", ()))},
         corpus=corpus,
         corpus_root=None if root is None else _absolute(root),
-        trials=given.get("trials", None if minutes else DEFAULT_TRIALS),
+        trials=given.get("trials", None if minutes else options.DEFAULT_TRIALS),
         minutes=minutes,
-        epochs=given.get("epochs", DEFAULT_EPOCHS),
-        base_epochs=given.get("base_epochs", DEFAULT_BASE_EPOCHS),
+        epochs=given.get("epochs", options.DEFAULT_EPOCHS),
+        base_epochs=given.get("base_epochs", options.DEFAULT_BASE_EPOCHS),
         size_weight=given.get("size_weight", 0.1),
         max_parameters=given.get("max_parameters"),
         sampler=given.get("sampler", "tpe"),
+        precision=given.get("precision", "auto"),
         seed=given.get("seed", 0),
         storage=storage,
         name=name,
@@ -270,7 +198,7 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
         skip_bad_files=given.get("skip_bad_files", False),
         random_crop=given.get("random_crop", False),
         cache=cache,
-        activations_gb=given.get("activations_gb", DEFAULT_ACTIVATIONS_GB),
+        activations_gb=given.get("activations_gb", options.DEFAULT_ACTIVATIONS_GB),
     )
 
 

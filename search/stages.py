@@ -107,6 +107,7 @@ def train_base(
         epochs=settings.base_epochs,
         seed=settings.seed,
         random_crop=settings.random_crop,
+        precision=settings.precision,
         cache=settings.cache,
     )
     cached.parent.mkdir(parents=True, exist_ok=True)
@@ -164,6 +165,7 @@ def _pretrain(
         epochs=settings.base_epochs,
         seed=settings.seed,
         random_crop=settings.random_crop,
+        precision=settings.precision,
         folder=folder,
         card=dict(card),
         activations=Activations(settings.activations, features, settings.activations_limit),

@@ -74,6 +74,7 @@ def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> 
         "size_base": Architecture.create(settings.model, settings.model_options).size(),
         "seed": settings.seed,
         "random_crop": settings.random_crop,
+        "precision": settings.precision,
         "threads": place.cpus,
         "gpu": place.gpus > 0,
     }
@@ -133,8 +134,8 @@ def run_trials(
             stop=limits,
             # What fails on one machine fails there again; of a cluster's machines some go away.
             failure_config=tune.FailureConfig(max_failures=retries),
-            # A trial's state is for trying it again; the watcher removes all but the latest.
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1 if retries else 0, checkpoint_at_end=False),
+            # Trials ask for checkpoints themselves, by time; the watcher removes all but the latest.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             verbose=0,
         ),
     )

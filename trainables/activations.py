@@ -28,7 +28,7 @@ from trainables.corpora.corpus import Utterance
 from trainables.features.split import Split, SplitWriter
 from trainables.models.architecture import Architecture
 from trainables.models.chain import Chain
-from trainables.training import autocast, batches
+from trainables.training import batches
 
 VERSION = 1
 """Part of the address: raise it when the same weights and features give another file."""
@@ -169,8 +169,7 @@ class Activations:
         module.eval()
         every = np.arange(len(splits[1]))
         x, _ = next(batches(splits[1], every, module.scoring_batch, device))
-        with autocast(device):
-            tensors = module.below(x, boundary)
+        tensors = module.below(x, boundary)
         layout = Layout.of(tensors)
         dtype = np.float16 if _survive_rounding(check, tensors, boundary, device) else np.float32
         entries = sum(math.prod(shape) for shape in layout.shapes)
@@ -204,8 +203,7 @@ class Activations:
         """Every utterance with its row ``[1, entries]``, in the split's order."""
         number = 0
         for x, _ in batches(split, np.arange(len(split)), module.scoring_batch, device):
-            with autocast(device):
-                rows = layout.pack(module.below(x, boundary)).float().cpu().numpy()
+            rows = layout.pack(module.below(x, boundary)).cpu().numpy()
             for row in rows:
                 about = (split.names[number], split.path, int(split.labels[number]))
                 yield Utterance(*about, split.speakers[number], split.attacks[number]), row[None]
@@ -242,8 +240,6 @@ def _open(place: Path) -> tuple[Split, Split] | None:
 def _survive_rounding(check: Chain, tensors: Sequence[Tensor], boundary: int, device: torch.device) -> bool:
     """Whether scores from these tensors stay what they are when the tensors are rounded to float16."""
     check = copy.deepcopy(check).to(device).eval()
-    with autocast(device):
-        logits = [check.above([t.float() for t in tensors], boundary).double()]
-        logits.append(check.above([t.half().float() for t in tensors], boundary).double())
+    logits = [check.above(kept, boundary).double() for kept in (tensors, [t.half().float() for t in tensors])]
     before, after = (found[:, 1] - found[:, 0] for found in logits)
     return bool(((before - after).abs() <= SCORE_TOLERANCE).all())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +32,9 @@ class DetectorTrainable(tune.Trainable):
     """Carries out the plan in ``config["plan"]`` on the base and features that ``config["job"]`` names.
 
     The config is a plain dict: job (base, features, activations, activations_limit, run_folder, size_weight,
-    size_base, seed, random_crop, threads, gpu), plan, number, recipe. Each step does one epoch and reports dev EER,
-    loss, size and cost, and asks for a checkpoint where the last is `CHECKPOINT_SECONDS` old. The last one writes the
-    detector of the best dev EER to ``run_folder/detectors/<number>``.
+    size_base, seed, random_crop, precision, threads, gpu), plan, number, recipe. Each step does one epoch and reports
+    dev EER, loss, size and cost, and asks for a checkpoint where the last is `CHECKPOINT_SECONDS` old. The last one
+    writes the detector of the best dev EER to ``run_folder/detectors/<number>``.
     """
 
     space = ""
@@ -44,6 +45,7 @@ class DetectorTrainable(tune.Trainable):
         Raises:
             ValueError: a plan of another space, or one that breaks a rule; a damaged base or feature store.
         """
+        importlib.import_module("torch._dynamo")  # or the first optimiser would, in the midst of the trial
         began = time.monotonic()
         job = config["job"]
         self.job, self.number = job, int(config["number"])
@@ -62,6 +64,7 @@ class DetectorTrainable(tune.Trainable):
             seed=job["seed"],
             device=device_here(job["gpu"]),
             random_crop=job["random_crop"],
+            precision=job["precision"],
             activations=Activations(Path(job["activations"]), Path(job["features"]), job["activations_limit"]),
         )
         self.saved = time.monotonic()

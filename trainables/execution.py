@@ -31,7 +31,7 @@ from trainables.surgery.freeze import freeze
 from trainables.surgery.grow import grow
 from trainables.surgery.keep import keep
 from trainables.surgery.merge import merge
-from trainables.training import LOSSES, batches, scores, train_epoch
+from trainables.training import LOSSES, batches, mixes, scores, train_epoch
 
 SIGNAL_BATCHES = 4
 """Training batches that growth rules and criteria look at."""
@@ -58,6 +58,7 @@ class Execution:
         seed: int,
         device: torch.device,
         random_crop: bool = False,
+        precision: str = "float32",
         activations: Activations | None = None,
     ) -> None:
         """Start from a base.
@@ -69,6 +70,7 @@ class Execution:
             seed: of order, growth and dropout.
             device: where to train.
             random_crop: train on random windows; the activations of frozen links are then not kept.
+            precision: of steps, as `trainables.training.mixes` takes it.
             activations: where outputs of frozen links are kept; without it every step begins at the features.
 
         Raises:
@@ -78,6 +80,7 @@ class Execution:
             raise ValueError("the plan was made for another base: parse it with this base's architecture")
         self.plan, self.seed, self.device = plan, seed, device
         self.train, self.dev, self.random_crop = train, dev, random_crop
+        self.mixed = mixes(precision, device, base.module)
         self.activations, self.check = None if random_crop else activations, base.module
         self.feed = Feed(train, dev)
         self.loss = LOSSES[models.load(base.arch.model).RECIPE["loss"]]
@@ -129,6 +132,7 @@ class Execution:
                 device=self.device,
                 clip=self.plan.config["clip"],
                 random_crop=self.random_crop,
+                mixed=self.mixed,
                 forward=forward,
             )
         with self._timed("scoring"):

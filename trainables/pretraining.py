@@ -22,19 +22,21 @@ from trainables.metrics.eer import between, eer_of
 from trainables.models.architecture import Architecture
 from trainables.optimizers import build_optimizer, parameter_names
 from trainables.surgery.freeze import freeze
-from trainables.training import LOSSES, device_here, scores, train_epoch
+from trainables.training import LOSSES, device_here, mixes, scores, train_epoch
 
-RECIPE_VERSION = 3
+RECIPE_VERSION = 4
 """Part of the digest: raise it when a base would come out differently."""
 
 
-def base_folder(arch: Architecture, *, features: Path, epochs: int, seed: int, random_crop: bool, cache: Path) -> Path:
+def base_folder(
+    arch: Architecture, *, features: Path, epochs: int, seed: int, random_crop: bool, precision: str, cache: Path
+) -> Path:
     """Where the base of these settings is or will be: ``cache/bases/<model>-<digest>``.
 
     The name of the feature folder is the digest of corpus and front end, so it stands for both.
     """
     recipe = {key: value for key, value in models.load(arch.model).RECIPE.items()}
-    what = [RECIPE_VERSION, arch.to_json(), features.name, epochs, seed, random_crop, recipe]
+    what = [RECIPE_VERSION, arch.to_json(), features.name, epochs, seed, random_crop, precision, recipe]
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
     return cache / "bases" / f"{arch.model}-{digest}"
 
@@ -46,6 +48,7 @@ def pretrain(
     epochs: int,
     seed: int,
     random_crop: bool,
+    precision: str = "float32",
     folder: Path,
     card: dict[str, Any],
     activations: Activations | None = None,
@@ -58,6 +61,7 @@ def pretrain(
 
     Args:
         features: folder of the feature store.
+        precision: of steps, as `trainables.training.mixes` takes it.
         card: what the detector's card says besides its EER and threshold (front end, corpus, seconds).
         activations: where outputs of links that never train are kept; without it every step begins at the features.
         threads: CPU threads to compute with.
@@ -99,6 +103,7 @@ def pretrain(
             device=device,
             clip=file.RECIPE["clip"],
             random_crop=random_crop,
+            mixed=mixes(precision, device, module),
             forward=forward,
         )
         found = scores(module, feed.dev, batch_size=module.scoring_batch, device=device, forward=forward)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.features.split import Split
+from trainables.models.chain import Chain
 from trainables.surgery.freeze import training_mode
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -47,9 +47,20 @@ def device_here(gpu: bool = True) -> torch.device:
     return torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
 
 
-def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 where a GPU computes; float32 on the CPU, where bfloat16 is slower on most machines."""
-    return torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext()
+def mixes(precision: str, device: torch.device, module: Chain) -> bool:
+    """Whether steps of this detector compute in bfloat16, weights and sums staying float32 (mixed precision).
+
+    Args:
+        precision: ``float32``, ``bfloat16``, or ``auto`` for bfloat16 where it is faster: on GPUs that have it, and on
+            CPUs with matrix units (AMX) for detectors that make use of them.
+        device: where the detector is.
+        module: the detector.
+    """
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return module.matrix_units and bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def batches(
@@ -84,6 +95,7 @@ def train_epoch(
     device: torch.device,
     clip: float = 0.0,
     random_crop: bool = False,
+    mixed: bool = False,
     forward: Callable[[Tensor], Tensor] | None = None,
 ) -> EpochCost:
     """Train on every utterance once, in an order drawn from `order`. Only parameters that require gradients change.
@@ -92,6 +104,8 @@ def train_epoch(
 
     Args:
         clip: largest gradient norm, or 0 for no clipping.
+        random_crop: each utterance is a random window.
+        mixed: compute in bfloat16 what loses nothing by it.
         forward: from a batch of `split` to logits, where this is not the module itself.
 
     Raises:
@@ -108,8 +122,9 @@ def train_epoch(
     began = ended = time.perf_counter()
     for x, y in batches(split, shuffled, batch_size, device, order if random_crop else None):
         start = _now(device)
-        with autocast(device):
-            value = loss(forward(x).float(), y)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
+            logits = forward(x)
+        value = loss(logits.float(), y)
         middle = _now(device)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
@@ -139,6 +154,8 @@ def scores(
 ) -> np.ndarray:
     """Log-odds of bona fide for every utterance of a split, float64 ``[n]``; higher is more bona fide.
 
+    Computed in float32, however the detector was trained: in bfloat16 many utterances would share a score.
+
     Log-odds order utterances as P(bona fide) does, without ties where the probability rounds to 0 or 1.
 
     Args:
@@ -156,8 +173,7 @@ def scores(
     parts = []
     forward = forward or module
     for x, _ in batches(split, np.arange(len(split)), batch_size, device):
-        with autocast(device):
-            logits = forward(x).double()
+        logits = forward(x).double()
         parts.append((logits[:, 1] - logits[:, 0]).cpu().numpy())
     found = np.concatenate(parts) if parts else np.zeros(0)
     if not np.isfinite(found).all():

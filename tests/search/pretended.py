@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 from ray import tune
+from ray.tune.result import SHOULD_CHECKPOINT
 
 
 def space(trial: optuna.Trial) -> dict[str, Any]:
@@ -20,7 +21,8 @@ def space(trial: optuna.Trial) -> dict[str, Any]:
 class Pretended(tune.Trainable):
     """Its EER and size are in its plan. A plan may say ``fails`` (raise, nan, die) and ``seconds`` an epoch.
 
-    With ``trace``, a file, it writes its epochs there, and dies in the second one if that is the first time.
+    With ``trace``, a file, it writes its epochs there, and dies in the second one if that is the first time. It asks
+    for a checkpoint after every epoch.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -52,6 +54,7 @@ class Pretended(tune.Trainable):
             "trainable_parameters": self.plan["size"],
             "total_widths": {"site": 4},
             "done": self.epoch == self.plan["epochs"],
+            SHOULD_CHECKPOINT: self.epoch < self.plan["epochs"],
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

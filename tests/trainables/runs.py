@@ -95,13 +95,14 @@ def execution(
     train: Any = None,
     dev: Any = None,
     random_crop: bool = False,
+    precision: str = "float32",
 ) -> Execution:
     """An execution on 12 random training utterances (two steps an epoch) and 10 of dev."""
     base = base or base_detector(model)
     train = train or RandomSplit(model, 12, seed=1)
     dev = dev or RandomSplit(model, 10, seed=2)
     plan = Plan.from_config(config, base.arch)
-    return Execution(plan, base, train, dev, seed=seed, device=CPU, random_crop=random_crop)
+    return Execution(plan, base, train, dev, seed=seed, device=CPU, random_crop=random_crop, precision=precision)
 
 
 def state_of(run: Execution) -> dict[str, Tensor]:

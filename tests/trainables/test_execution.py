@@ -50,6 +50,18 @@ def test_dropin_ends_in_the_detector_that_was_best(model: str, train: str) -> No
 
 
 @MODELS
+@pytest.mark.parametrize("train", ["new", "all"])
+def test_steps_in_bfloat16_learn_what_those_in_float32_do(model: str, train: str) -> None:
+    """To what bfloat16 keeps of a number, 1 part in 256; the detector itself stays float32."""
+    config = plan_config("dropin", 2, grow=GROWN[model], train=train, lr=1e-3)
+    exact, mixed = (execution(config, model, precision=precision) for precision in ("float32", "bfloat16"))
+    losses = [[result["loss"] for result in run_all(run)] for run in (exact, mixed)]
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.05, atol=0.02)
+    assert all(value.dtype in (torch.float32, torch.int64) for value in (mixed.best or {}).values())
+
+
+@MODELS
 def test_plasticity_ends_in_the_detector_that_was_best(model: str) -> None:
     changes = {
         "grow": GROWN[model], "grow_epoch": 1, "prune_epoch": 2, "prune_steps": 2, "final": FINAL[model],

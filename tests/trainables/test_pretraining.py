@@ -21,7 +21,7 @@ from trainables.models.architecture import Architecture
 from trainables.pretraining import base_folder, class_counts, pretrain
 from trainables.training import Diverged, scores, train_epoch
 
-SETTINGS: dict[str, Any] = {"epochs": 5, "seed": 3, "random_crop": False}
+SETTINGS: dict[str, Any] = {"epochs": 5, "seed": 3, "random_crop": False, "precision": "float32"}
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +58,7 @@ def test_the_folder_is_addressed_by_everything_it_depends_on(monkeypatch: pytest
         folder(epochs=6),
         folder(seed=4),
         folder(random_crop=True),
+        folder(precision="bfloat16"),
     ]
     for name, value in {"lr": 0.04, "optimizer": "adamw", "weight_decay": 0.1, "batch_size": 9, "clip": 1.0}.items():
         with monkeypatch.context() as patch:

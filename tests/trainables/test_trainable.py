@@ -46,7 +46,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     list(pretrain(architecture("grnn"), features=store, folder=place / "base", **settings))
     return {
         "base": str(place / "base"), "features": str(store), "run_folder": str(place), "size_weight": 0.5,
-        "size_base": 841, "seed": 5, "threads": 1, "random_crop": False,
+        "size_base": 841, "seed": 5, "threads": 1, "random_crop": False, "precision": "float32",
         "gpu": False, "activations": str(place / "activations"), "activations_limit": 10**9,
     }  # fmt: skip
 

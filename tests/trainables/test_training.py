@@ -12,8 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from detectors import architecture
 from trainables import models
-from trainables.training import LOSSES, Diverged, batches, device_here, scores, train_epoch
+from trainables.training import LOSSES, Diverged, batches, device_here, mixes, scores, train_epoch
 
 CPU = torch.device("cpu")
 
@@ -136,6 +137,45 @@ def test_only_what_requires_gradients_is_clipped_and_moves() -> None:
     moved = (new.weight.detach() - 2 * torch.eye(2)).norm()
     assert 0 < moved <= 2 * 1e-3 * 1.001  # two steps
     assert module.training
+
+
+def test_in_mixed_precision_steps_compute_in_bfloat16_and_weights_stay_float32() -> None:
+    """1 + 2^-10 is 1 in bfloat16, which keeps 8 bits of it: the gradient is that of a logit of 1."""
+    module = linear([[0.0, 0.0], [1 + 2**-10, 0.0]])
+    dtypes = []
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = module(x)
+        dtypes.append(logits.dtype)
+        return logits
+
+    split = Rows([[1.0, 0.0], [1.0, 0.0]], [0, 0])
+    epoch(module, split, 0.5, mixed=True, forward=forward)
+    epoch(linear(), split, 0.5, forward=module)
+    assert dtypes == [torch.bfloat16]
+    assert module.weight.dtype == torch.float32
+    step = 0.5 / (1 + np.exp(-1.0))
+    np.testing.assert_allclose(module.weight.detach()[1, 0], 1 + 2**-10 - step, rtol=3e-3)
+    assert scores(module, split).dtype == np.float64  # type: ignore[arg-type]
+
+
+def test_scores_are_finer_than_bfloat16() -> None:
+    """Whatever a detector is trained in: 200 utterances that bfloat16 cannot tell apart have 200 scores."""
+    features = [[1 + number / 2**16, 0.0] for number in range(200)]
+    assert len(np.unique(scores(linear(), Rows(features, [0] * 200)))) == 200  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("made_for_it", [False, True])
+def test_bfloat16_is_for_hardware_and_detectors_that_gain_by_it(
+    made_for_it: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": made_for_it})
+    convolutions, recurrent = (architecture(model).build() for model in ("resnet18", "grnn"))
+    assert mixes("auto", CPU, convolutions) == made_for_it
+    assert not mixes("auto", CPU, recurrent)
+    for module in (convolutions, recurrent):
+        assert mixes("bfloat16", CPU, module)
+        assert not mixes("float32", CPU, module)
 
 
 def test_random_crop_hands_the_generator_on() -> None:

@@ -29,9 +29,11 @@ class Chain(nn.Module):
 
     Attributes:
         scoring_batch: utterances a batch where no gradients are needed.
+        matrix_units: whether bfloat16 makes training faster on a CPU that has matrix units for it.
     """
 
     scoring_batch = 64
+    matrix_units = True
 
     def links(self) -> Sequence[Link]:
         """The links, from the features up."""
