@@ -92,6 +92,7 @@ class Outcome:
 
     Attributes:
         widths: neurons by site of its final detector.
+        last_change: epochs before its last change of structure.
         size: parameters of its final detector.
         worth: the EER that its plan gives on average.
         eer: dev EER after each epoch; the least is the trial's.
@@ -99,6 +100,7 @@ class Outcome:
     """
 
     widths: Mapping[str, int]
+    last_change: int
     size: int
     worth: float
     eer: tuple[float, ...]
@@ -138,7 +140,8 @@ class Recording:
 
     def outcome(self, plan: Mapping[str, Any], seed: int) -> Outcome:
         """What a trial of this plan comes to in the run of this seed."""
-        widths = Plan.from_config(plan, self.arch).final.total_widths()
+        parsed = Plan.from_config(plan, self.arch)
+        widths = parsed.final.total_widths()
         size = self.size_of(widths)
         x = (self._features(plan, size) - self._mean) / self._scale
         expected = float(self._centre + x @ self._weights)
@@ -148,7 +151,7 @@ class Recording:
         curve = _log_odds(np.array(like["eer"]) + self._half)
         eer = np.clip(_probability(curve - curve.min() + best) - self._half, 0, 1)
         worth = float(np.clip(_probability(np.array(expected)) - self._half, 0, 1))
-        return Outcome(widths, size, worth, tuple(eer.tolist()), tuple(like["seconds"]))
+        return Outcome(widths, parsed.last_change, size, worth, tuple(eer.tolist()), tuple(like["seconds"]))
 
     def weighted(self, eer: float, size: int, size_base: int, size_weight: float) -> float:
         """The objective's value."""
@@ -232,6 +235,7 @@ class RecordedTrainable(tune.Trainable):
             "best_eer": best,
             "best_weighted_eer": best_weighted,
             "best_epoch": self.epoch,
+            "last_change": self.outcome.last_change,
             "total_widths": dict(self.outcome.widths),
             "time_this_iter_s": seconds,
             "done": self.epoch == epochs,

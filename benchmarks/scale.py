@@ -108,7 +108,7 @@ def search(workers: int, sampler: str, seed: int, trials: int, *, whole: bool, s
     began = sorted(begin for begin, _, first in core.trained if first)
     window = began[min(workers, trials // 2) - 1], began[-1]
     spent = sum(max(0.0, min(end, window[1]) - max(begin, window[0])) for begin, end, _ in core.trained)
-    best, volume = values(list(log.records.values()), kept, job)
+    best, volume = values([one for one in log.records.values() if one.state == "COMPLETE"], kept, job)
     return Run(
         window[0],
         sum(window[0] < end <= window[1] for _, end, _ in core.trained) / (window[1] - window[0]),

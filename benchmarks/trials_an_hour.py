@@ -16,7 +16,7 @@ with what the first one left in the cache (*warm*), then the peer.
   so that many seeds tell more than many plans; what a plan gained over its side's base is compared as well.
 
 The bars: dropin at least 8 times, plasticity at least 3.5 times the peer's trials an hour, and a median of the paired
-differences in EER within seed noise.
+differences in EER of no more than seed noise; below the peer's it may be.
 
     python benchmarks/trials_an_hour.py --corpus-root CORPUS --storage runs/trials-an-hour
 
@@ -186,6 +186,7 @@ def ours(space: str, seed: int, folder: Path, options: argparse.Namespace) -> tu
     what = ["--space", space, "--model", "resnet18", "--model-option", f"width={options.width}", "--seed", str(seed)]
     what += ["--corpus", "asvspoof2019-la", "--corpus-root", options.corpus_root, "--trials", str(options.plans)]
     what += ["--epochs", str(options.epochs), "--base-epochs", str(options.base_epochs)]
+    what += ["--stopping", "none", "--prunings", "1"]
     where = ["--storage", str(folder.parent), "--name", folder.name, "--cache", str(folder.parent / "cache")]
     started, over = command("-c", SEARCH, str(folder.parent / "plans.json"), *what, *where)
     begins, ends = logged_times(folder)
@@ -263,13 +264,13 @@ def comparison(space: str, measured: Mapping[int, Measured], workers: int) -> st
     gains = [difference for one in measured.values() for difference in one.differences(gains=True)]
     bases = ([one.warm.base_eer for one in measured.values()], [one.peer.base_eer for one in measured.values()])
     noise = 100 * statistics.mean(map(statistics.variance, bases)) ** 0.5
-    faster, same = statistics.median(ratios) >= BARS[space], abs(statistics.median(pairs)) <= noise
+    faster, good = statistics.median(ratios) >= BARS[space], statistics.median(pairs) <= noise
     met = ["missed", "met"]
     return (
         f"{table(head.split(', '), rows)}\n\n"
         f"- Trials an hour: {spread(ratios, '{:.2f}')} times the peer's, at least {BARS[space]:g}: {met[faster]}\n"
-        f"- EER: {spread(pairs, '{:+.2f}')} points from the peer's, within seed noise of {noise:.2f}: {met[same]}; "
-        f"counted from the bases: {spread(gains, '{:+.2f}')}\n"
+        f"- EER: {spread(pairs, '{:+.2f}')} points from the peer's, no worse within seed noise of {noise:.2f}: "
+        f"{met[good]}; counted from the bases: {spread(gains, '{:+.2f}')}\n"
     )
 
 
@@ -312,7 +313,7 @@ def main() -> None:
     parser.add_argument("--storage", default="runs/trials-an-hour")
     parser.add_argument("--spaces", nargs="+", choices=sorted(BARS), default=sorted(BARS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--plans", type=int, default=3, help="plans for each space and seed")
+    parser.add_argument("--plans", type=int, default=4, help="plans for each space and seed")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--base-epochs", type=int, default=8)
     parser.add_argument("--width", type=int, default=16)

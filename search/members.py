@@ -11,6 +11,7 @@ from typing import Any, Literal
 from search import run_folder, trial_log
 from search.settings import SETTINGS_FILE, Settings
 from search.trial_log import Record
+from spaces.recipes import ANCHOR
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,6 @@ class Run:
             ) from error
         assert isinstance(digest, str)
         return cls(folder, settings, corpus, tuple(trial_log.read(folder / "trials.jsonl").values()))
-
-
-ANCHOR = "anchor-"
-"""How the names of a space's good starts begin; they are trials like those that the sampler chooses."""
 
 
 @dataclass(frozen=True)

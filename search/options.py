@@ -11,11 +11,15 @@ import spaces
 from search.arguments import address, key_value, number, run_name, whole
 from trainables import corpora, models
 
-SAMPLERS = ("tpe", "random", "gp")
+SAMPLERS = ("tpe", "nsga2", "gp", "random")
+OBJECTIVES = ("weighted", "pareto")
+STOPPING = ("halving", "none")
 DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {"resnet18": {"width": 16}, "wav2vec2": {"checkpoint": "tiny"}}
 """Options of a model where the search's default is not the model's own: sizes that a CPU can train."""
 DEFAULT_TRIALS, DEFAULT_EPOCHS, DEFAULT_BASE_EPOCHS = 24, 8, 8
 DEFAULT_ACTIVATIONS_GB = 20.0
+DEFAULT_STAGES_GB = 4.0
+DEFAULT_PRUNINGS = 3
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -61,13 +65,31 @@ def parser() -> argparse.ArgumentParser:
         "--base-epochs", type=whole(1), metavar="N", help=f"epochs of the base (default: {DEFAULT_BASE_EPOCHS})"
     )
     how.add_argument(
+        "--objective",
+        choices=OBJECTIVES,
+        help="what is made small: the weighted EER, or EER and size as two objectives (default: weighted)",
+    )
+    how.add_argument(
         "--size-weight",
         type=number(at_least=0),
         metavar="W",
-        help="the objective is EER * (size / base size)^W (default: 0.1)",
+        help="the weighted EER is EER * (size / base size)^W (default: 0.1)",
     )
     how.add_argument("--max-parameters", type=whole(1), metavar="N", help="refuse trials that would end larger")
     how.add_argument("--sampler", choices=SAMPLERS, help="how Optuna chooses (default: tpe)")
+    how.add_argument(
+        "--stopping", choices=STOPPING, help="end trials early that others surpass at the same point (default: halving)"
+    )
+    how.add_argument(
+        "--prunings",
+        type=whole(1),
+        metavar="N",
+        help="of a grown stage that leads to the front, try so many final widths, each with the criterion that costs "
+        f"least on dev (default: {DEFAULT_PRUNINGS}; 1: only what is planned)",
+    )
+    how.add_argument(
+        "--warm-start", type=Path, nargs="+", metavar="RUN", help="earlier runs whose finished trials to learn from"
+    )
     how.add_argument(
         "--precision",
         choices=PRECISIONS,
@@ -84,6 +106,12 @@ def parser() -> argparse.ArgumentParser:
         type=number(at_least=0),
         metavar="GB",
         help="how much of the cache outputs of frozen layers may fill; 0 keeps none (default: 20)",
+    )
+    where.add_argument(
+        "--stages-gb",
+        type=number(at_least=0),
+        metavar="GB",
+        help=f"how much of the run's folder grown stages may fill while it runs (default: {DEFAULT_STAGES_GB:g})",
     )
     where.add_argument("--address", type=address, help="an existing cluster: auto or HOST:PORT (default: this machine)")
     where.add_argument("--cpus-per-trial", type=whole(1), metavar="N", help="CPU cores a trial (default: 1)")

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when there is a front, 1 when there is none or something failed, 2 when the project's packages are mixed up
-        with others, 130 when interrupted before the trials.
+        with others or ``--warm-start`` names what this run cannot learn from, 130 when interrupted before the trials.
 
     Raises:
         SystemExit: with code 2 and a message when the command line is wrong.
@@ -55,10 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(settings: Settings, starting: Future[cluster.Cluster]) -> int:
     # Only now: torch, Tune and all that needs them are imported while Ray starts.
     import trainables
-    from search import stages, trials
+    from search import stages, trials, warm_start
     from search.progress import Display
     from search.trial_log import TrialLog
 
+    try:
+        warm_start.check(settings)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     display, broken = Display(), False
 
     @functools.cache
@@ -76,7 +81,7 @@ def _run(settings: Settings, starting: Future[cluster.Cluster]) -> int:
                 features, card = stages.hear(settings, display)
                 base = stages.train_base(settings, features, card, place, display)
                 job = trials.make_job(settings, base, features, place())
-                searcher = trials.make_searcher(settings, job, log)
+                searcher = trials.make_searcher(settings, job, log, warm_start.known(settings))
                 try:
                     trials.run_trials(trainables.load(settings.space), searcher, log, settings, place(), display)
                 except (Exception, KeyboardInterrupt) as error:

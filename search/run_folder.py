@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from search import pareto
 from search.trial_log import Record
+from spaces.recipes import ANCHOR
 from trainables.corpora.corpus import Corpus
 
 DISTRIBUTIONS = ("torch", "torchaudio", "ray", "optuna", "transformers", "numpy", "pyarrow", "soundfile", "safetensors")
@@ -56,6 +57,11 @@ def front_of(records: Iterable[Record]) -> list[Record]:
         return []
     mask = pareto.front(np.array([(r.eer, r.size) for r in complete], dtype=float))
     return sorted((r for r, member in zip(complete, mask, strict=True) if member), key=lambda r: (r.size, r.eer))
+
+
+def is_recipe(record: Record) -> bool:
+    """Whether a trial was given by its space to compare with; anchors are trials like those that a sampler chooses."""
+    return record.recipe is not None and not record.recipe.startswith(ANCHOR)
 
 
 def best_of(records: Iterable[Record]) -> Record | None:
@@ -130,7 +136,10 @@ def _write_table(path: Path, records: Sequence[Record], members: set[int]) -> No
 def _portion(records: Sequence[Record], members: set[int]) -> pa.Table:
     made: dict[str, list[Any]] = {
         "front": [record.number in members for record in records],
-        "detector": [f"detectors/{r.number}" if r.state == "COMPLETE" else None for r in records],
+        "detector": [
+            f"detectors/{r.number}" if r.state == "COMPLETE" and (r.number in members or is_recipe(r)) else None
+            for r in records
+        ],
         "plan": [json.dumps(record.plan) for record in records],
         "total_widths": [json.dumps(record.total_widths) for record in records],
     }

@@ -14,23 +14,29 @@ import hashlib
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
-from search import objective
+from search import objective, pareto
+from search.assessment import Assessment
 from search.study import Study
 from search.trial_log import Record
+from search.warm_start import Known
+from spaces.recipes import ANCHOR
 
 METRIC = "best_weighted_eer"
+OBJECTIVES: Mapping[str, tuple[str, ...]] = {"weighted": (METRIC,), "pareto": ("best_eer", "size")}
+"""What each ``--objective`` makes small, by the names of results."""
 TRIES = 200
 """How many plans in a row may be refused before the search gives up asking."""
 
@@ -38,10 +44,19 @@ Plan = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 
+class _Running(NamedTuple):
+    """A trial under way: its place in the study, and what it was given."""
+
+    place: int
+    parameters: Mapping[str, Any]
+    plan: Plan
+    attributes: Mapping[str, Any]
+
+
 class PlanSearch(Searcher):
     """Hands out recipes, then the plans of interrupted trials, anchors, and what Optuna chooses.
 
-    What a trial gets is ``{"job", "plan", "number", "recipe"}``.
+    What a trial gets is ``{"job", "plan", "number", "recipe", "spared"}``; who is spared is not stopped early.
 
     Attributes:
         left_out: why a recipe is not tried, by its name.
@@ -57,10 +72,13 @@ class PlanSearch(Searcher):
         ended: Mapping[int, Record],
         recipes: Mapping[str, Plan],
         anchors: Mapping[str, Mapping[str, Any]],
-        refuse: Callable[[Plan], str | None],
+        assess: Callable[[Plan], Assessment],
         sampler: str,
         seed: int,
         startup: int = 10,
+        objective: str = "weighted",
+        warm: Sequence[Known] = (),
+        prunings: Callable[[Mapping[str, Any]], Sequence[Mapping[str, Any]]] | None = None,
     ) -> None:
         """Open or make the study and settle what an earlier process left.
 
@@ -71,20 +89,27 @@ class PlanSearch(Searcher):
             ended: the trials that ended already, by number.
             recipes: plans to try first, by name; recipe i is trial i.
             anchors: points of the space to try next, by name.
-            refuse: says why a plan must not start, or ``None``.
-            sampler: ``tpe``, ``random`` or ``gp``.
+            assess: says what is known of a plan.
+            sampler: one of `search.options.SAMPLERS`.
             seed: the run's seed.
-            startup: trials that tpe and gp draw at random before they learn.
+            startup: trials that are drawn at random before a sampler learns; a generation of nsga2.
+            objective: a name of `OBJECTIVES`.
+            warm: trials of earlier runs to learn from.
+            prunings: from the parameters of a trial to those of others that cut the same grown stage otherwise; they
+                are tried next where a trial turns out to be on the front.
         """
         super().__init__(metric=METRIC, mode="min")
-        self._study = Study(journal)
+        self.objectives = OBJECTIVES[objective]
+        self._study = Study(journal, len(self.objectives))
         self._choose = space
         self.gave_up: str | None = None
-        self._job, self._refuse = dict(job), refuse
+        self._job, self._assess = dict(job), assess
         self._make_sampler = partial(make_sampler, sampler, seed, startup=startup)
-        self._running: dict[str, int] = {}
+        self._prunings = prunings or (lambda parameters: ())
+        self._running: dict[str, _Running] = {}
+        self._worth = [(r.eer, r.size) for r in ended.values() if r.state == "COMPLETE" and r.eer is not None]
         self._plans = {_key(record.plan): record.number for record in ended.values()}
-        self.left_out = {name: reason for name, plan in recipes.items() if (reason := refuse(plan))}
+        self.left_out = {name: reason for name, plan in recipes.items() if (reason := assess(plan).refused)}
         self._recipes = deque(
             (i, name, plan)
             for i, (name, plan) in enumerate(recipes.items())
@@ -92,7 +117,7 @@ class PlanSearch(Searcher):
         )
         self._next_number = max([len(recipes) - 1, *ended]) + 1
         known = {trial.user_attrs.get("recipe") for trial in self._study.past}
-        self._points = self._settle(ended)
+        self._points = self._settle(ended, warm)
         self._points.extend((dict(point), {"recipe": name}) for name, point in anchors.items() if name not in known)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
@@ -107,10 +132,14 @@ class PlanSearch(Searcher):
             if (twin := self._plans.get(_key(plan))) is not None:
                 # The same plan would give the same detector. FAIL leaves the sampler's idea of the point as it is.
                 reason, state = f"same plan as trial {twin}", TrialState.FAIL
-            elif reason := self._refuse(plan):
-                state = TrialState.PRUNED  # without a value: the sampler takes it as worse than any trial that ran
             else:
-                return self._adopt(trial_id, trial, plan, attributes)
+                assessment = self._assess(plan)
+                if assessment.over is not None:
+                    trial.set_constraint("parameters", assessment.over)
+                if assessment.refused is None:
+                    return self._adopt(trial_id, trial, plan, attributes)
+                # PRUNED without a value: the sampler takes it as worse than any trial that ran.
+                reason, state = assessment.refused, TrialState.PRUNED
             self._study.refuse(trial, state, {**attributes, "refused": reason})
         self.gave_up = f"{TRIES} plans in a row were refused, the last because: {reason}"
         logger.warning(self.gave_up)
@@ -119,26 +148,46 @@ class PlanSearch(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how a trial ended. Recipes are not in the study."""
-        place = self._running.pop(trial_id, None)
-        if place is not None:
-            state, values = objective.told(ending(result, error), [(result or {}).get(METRIC)])
-            self._study.end(place, state, values[0] if values else None)
+        running, result = self._running.pop(trial_id, None), result or {}
+        state, values = objective.told(ending(result, error), [result.get(name) for name in self.objectives])
+        if state == TrialState.COMPLETE and "best_eer" in result:
+            self._worth.append((result["best_eer"], result["size"]))
+        if running is None:
+            return
+        criterion = result.get("criterion")
+        if values is None or criterion in (None, running.plan.get("criterion")):
+            self._study.end(running.place, state, values)
+        else:
+            done = {**running.parameters, "criterion": criterion}
+            self._study.end_as(running.place, done, values, running.attributes)
+            self._plans[_key({**running.plan, "criterion": criterion})] = running.attributes["number"]
+        if values is not None and "pruning_of" not in running.attributes and self._is_on_front():
+            of = {"pruning_of": running.attributes["number"]}
+            self._points.extendleft((dict(other), of) for other in reversed(self._prunings(running.parameters)))
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the study's journal and the trial log are what a run is resumed from."""
 
     def _hand_out(self, number: int, recipe: str | None, plan: Plan) -> dict[str, Any]:
         self._plans[_key(plan)] = number
-        return {"job": self._job, "plan": copy.deepcopy(plan), "number": number, "recipe": recipe}
+        spared = recipe is not None and not recipe.startswith(ANCHOR)
+        return {"job": self._job, "plan": copy.deepcopy(plan), "number": number, "recipe": recipe, "spared": spared}
 
     def _adopt(self, trial_id: str, trial: optuna.Trial, plan: Plan, attributes: Mapping[str, Any]) -> dict[str, Any]:
         number = attributes.get("number", self._next_number)
         self._next_number = max(self._next_number, number + 1)
-        self._running[trial_id] = self._study.begin(trial, {**attributes, "number": number})
+        attributes = {**attributes, "number": number}
+        self._running[trial_id] = _Running(self._study.begin(trial, attributes), trial.params, plan, attributes)
         return self._hand_out(number, attributes.get("recipe"), plan)
 
-    def _settle(self, ended: Mapping[int, Record]) -> deque[tuple[dict[str, Any] | None, dict[str, Any]]]:
-        """Make the study agree with the log, so that nothing is running.
+    def _is_on_front(self) -> bool:
+        """Whether the trial that ended last is on the front of EER and size."""
+        return bool(self._worth) and bool(pareto.front(np.array(self._worth, dtype=float))[-1])
+
+    def _settle(
+        self, ended: Mapping[int, Record], warm: Sequence[Known]
+    ) -> deque[tuple[dict[str, Any] | None, dict[str, Any]]]:
+        """Make the study agree with the log, so that nothing is running, and let it know trials of earlier runs.
 
         Returns:
             Parameters and attributes of what began but did not end, to be tried again.
@@ -151,12 +200,21 @@ class PlanSearch(Searcher):
             if trial.state == TrialState.RUNNING:
                 record = None if number is None else ended.get(number)
                 state = TrialState.FAIL if record is None else TrialState[record.state]
-                value = record.weighted_eer if record is not None and state == TrialState.COMPLETE else None
-                self._study.settle(place, state, value)
+                complete = record is not None and state == TrialState.COMPLETE
+                self._study.settle(place, state, self._values(record) if record is not None and complete else None)
         self._next_number = max([self._next_number, *(number + 1 for number in latest)])
+        there = {trial.user_attrs.get("warm_start") for trial in self._study.past}
+        for one in warm:
+            if one.name not in there:
+                self._study.add(one.trial, self._values(one.record), {"warm_start": one.name})
         lost = [self._study.past[place] for number, place in sorted(latest.items()) if number not in ended]
         self._study.learn()
         return deque((trial.params, trial.user_attrs) for trial in lost)
+
+    def _values(self, record: Record) -> list[float]:
+        """A complete trial's value of every objective."""
+        own = {METRIC: record.weighted_eer, "best_eer": record.eer, "size": record.size}
+        return [float(own[name] or 0) for name in self.objectives]
 
 
 class InformedTPESampler(TPESampler):
@@ -178,10 +236,10 @@ def make_sampler(
     """An Optuna sampler for one ask.
 
     Args:
-        name: ``tpe``, ``random`` or ``gp``.
+        name: one of `search.options.SAMPLERS`.
         seed: the run's seed.
         place: number of trials that were asked for before.
-        startup: trials that are drawn at random before the sampler learns.
+        startup: trials that are drawn at random before the sampler learns; a generation of nsga2, at least 2.
         space: the search space of the study so far, for tpe, which otherwise works it out.
 
     Raises:
@@ -199,14 +257,16 @@ def make_sampler(
             constant_liar=True,
             n_startup_trials=startup,
         )
+    if name == "nsga2":
+        return NSGAIISampler(seed=mixed, population_size=max(2, startup))
     if name == "gp":
         return GPSampler(seed=mixed, n_startup_trials=startup, warn_independent_sampling=False)
-    raise ValueError(f"sampler must be tpe, random or gp; got {name!r}")
+    raise ValueError(f"sampler must be tpe, nsga2, random or gp; got {name!r}")
 
 
 def ending(result: Mapping[str, Any] | None, error: bool) -> objective.Ending:
     """How a trial ended, from its last result and whether it raised."""
-    if error or not result or result.get("epoch") is None:
+    if error or not result or result.get("epoch") is None or "failed" in result:
         return "failed"
     return "finished" if result["epoch"] >= result["epochs"] else "stopped"
 

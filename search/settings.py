@@ -15,7 +15,7 @@ from search import options
 from trainables import corpora, models
 
 RESUMABLE = (
-    *("trials", "minutes", "corpus_root", "cache", "activations_gb"),
+    *("trials", "minutes", "corpus_root", "cache", "activations_gb", "stages_gb"),
     *("address", "cpus_per_trial", "gpus_per_trial"),
 )
 """What may differ when a run is resumed: how long and where, never what."""
@@ -39,6 +39,10 @@ class Settings:
         size_weight: exponent of the size in the weighted EER.
         max_parameters: largest final size of a trial, or ``None``.
         sampler: one of `options.SAMPLERS`.
+        objective: one of `options.OBJECTIVES`.
+        prunings: how many final widths of a grown stage that leads to the front are tried.
+        stopping: one of `options.STOPPING`.
+        warm_start: absolute folders of runs to learn from.
         precision: of training steps, one of `options.PRECISIONS`.
         seed: seed of everything random.
         storage: absolute folder that holds runs.
@@ -50,6 +54,7 @@ class Settings:
         skip_bad_files: go on without up to 1 % of unreadable audio files.
         random_crop: crop long utterances at random in training.
         cache: absolute folder of built corpora, features, bases and activations.
+        stages_gb: how much of the run's folder grown stages may fill, in 10^9 bytes; 0 keeps none.
         activations_gb: how much of it outputs of frozen layers may fill, in 10^9 bytes; 0 keeps none.
     """
 
@@ -65,6 +70,10 @@ class Settings:
     size_weight: float
     max_parameters: int | None
     sampler: str
+    objective: str
+    stopping: str
+    prunings: int
+    warm_start: tuple[Path, ...]
     precision: str
     seed: int
     storage: Path
@@ -76,7 +85,8 @@ class Settings:
     skip_bad_files: bool
     random_crop: bool
     cache: Path
-    activations_gb: float = options.DEFAULT_ACTIVATIONS_GB
+    activations_gb: float
+    stages_gb: float
 
     @property
     def run_folder(self) -> Path:
@@ -96,6 +106,7 @@ class Settings:
     def to_json(self) -> str:
         """Readable JSON that `from_json` reads back to equal settings."""
         plain = {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
+        plain["warm_start"] = [str(folder) for folder in self.warm_start]
         return json.dumps(plain, indent=2)
 
     @classmethod
@@ -109,6 +120,7 @@ class Settings:
             data = json.loads(text)
             for name in ("storage", "cache", "corpus_root"):
                 data[name] = None if data[name] is None else Path(data[name])
+            data["warm_start"] = tuple(map(Path, data["warm_start"]))
             return cls(**data)
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f"not the settings of a run: {error}") from error
@@ -187,6 +199,10 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
         size_weight=given.get("size_weight", 0.1),
         max_parameters=given.get("max_parameters"),
         sampler=given.get("sampler", "tpe"),
+        objective=given.get("objective", "weighted"),
+        prunings=given.get("prunings", options.DEFAULT_PRUNINGS),
+        stopping=given.get("stopping", "halving"),
+        warm_start=tuple(_absolute(folder) for folder in given.get("warm_start", ())),
         precision=given.get("precision", "auto"),
         seed=given.get("seed", 0),
         storage=storage,
@@ -199,6 +215,7 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
         random_crop=given.get("random_crop", False),
         cache=cache,
         activations_gb=given.get("activations_gb", options.DEFAULT_ACTIVATIONS_GB),
+        stages_gb=given.get("stages_gb", options.DEFAULT_STAGES_GB),
     )
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,33 +15,37 @@ from types import FrameType
 from typing import Any
 
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 import spaces
 from search import cluster, run_folder
+from search.assessment import assess
 from search.cluster import Cluster
 from search.progress import Display
 from search.sampler import PlanSearch
+from search.scheduler import HalvingScheduler
 from search.settings import Settings
 from search.trial_log import TrialLog
+from search.warm_start import Known
 from search.watch import Limits, Watcher
 from spaces import recipes, shared
 from trainables import models
+from trainables.base import STAGES_FOLDER
 from trainables.models.architecture import Architecture
-from trainables.plan import Plan
 
 logger = logging.getLogger(__name__)
 TUNE_FOLDER = "tune"
 """Tune's own files in the run's folder: checkpoints of trials under way. Gone when the run is over."""
 RETRIES = 2
-"""How often a trial that fails on a cluster is tried again."""
+"""How often a trial is tried again that raised, or whose worker was lost."""
 NO_LIMIT = 1_000_000
 """Trials of a run that only time limits; Tune wants a number."""
 GRACE = 30.0
 """Seconds that a search may take to end in good order; Tune itself takes up to 10."""
 
 
-def make_searcher(settings: Settings, job: Mapping[str, Any], log: TrialLog) -> PlanSearch:
-    """Who chooses plans: the space, its recipes and anchors, and what is refused."""
+def make_searcher(settings: Settings, job: Mapping[str, Any], log: TrialLog, warm: Sequence[Known] = ()) -> PlanSearch:
+    """Who chooses plans: the space, its recipes and anchors, what is refused, and what is known from earlier runs."""
     arch = Architecture.create(settings.model, settings.model_options)
     sites = tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit) for s in arch.sites().values())
     recipe = models.load(settings.model).RECIPE
@@ -55,11 +59,22 @@ def make_searcher(settings: Settings, job: Mapping[str, Any], log: TrialLog) -> 
         ended=log.records,
         recipes=recipes.recipes(settings.space, settings.model, sites, budget),
         anchors={name: anchor.parameters for name, anchor in anchors.items()},
-        refuse=partial(refusal, arch=arch, max_parameters=settings.max_parameters),
+        assess=partial(
+            assess, arch=arch, max_parameters=settings.max_parameters, records=partial(getattr, log, "records")
+        ),
         sampler=settings.sampler,
         seed=settings.seed,
         startup=startup_trials(settings.trials),
+        objective=settings.objective,
+        warm=warm,
+        prunings=partial(prunings, settings.space, settings.prunings),
     )
+
+
+def prunings(space: str, count: int, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Up to `count` - 1 points of a space that cut the grown stage of one otherwise; none where nothing is cut."""
+    others = getattr(spaces.load(space), "prunings", None)
+    return [] if others is None else list(others(parameters))[: count - 1]
 
 
 def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> dict[str, Any]:
@@ -75,21 +90,18 @@ def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> 
         "seed": settings.seed,
         "random_crop": settings.random_crop,
         "precision": settings.precision,
+        "prunings": settings.prunings,
+        "stages_limit": int(settings.stages_gb * 1e9),
         "threads": place.cpus,
         "gpu": place.gpus > 0,
     }
 
 
-def refusal(plan: Mapping[str, Any], *, arch: Architecture, max_parameters: int | None) -> str | None:
-    """Why a plan must not start on this base, or ``None``."""
-    try:
-        final = Plan.from_config(plan, arch).final
-    except ValueError as error:
-        return str(error)
-    # Counting takes a while, as the module is built for it.
-    if max_parameters is not None and (size := final.size()) > max_parameters:
-        return f"it ends with {size:,} parameters; --max-parameters allows {max_parameters:,}"
-    return None
+def scheduler(settings: Settings, searcher: PlanSearch) -> TrialScheduler:
+    """Who stops trials early: nobody, or successive halving by the same objectives that the searcher has."""
+    if settings.stopping == "none":
+        return FIFOScheduler()
+    return HalvingScheduler(searcher.objectives, settings.run_folder / "rungs.jsonl")
 
 
 def startup_trials(trials: int | None) -> int:
@@ -116,11 +128,11 @@ def run_trials(
     # Checkpoints of trials that an earlier process left under way; they start again from the base.
     shutil.rmtree(settings.run_folder / TUNE_FOLDER, ignore_errors=True)
     limits = Limits(settings.minutes)
-    retries = 0 if settings.address is None else RETRIES
     tuner = tune.Tuner(
         with_resources(trainable, place),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
+            scheduler=scheduler(settings, searcher),
             num_samples=left,
             max_concurrent_trials=place.concurrent,
             reuse_actors=True,
@@ -132,8 +144,7 @@ def run_trials(
             storage_path=str(settings.run_folder),
             callbacks=[Watcher(log, display, limits)],
             stop=limits,
-            # What fails on one machine fails there again; of a cluster's machines some go away.
-            failure_config=tune.FailureConfig(max_failures=retries),
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
             # Trials ask for checkpoints themselves, by time; the watcher removes all but the latest.
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             verbose=0,
@@ -197,7 +208,8 @@ def finish(settings: Settings, log: TrialLog, display: Display) -> bool:
     folder = settings.run_folder
     records = list(log.records.values())
     run_folder.write_tables(folder, records)
-    shutil.rmtree(folder / TUNE_FOLDER, ignore_errors=True)
+    for name in (TUNE_FOLDER, STAGES_FOLDER):
+        shutil.rmtree(folder / name, ignore_errors=True)
     front = run_folder.front_of(records)
     if front:
         display.table(front)

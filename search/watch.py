@@ -41,6 +41,7 @@ class Watcher(Callback):
         self._log, self._display, self._limits = log, display, limits
         self._ending = False
         self._written, self._next_tables = len(log.records), 0.0
+        self._front = run_folder.front_of(log.records.values())
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles callbacks to restore runs its own way, which this project does not use."""
@@ -100,7 +101,19 @@ class Watcher(Callback):
         else:
             logger.info("%s", describe(record))
         self._display.ended(record)
+        self._keep_detectors(record)
         _empty(trial)
+
+    def _keep_detectors(self, record: Record) -> None:
+        """Remove the detectors of trials that are not on the front, recipes' excepted, which it is compared with."""
+        if record.state != "COMPLETE":
+            return
+        front = run_folder.front_of([*self._front, record])
+        members = {one.number for one in front}
+        for one in (*self._front, record):
+            if one.number not in members and not run_folder.is_recipe(one):
+                shutil.rmtree(self._log.path.parent / "detectors" / str(one.number), ignore_errors=True)
+        self._front = sorted(front, key=lambda one: one.number)
 
     def _write_tables(self) -> None:
         began = time.monotonic()
@@ -145,13 +158,15 @@ def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, trace
     error = None
     if traceback is not None:
         error = _last_line(traceback)
+    elif "failed" in result:
+        error = result["failed"]
     elif state.name == "FAIL":
         error = f"{METRIC} must be a finite number; the trial ended with {result.get(METRIC)}"
     return Record(
         number=config["number"],
         state=state.name,
         recipe=config["recipe"],
-        plan=config["plan"],
+        plan={**config["plan"], **({"criterion": result["criterion"]} if "criterion" in result else {})},
         eer=_finite(result.get("best_eer")),
         loss=_finite(result.get("loss")),
         size=result.get("size"),

@@ -41,6 +41,7 @@ larger, and each is as dear as several layers; ``spaces/recipes.py`` has the pap
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from spaces import shared
 
@@ -83,6 +84,19 @@ def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.
     if grow or final:
         plan["moments"] = moments
     return plan
+
+
+def prunings(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Points that differ from one only in how far they cut: two levels further and less far, then one."""
+    usual = [name for name in parameters if name == "final.all"] or [
+        name for name in parameters if name.startswith("final.")
+    ]
+    found = []
+    for step in (-2, 2, -1, 1):
+        levels = {name: min(7, max(0, parameters[name] + step)) for name in usual}
+        if any(levels[name] != parameters[name] for name in usual):
+            found.append({**parameters, **levels})
+    return found
 
 
 def changeable(sites: Sequence[shared.SiteInfo]) -> tuple[shared.SiteInfo, ...]:

@@ -13,6 +13,8 @@ import spaces
 from spaces import plasticity, shared
 
 Value = int | float | str
+ANCHOR = "anchor-"
+"""How the names of good starts begin; they are trials like those that a sampler chooses."""
 
 
 def recipes(

@@ -172,7 +172,7 @@ def test_the_real_driver_runs_on_virtual_workers(
     """A start of 5 s, trials of 4 epochs of 1 s with 3 saves of 0.1 s, resets of 0.05 s: all else is nothing."""
     monkeypatch.setattr(recorded, "CHECKPOINT_SECONDS", 0.5)
     path = write_recording(tmp_path / "recorded.json")
-    settings = replace(settings, model_options={"width": WIDTH}, epochs=EPOCHS, trials=6)
+    settings = replace(settings, model_options={"width": WIDTH}, epochs=EPOCHS, trials=6, stopping="none")
     place = Cluster(1, 0.0, count, None, None, None)
     log = TrialLog(settings.run_folder / "trials.jsonl")
     job = {**trials.make_job(settings, tmp_path, tmp_path, place), "recording": str(path), "whole": whole}

@@ -28,6 +28,7 @@ from trainables.corpora.corpus import Utterance
 from trainables.features.split import Split, SplitWriter
 from trainables.models.architecture import Architecture
 from trainables.models.chain import Chain
+from trainables.shelf import make_room, used
 from trainables.training import batches
 
 VERSION = 1
@@ -137,7 +138,7 @@ class Activations:
                 opened = _open(place)
                 if opened is None and self._build(place, module, boundary, (train, dev), device, check):
                     opened = _open(place)
-                    self._make_room(place)
+                    make_room(self.folder, self.limit, place, "dev.arrow")
         if opened is None:
             return Feed(train, dev)
         settings = opened[0].settings
@@ -209,29 +210,11 @@ class Activations:
                 yield Utterance(*about, split.speakers[number], split.attacks[number]), row[None]
                 number += 1
 
-    def _make_room(self, newest: Path) -> None:
-        """Remove the least recently used until all fit the limit; a process that has one open keeps its memory."""
-        kept = []
-        for folder in self.folder.iterdir():
-            try:
-                if (folder / "dev.arrow").is_file() and not folder.name.startswith("."):
-                    kept.append((folder.stat().st_mtime, sum(file.stat().st_size for file in folder.iterdir()), folder))
-            except OSError:
-                continue  # another process removes it
-        total = sum(size for _, size, _ in kept)
-        for _, size, folder in sorted(kept):
-            if total <= self.limit:
-                break
-            if folder != newest:
-                logger.info("activations %s make room for others", folder.name)
-                shutil.rmtree(folder, ignore_errors=True)
-                total -= size
-
 
 def _open(place: Path) -> tuple[Split, Split] | None:
     try:
         opened = Split(place / "train.arrow"), Split(place / "dev.arrow")
-        os.utime(place)  # used just now
+        used(place)
     except (ValueError, OSError):
         return None
     return opened

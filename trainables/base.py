@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +20,14 @@ from trainables.checkpoint import Detector, load_detector, save_detector
 from trainables.execution import Execution
 from trainables.features.split import Split
 from trainables.features.store import open_split
+from trainables.kept_stages import KeptStages
 from trainables.metrics.weighted_eer import weighted_eer
 from trainables.plan import Plan
 from trainables.pretraining import class_counts
-from trainables.training import device_here
+from trainables.training import Diverged, device_here
 
+STAGES_FOLDER = "stages"
+"""Kept stages in the run's folder. Gone when the run is over."""
 CHECKPOINT_SECONDS = 30.0
 """How much of a trial a lost worker may cost. Writing a checkpoint takes longer than some epochs."""
 
@@ -32,9 +36,10 @@ class DetectorTrainable(tune.Trainable):
     """Carries out the plan in ``config["plan"]`` on the base and features that ``config["job"]`` names.
 
     The config is a plain dict: job (base, features, activations, activations_limit, run_folder, size_weight,
-    size_base, seed, random_crop, precision, threads, gpu), plan, number, recipe. Each step does one epoch and reports
-    dev EER, loss, size and cost, and asks for a checkpoint where the last is `CHECKPOINT_SECONDS` old. The last one
-    writes the detector of the best dev EER to ``run_folder/detectors/<number>``.
+    size_base, seed, random_crop, precision, prunings, stages_limit, threads, gpu), plan, number, recipe, spared. Each
+    step does one epoch and reports dev EER, loss, size and cost, and asks for a checkpoint where the last is
+    `CHECKPOINT_SECONDS` old. The last one writes the detector of the best dev EER to
+    ``run_folder/detectors/<number>``.
     """
 
     space = ""
@@ -55,6 +60,7 @@ class DetectorTrainable(tune.Trainable):
         if plan.space != self.space:
             raise ValueError(f"{type(self).__name__} carries out plans of space {self.space}; got one of {plan.space}")
         self.size = plan.final.size()
+        several = job["prunings"] > 1
         self.dev = _split(job["features"], "dev")
         self.execution = Execution(
             plan,
@@ -66,6 +72,8 @@ class DetectorTrainable(tune.Trainable):
             random_crop=job["random_crop"],
             precision=job["precision"],
             activations=Activations(Path(job["activations"]), Path(job["features"]), job["activations_limit"]),
+            kept_stages=KeptStages(Path(job["run_folder"]) / STAGES_FOLDER, job["stages_limit"]) if several else None,
+            choose_criterion=several and not config["spared"],
         )
         self.saved = time.monotonic()
         self.seconds = {"setup": self.saved - began, "detector": 0.0, "checkpoints": 0.0}
@@ -73,11 +81,16 @@ class DetectorTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """One epoch.
 
-        Raises:
-            Diverged: loss or scores are no longer numbers; the trial fails, the run goes on.
+        Where loss or scores are no longer numbers, the result says so under ``failed`` and is the last: to raise would
+        make Tune try again what is bound to fail again.
         """
         run = self.execution
-        result = run.run_epoch()
+        try:
+            result = run.run_epoch()
+        except Diverged as error:
+            nothing = dict.fromkeys(("eer", "weighted_eer", "best_eer", "best_weighted_eer", "loss"), math.nan)
+            counts = {"epoch": run.epoch, "epochs": run.plan.epochs, "size": self.size}
+            return {**nothing, **counts, "last_change": run.plan.last_change, "failed": str(error), "done": True}
         done = run.epoch == run.plan.epochs
         best = result["eer"] if run.best is None else run.best_eer
         if done:
@@ -93,6 +106,8 @@ class DetectorTrainable(tune.Trainable):
             "best_eer": best,
             "best_weighted_eer": self._weighted(best),
             "best_epoch": run.best_epoch,
+            "last_change": run.plan.last_change,
+            "criterion": run.plan.config["criterion"],
             "total_widths": run.plan.final.total_widths(),
             "done": done,
             "seconds_parts": {**self.seconds, **run.seconds},

@@ -17,13 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables import criteria, growth, models
+from trainables import growth, models
 from trainables.activations import Activations, Feed
 from trainables.checkpoint import Detector, read_folder, write_folder
+from trainables.cutting import Grown
 from trainables.features.split import Split
 from trainables.growth.signal import correlations
+from trainables.kept_stages import KeptStages
 from trainables.metrics.eer import between, eer_of
 from trainables.models.architecture import Architecture
+from trainables.models.chain import Chain
 from trainables.optimizers import build_optimizer, parameter_names
 from trainables.plan import Plan, Stage
 from trainables.surgery import moments as adam
@@ -45,7 +48,7 @@ class Execution:
         best: state dict of the finished detector at its best dev EER since the last change of structure, or ``None``.
         best_eer: that EER; ``best_threshold``, ``best_epoch`` belong to it.
         seconds: time spent so far, by what on: structure (growth, cuts, what they look at), activations, training,
-            scoring.
+            scoring, kept stages.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class Execution:
         random_crop: bool = False,
         precision: str = "float32",
         activations: Activations | None = None,
+        kept_stages: KeptStages | None = None,
+        choose_criterion: bool = False,
     ) -> None:
         """Start from a base.
 
@@ -72,6 +77,9 @@ class Execution:
             random_crop: train on random windows; the activations of frozen links are then not kept.
             precision: of steps, as `trainables.training.mixes` takes it.
             activations: where outputs of frozen links are kept; without it every step begins at the features.
+            kept_stages: where states before the first cut are kept; the plan goes on from its own, if it is there.
+            choose_criterion: at the first cut try all criteria that end in the same architecture, without training, and
+                go on with the one that leaves the lowest dev EER; `plan` is then the plan with that criterion.
 
         Raises:
             ValueError: the plan was made for another architecture than the base's.
@@ -85,20 +93,25 @@ class Execution:
         self.feed = Feed(train, dev)
         self.loss = LOSSES[models.load(base.arch.model).RECIPE["loss"]]
         self.rates = plan.learning_rates()
-        self.starts = np.cumsum([0, *(stage.epochs for stage in plan.stages)]).tolist()
-        changes = [number for number, stage in enumerate(plan.stages) if stage.grow or stage.cut]
-        self.last_change = self.starts[changes[-1]] if changes else 0
+        self.kept_stages, self.choose_criterion = kept_stages, choose_criterion
+        self.starts = plan.starts
         self.order = np.random.default_rng([seed, 0])
         torch.manual_seed(seed)
 
-        self.seconds = dict.fromkeys(("structure", "activations", "training", "scoring"), 0.0)
+        self.seconds = dict.fromkeys(("structure", "activations", "training", "scoring", "kept stages"), 0.0)
         self.epoch = 0
         self.best: dict[str, Tensor] | None = None
         self.best_eer, self.best_threshold, self.best_epoch = 1.0, 0.0, 0
-        rewinds = plan.config["after"] == "rewind_weights"
+        # A kept stage has what every plan needs that goes on from it, rewinding ones among them.
+        rewinds = plan.config["after"] == "rewind_weights" or (kept_stages is not None and bool(plan.first_cut))
         self.snapshot: dict[str, Tensor] | None = dict(base.module.state_dict()) if rewinds else None
         self.original = {n: torch.ones(w, dtype=torch.bool) for n, w in base.arch.total_widths().items()}
         self._install(base.arch, base.module.state_dict())
+        if kept_stages is not None and (place := kept_stages.find(plan)) is not None:
+            try:
+                self._set(*self._read(place))
+            except ValueError:
+                kept_stages.forget(plan)
 
     def run_epoch(self) -> dict[str, Any]:
         """Do one epoch and score dev.
@@ -114,13 +127,15 @@ class Execution:
         number = self._stage_number(self.epoch)
         stage = self.plan.stages[number]
         if self.epoch == self.starts[number]:
+            if self.kept_stages is not None and self.epoch == self.plan.first_cut:
+                with self._timed("kept stages"):
+                    self.kept_stages.keep(self.plan, self.save)
             with self._timed("structure"):
                 self._enter(stage, number)
             with self._timed("activations"):
                 self._feed()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rates[self.epoch]
-        forward = partial(self.feed.forward, self.module)
         with self._timed("training"):
             cost = train_epoch(
                 self.module,
@@ -133,14 +148,12 @@ class Execution:
                 clip=self.plan.config["clip"],
                 random_crop=self.random_crop,
                 mixed=self.mixed,
-                forward=forward,
+                forward=partial(self.feed.forward, self.module),
             )
         with self._timed("scoring"):
-            found = scores(
-                self.module, self.feed.dev, batch_size=self.module.scoring_batch, device=self.device, forward=forward
-            )
+            found = self._scores(self.module)
         eer, threshold = eer_of(found, self.dev.labels)
-        if self.epoch >= self.last_change and (self.best is None or eer < self.best_eer):
+        if self.epoch >= self.plan.last_change and (self.best is None or eer < self.best_eer):
             transfer = merge(self.arch)[1]
             self.best = transfer.apply({key: value.detach().cpu() for key, value in self.module.state_dict().items()})
             self.best_eer, self.best_threshold, self.best_epoch = eer, between(found, threshold), self.epoch + 1
@@ -185,11 +198,22 @@ class Execution:
         Raises:
             ValueError: damaged, or of another plan or seed.
         """
+        tensors, state = self._read(folder)
+        plan = self.plan
+        if self.choose_criterion:
+            plan = Plan.from_config({**plan.config, "criterion": state["plan"]["criterion"]}, plan.base)
+        if state["plan"] != json.loads(json.dumps(dict(plan.config))) or state["seed"] != self.seed:
+            raise ValueError(f"{folder} is a checkpoint of another plan or seed")
+        self.plan = plan
+        self._set(tensors, state)
+
+    @staticmethod
+    def _read(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         names = [f"{part}.safetensors" for part in ("model", "moments", "best", "snapshot", "chance")]
         tensors, texts = read_folder(folder, names, ["state.json"])
-        state = texts["state.json"]
-        if state["plan"] != json.loads(json.dumps(dict(self.plan.config))) or state["seed"] != self.seed:
-            raise ValueError(f"{folder} is a checkpoint of another plan or seed")
+        return tensors, texts["state.json"]
+
+    def _set(self, tensors: Mapping[str, dict[str, Tensor]], state: Mapping[str, Any]) -> None:
         self.epoch = state["epoch"]
         self.best_eer, self.best_threshold, self.best_epoch = state["best"]
         self.best = tensors["best.safetensors"] or None
@@ -209,6 +233,11 @@ class Execution:
         torch.set_rng_state(chance["torch"])
         if "cuda" in chance and self.device.type == "cuda":
             torch.cuda.set_rng_state(chance["cuda"], self.device)
+
+    def _scores(self, module: Chain) -> np.ndarray:
+        """Of dev, by the live detector or one with the same frozen links."""
+        forward = partial(self.feed.forward, module.to(self.device))
+        return scores(module, self.feed.dev, batch_size=module.scoring_batch, device=self.device, forward=forward)
 
     def _stage_number(self, epoch: int) -> int:
         return int(np.searchsorted(self.starts, epoch, side="right")) - 1
@@ -276,28 +305,20 @@ class Execution:
             merged, transfer = merge(wider)
             kept = adam.carry(kept, transfer, {key: value.shape for key, value in state.items()})
             wider, state = merged, transfer.apply(state)
-        if self.plan.config["after"] == "rewind_weights":
+        if self.snapshot is not None:
             self.snapshot = {key: value.clone() for key, value in state.items()}
         self._install(wider, state)
         return kept
 
     def _cut(self, stage: Stage, generator: torch.Generator, kept: adam.Moments) -> adam.Moments:
-        criterion = criteria.load(self.plan.config["criterion"])
-        sites = {name: site for name, site in self.arch.sites().items() if name in stage.cut}
-        evidence = criteria.Evidence(
-            self.module.eval(),
-            sites,
-            self.original,
-            self._evidence_batches() if criterion.NEEDS_DATA else [],
-            self.loss,
-            generator,
-        )
-        ranked = criterion.scores(evidence)
-        chosen = {name: criteria.choose(ranked[name], self.arch.widths[name], stage.cut[name]) for name in sites}
+        grown = Grown(self.module, self.arch, self.original, self._evidence_batches, self.loss)
+        if self.choose_criterion and self.epoch == self.plan.first_cut:
+            self.plan = grown.best_plan(self.plan, stage, self._scores, self.dev.labels)
+        chosen = grown.who_stays(stage.cut, self.plan.config["criterion"], generator)
         smaller, transfer = keep(self.arch, chosen)
         for name, index in chosen.items():
             self.original[name] = self.original[name][torch.tensor(index, dtype=torch.long)]
-        state = {key: value.detach().cpu() for key, value in self.module.state_dict().items()}
+        state = grown.state()
         kept = adam.carry(kept, transfer, {key: value.shape for key, value in state.items()})
         state = transfer.apply(state)
         if self.snapshot is not None:

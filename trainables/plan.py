@@ -71,6 +71,22 @@ class Plan:
         """Epochs in all."""
         return sum(stage.epochs for stage in self.stages)
 
+    @property
+    def starts(self) -> list[int]:
+        """The epoch, from 0, at which each stage begins."""
+        return list(itertools.accumulate((stage.epochs for stage in self.stages[:-1]), initial=0))
+
+    @property
+    def last_change(self) -> int:
+        """Epochs before the last growth or cut; 0 where nothing changes, or all at the beginning."""
+        changes = [start for start, stage in zip(self.starts, self.stages, strict=True) if stage.grow or stage.cut]
+        return max(changes, default=0)
+
+    @property
+    def first_cut(self) -> int | None:
+        """Epochs before the first cut; ``None`` where nothing is cut."""
+        return next((start for start, stage in zip(self.starts, self.stages, strict=True) if stage.cut), None)
+
     def learning_rates(self) -> list[float]:
         """The learning rate of every epoch. Cosine falls anew from growth on and from the last cut on."""
         c = self.config

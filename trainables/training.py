@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from trainables.features.split import Split
 from trainables.models.chain import Chain
 from trainables.surgery.freeze import training_mode
 
+logger = logging.getLogger(__name__)
 Loss = Callable[[Tensor, Tensor], Tensor]
 LOSSES: dict[str, Loss] = {"cross_entropy": functional.cross_entropy, "hinge": functional.multi_margin_loss}
 
@@ -100,7 +102,9 @@ def train_epoch(
 ) -> EpochCost:
     """Train on every utterance once, in an order drawn from `order`. Only parameters that require gradients change.
 
-    A last batch of one utterance is left out: BatchNorm has no variance for it.
+    A last batch of one utterance is left out: BatchNorm has no variance for it. Where a batch does not fit the memory
+    of a GPU, it and all after it are computed in two parts, or four, and so on, whose gradients are added up; BatchNorm
+    then goes by the statistics of a part.
 
     Args:
         clip: largest gradient norm, or 0 for no clipping.
@@ -110,6 +114,7 @@ def train_epoch(
 
     Raises:
         Diverged: a batch's loss is not finite.
+        torch.OutOfMemoryError: not even a few utterances fit.
     """
     training_mode(module)
     forward = forward or module
@@ -117,22 +122,25 @@ def train_epoch(
     shuffled = order.permutation(len(split))
     if len(shuffled) % batch_size == 1:
         shuffled = shuffled[:-1]
-    total, steps = 0.0, 0
+    total, steps, parts = 0.0, 0, 1
     seconds = dict.fromkeys(("data", "forward", "backward"), 0.0)
     began = ended = time.perf_counter()
     for x, y in batches(split, shuffled, batch_size, device, order if random_crop else None):
-        start = _now(device)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
-            logits = forward(x)
-        value = loss(logits.float(), y)
-        middle = _now(device)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        for part, passed in (("data", start - ended), ("forward", middle - start), ("backward", _now(device) - middle)):
-            seconds[part] += passed
+        seconds["data"] += time.perf_counter() - ended
+        while True:
+            try:
+                number, *passed = _gradients(forward, loss, x, y, optimizer, parts, mixed)
+                break
+            except torch.OutOfMemoryError:
+                if 4 * parts > len(y):  # BatchNorm needs two utterances in a part
+                    raise
+                parts *= 2
+                torch.cuda.empty_cache()
+                logger.warning("out of memory: batches of %d utterances are computed in %d parts", len(y), parts)
+        for name, spent in zip(("forward", "backward"), passed, strict=True):
+            seconds[name] += spent
         if clip:
             nn.utils.clip_grad_norm_(trained, clip)
-        number = float(value.detach())
         if not np.isfinite(number):
             raise Diverged(f"the training loss is {number} at step {steps}: lower the learning rate or clip gradients")
         optimizer.step()
@@ -141,6 +149,31 @@ def train_epoch(
         raise ValueError(f"the train split has {len(split)} utterances: too few for one batch of at least 2")
     mean = {f"seconds_{part}": passed / steps for part, passed in seconds.items()}
     return EpochCost(total / len(shuffled), seconds_step=(ended - began) / steps, **mean)
+
+
+def _gradients(
+    forward: Callable[[Tensor], Tensor],
+    loss: Loss,
+    x: Tensor,
+    y: Tensor,
+    optimizer: torch.optim.Optimizer,
+    parts: int,
+    mixed: bool,
+) -> tuple[float, float, float]:
+    """Set the gradients of a batch's mean loss, part by part; the loss, and the seconds forward and backward."""
+    optimizer.zero_grad(set_to_none=True)
+    total = forth = back = 0.0
+    for some, labels in zip(x.tensor_split(parts), y.tensor_split(parts), strict=True):
+        start = _now(x.device)
+        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=mixed):
+            logits = forward(some)
+        value = loss(logits.float(), labels)
+        if parts > 1:
+            value = value * (len(labels) / len(y))
+        middle = _now(x.device)
+        value.backward()
+        total, forth, back = total + float(value.detach()), forth + middle - start, back + _now(x.device) - middle
+    return total, forth, back
 
 
 @torch.inference_mode()

@@ -21,7 +21,7 @@ def space(trial: optuna.Trial) -> dict[str, Any]:
 class Pretended(tune.Trainable):
     """Its EER and size are in its plan. A plan may say ``fails`` (raise, nan, die) and ``seconds`` an epoch.
 
-    With ``trace``, a file, it writes its epochs there, and dies in the second one if that is the first time. It asks
+    With ``trace``, a file, it writes its epochs there, and dies in the second one if that is the first time, and asks
     for a checkpoint after every epoch.
     """
 
@@ -50,11 +50,12 @@ class Pretended(tune.Trainable):
             "weighted_eer": eer * self.plan["size"] / 100,
             "best_weighted_eer": eer * self.plan["size"] / 100,
             "loss": 1.0,
+            "last_change": 0,
             "size": self.plan["size"],
             "trainable_parameters": self.plan["size"],
             "total_widths": {"site": 4},
             "done": self.epoch == self.plan["epochs"],
-            SHOULD_CHECKPOINT: self.epoch < self.plan["epochs"],
+            SHOULD_CHECKPOINT: "trace" in self.plan and self.epoch < self.plan["epochs"],
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pretended
 from search import cluster, stages, trials
+from search.assessment import Assessment
 from search.progress import Display
 from search.sampler import PlanSearch
 from search.settings import parse
@@ -35,7 +36,7 @@ def main() -> int:
             ended=log.records,
             recipes={"quick": {"x": 0.5, "size": 100, "epochs": 1}},
             anchors={},
-            refuse=lambda plan: None,
+            assess=lambda plan: Assessment(),
             sampler="random",
             seed=0,
         )

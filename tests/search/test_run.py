@@ -23,12 +23,14 @@ from rich.console import Console
 
 import pretended
 from search import run, trial_log, trials
+from search.assessment import Assessment, assess
 from search.cluster import Cluster
 from search.progress import Display
 from search.sampler import PlanSearch
 from search.settings import Settings
 from search.trial_log import Record, TrialLog
 from search.watch import Limits, Watcher
+from spaces import shared
 from trainables.models.architecture import Architecture
 
 PLAIN = {"x": 0.5, "size": 100, "epochs": 2}
@@ -38,7 +40,13 @@ FAILING = {name: {**PLAIN, "fails": name} for name in ("raise", "nan", "die")}
 def carry_out(settings: Settings, workers: Cluster, **changed: Any) -> dict[int, Record]:
     """Run trials and give what the log then holds."""
     log = TrialLog(settings.run_folder / "trials.jsonl")
-    options: dict[str, Any] = {"recipes": {}, "anchors": {}, "refuse": lambda plan: None, "sampler": "tpe", "seed": 0}
+    options: dict[str, Any] = {
+        "recipes": {},
+        "anchors": {},
+        "assess": lambda plan: Assessment(),
+        "sampler": "tpe",
+        "seed": 0,
+    }
     search = PlanSearch(
         changed.pop("space", pretended.space),
         job={},
@@ -110,7 +118,7 @@ def test_on_a_cluster_a_trial_whose_worker_is_lost_goes_on_elsewhere(settings: S
     assert trace.read_text() == "1 2 2 3 "  # from the state after the first epoch
     assert (records[0].state, records[0].epochs) == ("COMPLETE", 3)
     assert sorted(path.name for path in settings.run_folder.iterdir()) == [
-        *("front.parquet", "results.parquet", "study.journal", "trace", "trials.jsonl")
+        *("front.parquet", "results.parquet", "rungs.jsonl", "study.journal", "trace", "trials.jsonl")
     ]
 
 
@@ -230,10 +238,25 @@ def test_plans_are_refused_by_rule_and_by_size() -> None:
         **{"schedule": "constant", "weight_decay": 0.0, "clip": 0.0, "batch_size": 8},
     }
     size = arch.size()
-    assert trials.refusal(plan, arch=arch, max_parameters=None) is None
-    assert trials.refusal(plan, arch=arch, max_parameters=size) is None
-    assert f"--max-parameters allows {size - 1:,}" in (trials.refusal(plan, arch=arch, max_parameters=size - 1) or "")
-    assert "grow_epoch" in (trials.refusal({**plan, "grow_epoch": 7}, arch=arch, max_parameters=None) or "")
+    assert assess(plan, arch=arch) == Assessment()
+    assert assess(plan, arch=arch, max_parameters=size) == Assessment(None, 0)
+    over = assess(plan, arch=arch, max_parameters=size - 1)
+    assert over.over == 1
+    assert f"--max-parameters allows {size - 1:,}" in (over.refused or "")
+    assert "grow_epoch" in (assess({**plan, "grow_epoch": 7}, arch=arch).refused or "")
+
+
+@pytest.mark.parametrize(("eer", "more", "hopeless"), [(0.0, 0, True), (0.0, 1, False), (0.01, 0, False)])
+def test_a_plan_that_can_be_better_in_neither_is_refused(eer: float, more: int, hopeless: bool) -> None:
+    """Its size is known before it runs; a trial without errors that is no larger cannot be beaten."""
+    arch = Architecture.create("resnet18", {"width": 4})
+    plan = shared.unchanged("plasticity", shared.Budget(3, 0.001, 8, "adam", 0.0, 0.0))
+    ended = {7: Record(7, "COMPLETE", None, plan, eer=eer, size=arch.size() + more)}
+    found = assess(plan, arch=arch, records=lambda: ended)
+    assert (found.refused is not None) == hopeless
+    assert not hopeless or "trial 7 has no error" in str(found.refused)
+    stopped = {7: replace(ended[7], state="PRUNED")}
+    assert assess(plan, arch=arch, records=lambda: stopped).refused is None
 
 
 @pytest.mark.parametrize(("number", "startup"), [(None, 10), (4, 2), (24, 6), (400, 10)])

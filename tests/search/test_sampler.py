@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,32 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from pretended import space
+from search import options
+from search.assessment import Assessment
 from search.sampler import PlanSearch, ending, make_sampler
 from search.trial_log import Record
+from search.warm_start import Known
 
 RECIPES = {"paper": {"x": 0.5, "size": 100, "epochs": 2}, "control": {"x": 0.75, "size": 100, "epochs": 2}}
 ANCHORS = {"small": {"x": 0.25, "size": 60}}
 
 
 def searcher(folder: Path, ended: Mapping[int, Record] | None = None, **changed: Any) -> PlanSearch:
-    options: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "job": {"seed": 1},
         "recipes": {},
         "anchors": {},
-        "refuse": lambda plan: None,
+        "assess": lambda plan: Assessment(),
         "sampler": "tpe",
         "seed": 0,
         "startup": 2,
     }
-    return PlanSearch(space, journal=folder / "study.journal", ended=ended or {}, **{**options, **changed})
+    chosen = changed.pop("space", space)
+    return PlanSearch(chosen, journal=folder / "study.journal", ended=ended or {}, **{**defaults, **changed})
+
+
+def refusing(reason: str, what: Callable[[Mapping[str, Any]], bool]) -> Callable[[Mapping[str, Any]], Assessment]:
+    return lambda plan: Assessment(reason if what(plan) else None)
 
 
 def trials(folder: Path) -> list[FrozenTrial]:
@@ -38,7 +46,14 @@ def trials(folder: Path) -> list[FrozenTrial]:
 
 
 def result(plan: Mapping[str, Any], epoch: int = 2) -> dict[str, Any]:
-    return {"epoch": epoch, "epochs": 2, "best_weighted_eer": (plan["x"] - 0.3) ** 2 + plan["size"] / 1000}
+    eer = (plan["x"] - 0.3) ** 2
+    return {
+        "epoch": epoch,
+        "epochs": 2,
+        "best_weighted_eer": eer + plan["size"] / 1000,
+        "best_eer": eer,
+        "size": plan["size"],
+    }
 
 
 def suggested(search: PlanSearch, trial_id: str) -> dict[str, Any]:
@@ -73,7 +88,7 @@ def test_recipes_come_first_then_anchors_then_what_optuna_chooses(tmp_path: Path
 
 
 def test_a_recipe_that_is_refused_is_left_out_and_keeps_its_number(tmp_path: Path) -> None:
-    search = searcher(tmp_path, recipes=RECIPES, refuse=lambda plan: "no" if plan["x"] == 0.5 else None)
+    search = searcher(tmp_path, recipes=RECIPES, assess=refusing("no", lambda plan: plan["x"] == 0.5))
     assert search.left_out == {"paper": "no"}
     config = suggested(search, "0")
     assert (config["number"], config["recipe"]) == (1, "control")
@@ -103,7 +118,7 @@ def test_how_a_trial_ended_is_what_optuna_hears(
 
 
 def test_refused_plans_are_told_with_their_reason_and_another_is_asked(tmp_path: Path) -> None:
-    search = searcher(tmp_path, refuse=lambda plan: "too large" if plan["size"] > 60 else None)
+    search = searcher(tmp_path, assess=refusing("too large", lambda plan: plan["size"] > 60))
     config = suggested(search, "a")
     assert config["plan"]["size"] <= 60
     *refused, chosen = trials(tmp_path)
@@ -116,7 +131,7 @@ def test_refused_plans_are_told_with_their_reason_and_another_is_asked(tmp_path:
 
 def test_asking_ends_when_everything_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.sampler.TRIES", 7)
-    search = searcher(tmp_path, sampler="random", refuse=lambda plan: "too large")
+    search = searcher(tmp_path, sampler="random", assess=refusing("too large", lambda plan: True))
     answer: object = search.suggest("a")
     assert answer == Searcher.FINISHED
     assert search.gave_up is not None
@@ -132,16 +147,112 @@ def test_a_plan_is_never_tried_twice(tmp_path: Path) -> None:
     assert trials(tmp_path)[0].state == TrialState.FAIL
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
-def test_the_same_seed_chooses_the_same_plans(sampler: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("objective", ["weighted", "pareto"])
+@pytest.mark.parametrize("sampler", options.SAMPLERS)
+def test_the_same_seed_chooses_the_same_plans(sampler: str, objective: str, tmp_path: Path) -> None:
     chosen = []
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
-        chosen.append(run(searcher(folder, sampler=sampler), 4))
+        chosen.append(run(searcher(folder, sampler=sampler, objective=objective), 6))
     assert chosen[0] == chosen[1]
     other = tmp_path / "c"
     other.mkdir()
-    assert run(searcher(other, sampler=sampler, seed=1), 4) != chosen[0]
+    assert run(searcher(other, sampler=sampler, objective=objective, seed=1), 6) != chosen[0]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])  # gp takes seconds for each
+def test_samplers_of_two_objectives_come_nearer_to_the_front_than_chance(sampler: str, tmp_path: Path) -> None:
+    """EER falls towards x = 0.3, size is a parameter: the front is x = 0.3 at every size."""
+    errors = {}
+    for name in (sampler, "random"):
+        found = []
+        for seed in range(3):
+            folder = tmp_path / f"{name}-{seed}"
+            folder.mkdir()
+            plans = run(searcher(folder, sampler=name, objective="pareto", startup=6, seed=seed), 36)
+            found.append(sum(result(plan)["best_eer"] for plan in plans[18:]) / 18)
+        errors[name] = sorted(found)[1]
+    assert errors[sampler] < 0.8 * errors["random"]
+
+
+def test_both_objectives_are_told_and_stopped_trials_have_no_value(tmp_path: Path) -> None:
+    search = searcher(tmp_path, objective="pareto")
+    plans = [suggested(search, str(number))["plan"] for number in range(3)]
+    search.on_trial_complete("0", result(plans[0]))
+    search.on_trial_complete("1", result(plans[1], epoch=1))
+    search.on_trial_complete("2", {**result(plans[2]), "failed": "the loss is nan"})
+    found = trials(tmp_path)
+    assert [trial.state.name for trial in found] == ["COMPLETE", "PRUNED", "FAIL"]
+    assert found[0].values == [result(plans[0])["best_eer"], plans[0]["size"]]
+    assert found[1].values is None
+    assert not found[1].intermediate_values
+
+
+@pytest.mark.parametrize("sampler", options.SAMPLERS)
+def test_the_size_limit_reaches_optuna_as_a_constraint(sampler: str, tmp_path: Path) -> None:
+    def limited(plan: Mapping[str, Any]) -> Assessment:
+        return Assessment("too large" if plan["size"] > 100 else None, plan["size"] - 100)
+
+    search = searcher(tmp_path, assess=limited, sampler=sampler, objective="pareto", startup=4)
+    assert all(plan["size"] <= 100 for plan in run(search, 5 if sampler == "gp" else 12))
+    asked = [trial for trial in trials(tmp_path) if trial.state != TrialState.FAIL]  # whose plan was tried before
+    for trial in asked:
+        assert trial.constraints == {"parameters": trial.params["size"] - 100}
+
+
+def test_prunings_of_a_trial_on_the_front_come_next(tmp_path: Path) -> None:
+    def others(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{**parameters, "size": parameters["size"] + step} for step in (-1, 1)]
+
+    search = searcher(tmp_path, prunings=others, sampler="random")
+    first = suggested(search, "0")
+    search.on_trial_complete("0", {**result(first["plan"]), "best_eer": 0.1})
+    siblings = [suggested(search, str(number))["plan"] for number in (1, 2)]
+    assert [one["size"] for one in siblings] == [first["plan"]["size"] - 1, first["plan"]["size"] + 1]
+    assert [one["x"] for one in siblings] == [first["plan"]["x"]] * 2
+    assert [trial.user_attrs.get("pruning_of") for trial in trials(tmp_path)] == [None, 0, 0]
+    for number in (1, 2):  # no prunings of prunings
+        search.on_trial_complete(str(number), {**result(siblings[number - 1]), "best_eer": 0.0})
+    later = suggested(search, "3")["plan"]
+    assert later["x"] != first["plan"]["x"]
+    search.on_trial_complete("3", {**result(later), "best_eer": 0.9, "size": 1000})  # not on the front
+    assert suggested(search, "4")["plan"]["x"] != later["x"]
+
+
+def test_optuna_learns_of_the_criterion_that_was_chosen(tmp_path: Path) -> None:
+    def with_criterion(trial: optuna.Trial) -> dict[str, Any]:
+        return {**space(trial), "criterion": trial.suggest_categorical("criterion", ["original", "taylor"])}
+
+    search = searcher(tmp_path, space=with_criterion)
+    plan = suggested(search, "0")["plan"]
+    (other,) = {"original", "taylor"} - {plan["criterion"]}
+    search.on_trial_complete("0", {**result(plan), "criterion": other})
+    asked, done = trials(tmp_path)
+    assert (asked.state.name, done.state.name) == ("FAIL", "COMPLETE")
+    assert done.params == {**asked.params, "criterion": other}
+    assert done.value == result(plan)["best_weighted_eer"]
+    assert done.user_attrs == asked.user_attrs == {"number": 0}
+    again = searcher(tmp_path, {0: Record(0, "COMPLETE", None, {**plan, "criterion": other})}, space=with_criterion)
+    assert suggested(again, "1")["number"] == 1
+
+
+def test_trials_of_earlier_runs_are_learned_from_once(tmp_path: Path) -> None:
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    plans = run(searcher(earlier), 5)
+    warm = [
+        Known(f"earlier/{n}", trial, Record(n, "COMPLETE", None, plan, eer=0.1, size=50, weighted_eer=0.2))
+        for n, (trial, plan) in enumerate(zip(trials(earlier), plans, strict=True))
+    ]
+    for objective, values in (("weighted", [0.2]), ("pareto", [0.1, 50.0])):
+        folder = tmp_path / objective
+        folder.mkdir()
+        for _ in range(2):  # the second time as a resumed run
+            searcher(folder, warm=warm, objective=objective)
+        found = trials(folder)
+        assert [trial.params for trial in found] == [trial.params for trial in trials(earlier)]
+        assert all(trial.values == values for trial in found)
+        assert suggested(searcher(folder, warm=warm, objective=objective), "0")["number"] == 0
 
 
 def test_a_run_resumed_between_trials_chooses_as_if_it_had_gone_on(tmp_path: Path) -> None:

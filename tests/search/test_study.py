@@ -46,7 +46,7 @@ def test_optuna_reads_back_what_was_asked_and_told(tmp_path: Path) -> None:
         place = made.begin(trial, {"number": number})
         assert place == number
         if number < 2:
-            made.end(place, *((TrialState.COMPLETE, 0.25) if number else (TrialState.PRUNED, None)))
+            made.end(place, *((TrialState.COMPLETE, [0.25]) if number else (TrialState.PRUNED, None)))
     refused = made.ask(RandomSampler(seed=3))
     plans.append(suggest(refused))
     made.refuse(refused, TrialState.FAIL, {"refused": "why"})
@@ -63,7 +63,7 @@ def test_a_trial_is_two_lines_of_the_journal(tmp_path: Path) -> None:
     before = (tmp_path / "journal").read_text().count("\n")
     trial = made.ask(RandomSampler(seed=0))
     suggest(trial)
-    made.end(made.begin(trial, {}), TrialState.COMPLETE, 0.5)
+    made.end(made.begin(trial, {}), TrialState.COMPLETE, [0.5])
     assert (tmp_path / "journal").read_text().count("\n") == before + 2
 
 
@@ -78,7 +78,7 @@ def test_a_reopened_study_knows_its_past_and_goes_on(tmp_path: Path) -> None:
         trial = first.ask(RandomSampler(seed=number))
         suggest(trial)
         place = first.begin(trial, {"number": number})
-    first.end(place, TrialState.COMPLETE, 0.5)
+    first.end(place, TrialState.COMPLETE, [0.5])
     second = Study(tmp_path / "journal")
     assert [trial.state.name for trial in second.past] == ["RUNNING", "COMPLETE"]
     second.settle(0, TrialState.FAIL, None)
@@ -87,7 +87,7 @@ def test_a_reopened_study_knows_its_past_and_goes_on(tmp_path: Path) -> None:
     assert second.past == []
     trial = second.ask(RandomSampler(seed=2))
     suggest(trial)
-    second.end(second.begin(trial, {}), TrialState.COMPLETE, 0.125)
+    second.end(second.begin(trial, {}), TrialState.COMPLETE, [0.125])
     assert [(trial.state.name, trial.value) for trial in stored(tmp_path / "journal")] == [
         ("FAIL", None),
         ("COMPLETE", 0.5),
@@ -129,9 +129,9 @@ def test_the_study_forgets_and_its_running_trials_still_end(tmp_path: Path, monk
         running.append((made.begin(trial, {"number": number}), chosen))
         if len(running) > 3:  # three are always under way, the first until the end
             place, value = running.pop(1)
-            made.end(place, TrialState.COMPLETE, value)
+            made.end(place, TrialState.COMPLETE, [value])
     for place, value in running:
-        made.end(place, TrialState.COMPLETE, value)
+        made.end(place, TrialState.COMPLETE, [value])
     assert max(seen) <= 2 * 8 + 2 + 3 + 1  # the latest, as many more, the best, those that run, the one at hand
     found = stored(tmp_path / "journal")
     assert all(trial.state == TrialState.COMPLETE for trial in found)
@@ -160,7 +160,7 @@ def test_a_sampler_that_is_told_the_space_chooses_as_one_that_works_it_out(
             chosen.append(plan)
             value = plan["x"] + plan["late"] + plan["full"]
             place_there = made.begin(trial, {})
-            made.end(place_there, *((TrialState.COMPLETE, value) if place % 6 else (TrialState.PRUNED, None)))
+            made.end(place_there, *((TrialState.COMPLETE, [value]) if place % 6 else (TrialState.PRUNED, None)))
         assert chosen[0] == chosen[1]
 
 
@@ -182,5 +182,5 @@ def test_many_running_trials_do_not_make_the_study_forget_each_time(
         suggest(trial)
         running.append(made.begin(trial, {}))
         if number >= 40:
-            made.end(running.pop(0), TrialState.COMPLETE, 0.5)
+            made.end(running.pop(0), TrialState.COMPLETE, [0.5])
     assert len(forgotten) <= 2 + 40 // 8

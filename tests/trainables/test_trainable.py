@@ -22,7 +22,7 @@ from trainables.features.store import open_split
 from trainables.metrics.eer import between, eer_of
 from trainables.plan import Plan
 from trainables.pretraining import pretrain
-from trainables.training import Diverged, scores
+from trainables.training import scores
 
 PROMISED = (
     *("eer", "loss", "size", "trainable_parameters", "seconds_step", "seconds_forward", "seconds_backward"),
@@ -47,6 +47,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {
         "base": str(place / "base"), "features": str(store), "run_folder": str(place), "size_weight": 0.5,
         "size_base": 841, "seed": 5, "threads": 1, "random_crop": False, "precision": "float32",
+        "prunings": 1, "stages_limit": 0,
         "gpu": False, "activations": str(place / "activations"), "activations_limit": 10**9,
     }  # fmt: skip
 
@@ -64,7 +65,7 @@ def here(job: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
 
 
 def config(job: dict[str, Any], space: str, number: int = 0) -> dict[str, Any]:
-    return {"job": job, "plan": PLANS[space], "number": number, "recipe": None}
+    return {"job": job, "plan": PLANS[space], "number": number, "recipe": None, "spared": False}
 
 
 def start(job: dict[str, Any], space: str, number: int = 0) -> DetectorTrainable:
@@ -216,8 +217,11 @@ def test_divergence_fails_the_trial_and_leaves_no_detector(here: dict[str, Any],
     trainable.train()
     with torch.no_grad():
         next(trainable.execution.module.parameters()).fill_(math.nan)
-    with pytest.raises(Diverged):
-        trainable.train()
+    result = trainable.train()
+    assert result["done"]
+    assert result["epoch"] == 1
+    assert "training loss is nan" in result["failed"]
+    assert all(math.isnan(result[name]) for name in ("eer", "best_eer", "weighted_eer", "best_weighted_eer"))
     assert not (tmp_path / "detectors").exists()
     # The actor lives on.
     assert trainable.reset(config(here, "plasticity"))

@@ -178,6 +178,39 @@ def test_bfloat16_is_for_hardware_and_detectors_that_gain_by_it(
         assert not mixes("float32", CPU, module)
 
 
+class Small:
+    """A forward pass that has memory for so many utterances."""
+
+    def __init__(self, module: nn.Module, room: int) -> None:
+        self.module, self.room, self.sizes = module, room, list[int]()
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(x))
+        if len(x) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        logits: torch.Tensor = self.module(x)
+        return logits
+
+
+def test_what_does_not_fit_the_memory_is_computed_in_parts(caplog: pytest.LogCaptureFixture) -> None:
+    """The same gradients as at once; once in parts, always in parts."""
+    split, whole, parted = rows(16), linear(), linear()
+    small = Small(parted, 2)
+    costs = [
+        epoch(whole, split, 0.5, batch_size=8),
+        epoch(parted, split, 0.5, batch_size=8, forward=small),
+    ]
+    assert small.sizes == [8, 4, *[2] * 8]
+    assert costs[0].loss == pytest.approx(costs[1].loss)
+    torch.testing.assert_close(whole.weight, parted.weight)
+    assert "batches of 8 utterances are computed in 4 parts" in caplog.text
+
+
+def test_what_never_fits_is_an_error() -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        epoch(linear(), rows(16), batch_size=8, forward=Small(linear(), 1))
+
+
 def test_random_crop_hands_the_generator_on() -> None:
     split, order = rows(6), np.random.default_rng(0)
     epoch(linear(), split, order=order, random_crop=True)
@@ -187,11 +220,11 @@ def test_random_crop_hands_the_generator_on() -> None:
 
 
 def test_costs_are_means_over_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that goes on by 1 whenever it is read: at the start, and four times in each of two steps."""
+    """A clock that goes on by 1 whenever it is read: at the start, and five times in each of two steps."""
     clock = itertools.count()
     monkeypatch.setattr("trainables.training.time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
     cost = epoch(linear(), rows(6))
-    assert (cost.seconds_data, cost.seconds_forward, cost.seconds_backward, cost.seconds_step) == (1.0, 1.0, 1.0, 4.0)
+    assert (cost.seconds_data, cost.seconds_forward, cost.seconds_backward, cost.seconds_step) == (1.0, 1.0, 1.0, 5.0)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
