@@ -22,6 +22,8 @@ from search import trial_log
 from timing import table, verdict
 
 WORK = ("training", "scoring")
+EPOCHS = {"plasticity": 24, "dropin": 44}
+"""Of a trial of about twenty seconds on one core."""
 TRIAL = re.compile(r"^(\S+ \S+) \w+ search\.watch: trial \d+(?: \(\S+\))?:? (\S+)", re.MULTILINE)
 WORKERS = re.compile(r"^workers: (\d+) at once", re.MULTILINE)
 
@@ -33,22 +35,21 @@ def main() -> None:
     parser.add_argument("--corpus-root")
     parser.add_argument("--storage", default="runs/where-time-goes")
     parser.add_argument("--trials", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--width", type=int, default=16)
     options = parser.parse_args()
-    for space in ("plasticity", "dropin"):
+    for space, epochs in EPOCHS.items():
         print(f"\n{space}\n")
-        print(divided(space, options))
+        print(divided(space, epochs, options))
 
 
-def divided(space: str, options: argparse.Namespace) -> str:
+def divided(space: str, epochs: int, options: argparse.Namespace) -> str:
     """The table of one run."""
     folder = Path(options.storage) / space
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "search.run", "--space", space, "--name", space, "--sampler", "random"]
     command += ["--storage", options.storage, "--corpus", options.corpus, "--model-option", f"width={options.width}"]
     command += ["--corpus-root", options.corpus_root] if options.corpus_root else []
-    command += ["--trials", str(options.trials), "--epochs", str(options.epochs)]
+    command += ["--trials", str(options.trials), "--epochs", str(epochs), "--stopping", "none"]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     found = WORKERS.search(said)
     assert found is not None, "the run says how many workers it has"
