@@ -235,8 +235,9 @@ class Execution:
 
     def _scores(self, module: Chain) -> np.ndarray:
         """Of dev, by the live detector or one with the same frozen links."""
-        forward = partial(self.feed.forward, module.to(self.device))
-        return scores(module, self.feed.dev, batch_size=module.scoring_batch, device=self.device, forward=forward)
+        forward, size = partial(self.feed.forward, module.to(self.device)), module.scoring_batch
+        with self._timed("scoring"):
+            return scores(module, self.feed.dev, batch_size=size, device=self.device, forward=forward)
 
     def _stage_number(self, epoch: int) -> int:
         return int(np.searchsorted(self.starts, epoch, side="right")) - 1
