@@ -25,6 +25,7 @@ import multiprocessing
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -140,13 +141,12 @@ def spread(values: Sequence[float], scale: float = 1.0) -> str:
     return f"{middle:.1f} ({low:.1f} to {high:.1f})"
 
 
-def building(corpus: Corpus, paths: Sequence[Path], scratch: Path, repeats: int) -> str:
+def building(corpus: Corpus, paths: Sequence[Path], scratch: Path, repeats: int, names: Sequence[str]) -> str:
     """The first table."""
-    from trainables import features
     from trainables.features import store
 
     files, rows = len(corpus.splits["train"]), []
-    for name in features.NAMES:
+    for name in names:
         bare, built, writing, peak = [], [], [], 0.0
         for _ in range(repeats):
             bare.append(time_bare_loop(name, paths, files))
@@ -158,6 +158,7 @@ def building(corpus: Corpus, paths: Sequence[Path], scratch: Path, repeats: int)
             shutil.rmtree(folder)
             time.sleep(PAUSE)
             writing.append(time_writing(scratch / "writing", size))
+            print(f"{name}: bare {bare[-1]:.1f} s, built {built[-1]:.1f} s", file=sys.stderr, flush=True)
         busy = [one / other for one, other in zip(bare, built, strict=True)]
         rate = f"{files / statistics.median(built):,.0f}"
         cells = [spread(bare), spread(built), spread(busy, 100), rate, f"{peak:,.0f}", f"{size / MIB:,.0f}"]
@@ -250,6 +251,7 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=25_380)
     parser.add_argument("--distinct", type=int, default=2_538, help="recordings on the disk")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--front-ends", nargs="+", help="default: all")
     parser.add_argument("--trials", type=int, default=8, help="processes that map a split at once")
     parser.add_argument("--epoch", type=int, default=640, help="utterances of an epoch")
     parser.add_argument("--scratch", type=Path, help="folder for up to 4 GB (default: the system's)")
@@ -261,9 +263,10 @@ def main() -> None:
         scratch = Path(temporary)
         paths = record(scratch, options.distinct)
         corpus = corpus_of(paths, options.utterances)
-        print(building(corpus, paths, scratch, options.repeats), flush=True)
+        names = options.front_ends or features.NAMES
+        print(building(corpus, paths, scratch, options.repeats, names), flush=True)
         shared, waited = [], []
-        for name in features.NAMES:
+        for name in names:
             folder = store.build(corpus, name, scratch, splits=["train"])
             shared.append([name, *sharing(folder, options.trials)])
             for detector in DETECTORS:

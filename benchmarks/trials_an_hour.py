@@ -20,6 +20,10 @@ differences in EER of no more than seed noise; below the peer's it may be.
 
     python benchmarks/trials_an_hour.py --corpus-root CORPUS --storage runs/trials-an-hour
 
+With ``--searched 40`` every space and seed also gets a real search of so many trials with all defaults, early stopping
+and several prunings of a grown stage among them, whose trials an hour are held against those of the same peer: at least
+15 times for dropin, 8 times for plasticity.
+
 Half an hour on two cores; what was measured is kept in the storage folder and not measured again.
 """
 
@@ -52,6 +56,8 @@ from trainables.models.architecture import Architecture
 
 PEER = Path(__file__).resolve().parent / "peers" / "plain_ray_tune.py"
 BARS = {"dropin": 8.0, "plasticity": 3.5}
+SEARCHED_BARS = {"dropin": 15.0, "plasticity": 8.0}
+"""With early stopping and several prunings of a stage."""
 # The real command, with a file of plans for its recipes and nothing else to try.
 SEARCH = """
 import json, pathlib, sys
@@ -227,9 +233,7 @@ def peer(plans: Sequence[Mapping[str, Any]], seed: int, folder: Path, options: a
 
 def measure(space: str, seed: int, options: argparse.Namespace) -> Measured:
     """Both sides, or what an earlier call with the same options and storage measured."""
-    sizes = f"{options.plans}x{options.epochs}-base{options.base_epochs}-width{options.width}"
-    keeps = "-keeps" if options.peer_keeps else ""
-    folder = Path(options.storage).resolve() / f"{space}-{seed}-{sizes}{keeps}"
+    folder = place(space, seed, options)
     kept = folder / "measured.json"
     if not kept.exists():
         shutil.rmtree(folder, ignore_errors=True)  # an earlier call broke off in it
@@ -241,6 +245,44 @@ def measure(space: str, seed: int, options: argparse.Namespace) -> Measured:
         kept.write_text(json.dumps(asdict(measured)), encoding="utf-8")
     read = json.loads(kept.read_text(encoding="utf-8"))
     return Measured(Run(**read["cold"]), Run(**read["warm"]), Run(**read["peer"]), read["plans"])
+
+
+def searched(space: str, seed: int, options: argparse.Namespace) -> tuple[float, int, int]:
+    """Trials an hour of a real search, how many ended, and how many of them were stopped early."""
+    folder = place(space, seed, options) / f"searched-{options.searched}"
+    if not (folder / "front.parquet").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        what = ["--space", space, "--model", "resnet18", "--model-option", f"width={options.width}"]
+        what += ["--corpus", "asvspoof2019-la", "--corpus-root", options.corpus_root, "--trials", str(options.searched)]
+        what += ["--epochs", str(options.epochs), "--base-epochs", str(options.base_epochs), "--seed", str(seed)]
+        command("-m", "search.run", *what, "--storage", str(folder.parent), "--name", folder.name,
+                "--cache", str(folder.parent / "cache"))  # fmt: skip
+    begins, ends = logged_times(folder)
+    records = trial_log.read(folder / "trials.jsonl").values()
+    workers = os.cpu_count() or 1
+    busy = sum(sorted(ends.values())[-workers:]) - sum(sorted(begins.values())[:workers])
+    return 3600 * workers * len(ends) / busy, len(ends), sum(record.state == "PRUNED" for record in records)
+
+
+def place(space: str, seed: int, options: argparse.Namespace) -> Path:
+    """The folder of a space and seed."""
+    sizes = f"{options.plans}x{options.epochs}-base{options.base_epochs}-width{options.width}"
+    return Path(options.storage).resolve() / f"{space}-{seed}-{sizes}{'-keeps' if options.peer_keeps else ''}"
+
+
+def of_searches(space: str, measured: Mapping[int, Measured], options: argparse.Namespace) -> str:
+    """Real searches beside the same peer."""
+    workers, rows, ratios = os.cpu_count() or 1, [], []
+    for seed, one in measured.items():
+        rate, count, stopped = searched(space, seed, options)
+        ratios.append(rate / one.peer.rate(workers))
+        rows.append([str(seed), str(count), str(stopped), f"{rate:.0f}", f"{ratios[-1]:.2f}"])
+    verdict = ["missed", "met"][statistics.median(ratios) >= SEARCHED_BARS[space]]
+    head = ["seed", "trials", "stopped early", "ours / h", "times the peer's"]
+    return (
+        f"{table(head, rows)}\n\n- Trials an hour of a search: {spread(ratios, '{:.2f}')} times the peer's, at least "
+        f"{SEARCHED_BARS[space]:g}: {verdict}\n"
+    )
 
 
 def spread(values: Sequence[float], form: str) -> str:
@@ -318,6 +360,7 @@ def main() -> None:
     parser.add_argument("--base-epochs", type=int, default=8)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--peer-keeps", action="store_true", help="let the peer keep a trial's spectrograms in memory")
+    parser.add_argument("--searched", type=int, default=0, metavar="TRIALS", help="a real search of so many as well")
     parser.add_argument("--details", action="store_true", help="a row for every plan as well")
     options = parser.parse_args()
     workers = os.cpu_count() or 1
@@ -329,6 +372,8 @@ def main() -> None:
     print(f"# Trials an hour, {workers} workers\n")
     for space, by_seed in measured.items():
         print(f"## {space}\n\n{comparison(space, by_seed, workers)}\n{composition(by_seed, workers)}")
+        if options.searched:
+            print(of_searches(space, by_seed, options))
         if options.details:
             print(details(by_seed))
 

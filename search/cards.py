@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from search.evaluation import Evaluation
 from search.members import Run
 from search.report import Entry, count_text
 from search.wording import plan_in_words
@@ -100,12 +101,18 @@ def _warning(run: Run) -> list[str]:
 
 def _errors(entry: Entry, base: Entry | None) -> list[str]:
     rows = [["EER", _percent(entry.eer_dev), _percent(entry.eer_eval)]]
+    if entry.dev is not None:
+        rows.append(["95 % interval", _interval(entry.dev), NOTHING if entry.eval is None else _interval(entry.eval)])
     costs = [one.min_tdcf if one else None for one in (entry.dev, entry.eval)]
     if costs != [None, None]:
         rows.append(["min t-DCF", *(NOTHING if cost is None else f"{cost:.4f}" for cost in costs)])
     if base is not None:
         rows.append(["EER of the base", _percent(base.eer_dev), _percent(base.eer_eval)])
     return _table(["", "dev", "eval"], rows)
+
+
+def _interval(found: Evaluation) -> str:
+    return " to ".join(_percent(end) for end in found.interval)
 
 
 def _threshold(entry: Entry) -> list[str]:

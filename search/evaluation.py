@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.metrics.eer import eer, eer_of
+from trainables.metrics.interval import eer_interval
 from trainables.metrics.tdcf import AsvScores, min_tdcf
 
 
@@ -22,6 +23,7 @@ class Evaluation:
         misses: bona fide utterances that score below the detector's threshold.
         false_alarms: spoofs that score at or above it.
         min_tdcf: normalised minimum t-DCF, ``None`` without scores of a speaker verification.
+        interval: 95 % bootstrap interval of the EER, by utterance.
     """
 
     eer: float
@@ -29,6 +31,7 @@ class Evaluation:
     misses: float
     false_alarms: float
     min_tdcf: float | None
+    interval: tuple[float, float]
 
     @classmethod
     def of(
@@ -59,4 +62,5 @@ class Evaluation:
             misses=float(np.mean(bonafide < threshold)),
             false_alarms=float(np.mean(spoof >= threshold)),
             min_tdcf=None if asv is None else min_tdcf(bonafide, spoof, asv),
+            interval=eer_interval(scores, labels),
         )

@@ -96,6 +96,10 @@ def parser() -> argparse.ArgumentParser:
         help="of training steps (default: auto, bfloat16 where the hardware is made for it); scores are float32",
     )
     how.add_argument("--seed", type=whole(0), metavar="N", help="seed of everything random (default: 0)")
+    how.add_argument(
+        "--confirm", type=whole(1), metavar="N", help="in the end train the front anew with N fresh seeds; see confirm"
+    )
+    how.add_argument("--controls", action="store_true", help="with --confirm, also what the front is compared with")
     where = made.add_argument_group("where")
     where.add_argument("--storage", type=Path, metavar="DIR", help="folder of runs (default: runs)")
     where.add_argument("--name", type=run_name, help="the run's folder in it (default: from the time and the options)")

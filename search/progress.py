@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.cluster import Cluster
-from search.run_folder import best_of, front_of
+from search.run_folder import best_of, front_of, separated
 from search.trial_log import Record
 
 logger = logging.getLogger(__name__)
@@ -125,15 +125,23 @@ class Display:
 
     def table(self, front: Sequence[Record]) -> None:
         """Print a front, smallest detector first."""
-        table = Table("trial", "parameters", "dev EER", "weighted", box=SIMPLE_HEAD)
+        clear = separated(front)
+        table = Table("trial", "parameters", "dev EER", "95 % interval", "weighted", box=SIMPLE_HEAD)
         for column in table.columns[1:]:
             column.justify = "right"
         for record in front:
             assert record.eer is not None
             assert record.weighted_eer is not None
             name = f"{record.number}" + (f" ({record.recipe})" if record.recipe else "")
-            table.add_row(name, f"{record.size:,}", f"{100 * record.eer:.2f} %", f"{100 * record.weighted_eer:.2f} %")
+            interval = "-"
+            if record.eer_low is not None and record.eer_high is not None:
+                mark = "" if clear[record.number] else "~ "
+                interval = f"{mark}{100 * record.eer_low:.2f} to {100 * record.eer_high:.2f} %"
+            errors = (f"{100 * record.eer:.2f} %", interval, f"{100 * record.weighted_eer:.2f} %")
+            table.add_row(name, f"{record.size:,}", *errors)
         self._console.print(table)
+        if not all(clear.values()):
+            self.note("~: dev has too few utterances to tell this detector from its neighbours by EER")
 
     def render(self) -> RenderableType:
         """The panel as it stands. Called by a thread of its own, so it goes over copies of what changes meanwhile."""

@@ -81,7 +81,7 @@ class Caption:
 
 
 def table(entries: Sequence[Entry]) -> pa.Table:
-    """A row for each entry; errors are fractions, what is not known is null.
+    """A row for each entry; errors are fractions, what is not known is null; low and high are 95 % bootstrap intervals.
 
     ``eer_dev_ATTACK`` and ``eer_eval_ATTACK`` are there for every attack of the split; ``misses_eval`` and
     ``false_alarms_eval`` are those at the detector's threshold; plan and total_widths are JSON.
@@ -93,7 +93,11 @@ def table(entries: Sequence[Entry]) -> pa.Table:
         "size": (pa.int64(), [e.size for e in entries]),
         "macs": (pa.int64(), [e.macs for e in entries]),
         "eer_dev": (pa.float64(), [e.eer_dev for e in entries]),
+        "eer_dev_low": (pa.float64(), [e.dev and e.dev.interval[0] for e in entries]),
+        "eer_dev_high": (pa.float64(), [e.dev and e.dev.interval[1] for e in entries]),
         "eer_eval": (pa.float64(), [e.eer_eval for e in entries]),
+        "eer_eval_low": (pa.float64(), [e.eval and e.eval.interval[0] for e in entries]),
+        "eer_eval_high": (pa.float64(), [e.eval and e.eval.interval[1] for e in entries]),
         "min_tdcf_dev": (pa.float64(), [e.dev and e.dev.min_tdcf for e in entries]),
         "min_tdcf_eval": (pa.float64(), [e.eval and e.eval.min_tdcf for e in entries]),
         "threshold": (pa.float64(), [e.threshold for e in entries]),
@@ -208,6 +212,11 @@ def _staircase(axes: Axes, front: Sequence[Entry]) -> None:
     y = [axes.get_ylim()[1], *(100 * entry.eer_dev for entry in front), 100 * front[-1].eer_dev]
     axes.plot(x, y, drawstyle="steps-post", color=BLUE, lw=1.6, zorder=3)
     axes.fill_between(x, y, axes.get_ylim()[1], step="post", color=BLUE, alpha=0.05, lw=0, zorder=1)
+    for entry in front:
+        if entry.dev is not None:
+            axes.plot(
+                [entry.size] * 2, [100 * end for end in entry.dev.interval], color=BLUE, alpha=0.4, lw=1, zorder=4
+            )
     axes.scatter(
         [entry.size for entry in front],
         [100 * entry.eer_dev for entry in front],

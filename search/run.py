@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(settings: Settings, starting: Future[cluster.Cluster]) -> int:
     # Only now: torch, Tune and all that needs them are imported while Ray starts.
     import trainables
-    from search import stages, trials, warm_start
+    from search import confirm, stages, trials, warm_start
+    from search.members import Run
     from search.progress import Display
     from search.trial_log import TrialLog
 
@@ -90,7 +91,13 @@ def _run(settings: Settings, starting: Future[cluster.Cluster]) -> int:
                     display.note(f"the trials broke off: {error or 'ended at once'}")
                     broken = isinstance(error, Exception)
                 display.still()
-            return int(not trials.finish(settings, log, display) or broken)
+            found = trials.finish(settings, log, display)
+            if found and settings.confirm and not broken:
+                run = Run.open(settings.run_folder)
+                with display:
+                    rows = confirm.confirm(run, settings.confirm, place, display, controls=settings.controls)
+                confirm.show(run, rows, display)
+            return int(not found or broken)
         except KeyboardInterrupt:
             display.note(f"interrupted before the first trial; go on with --resume {settings.run_folder}")
             return INTERRUPTED

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ SCHEMA = pa.schema(
         ("recipe", pa.string()),
         ("front", pa.bool_()),
         ("eer", pa.float64()),
+        ("eer_low", pa.float64()),
+        ("eer_high", pa.float64()),
+        ("separated", pa.bool_()),
         ("size", pa.int64()),
         ("weighted_eer", pa.float64()),
         ("loss", pa.float64()),
@@ -47,7 +51,9 @@ SCHEMA = pa.schema(
         ("total_widths", pa.string()),
     ]
 )
-"""Columns of results.parquet and front.parquet; plan and total_widths are JSON, detector lies in the run's folder."""
+"""Columns of results.parquet and front.parquet. eer_low and eer_high are the ends of a 95 % bootstrap interval;
+separated says of members of the front whether their interval is clear of their neighbours' (`separated`); plan and
+total_widths are JSON; detector lies in the run's folder."""
 
 
 def front_of(records: Iterable[Record]) -> list[Record]:
@@ -57,6 +63,22 @@ def front_of(records: Iterable[Record]) -> list[Record]:
         return []
     mask = pareto.front(np.array([(r.eer, r.size) for r in complete], dtype=float))
     return sorted((r for r, member in zip(complete, mask, strict=True) if member), key=lambda r: (r.size, r.eer))
+
+
+def separated(front: Sequence[Record]) -> dict[int, bool]:
+    """Of each member of a front, by number, whether its interval of EER is clear of those of its neighbours in size.
+
+    Where it is not, the dev split is too small to tell the two apart, and the smaller one may be as good.
+
+    Args:
+        front: in the order of size; members without an interval are left out.
+    """
+    known = [(r.number, r.eer_low, r.eer_high) for r in front if r.eer_low is not None and r.eer_high is not None]
+    found = {number: True for number, _, _ in known}
+    for (smaller, low, _), (larger, _, high) in itertools.pairwise(known):
+        if low <= high:
+            found[smaller] = found[larger] = False
+    return found
 
 
 def is_recipe(record: Record) -> bool:
@@ -73,7 +95,8 @@ def best_of(records: Iterable[Record]) -> Record | None:
 def write_tables(folder: Path, records: Sequence[Record]) -> None:
     """Write results.parquet (all trials, by number) and front.parquet (smallest first) into a run's folder."""
     front = front_of(records)
-    members = {record.number for record in front}
+    clear = separated(front)
+    members = {record.number: clear.get(record.number) for record in front}
     _write_table(folder / "results.parquet", sorted(records, key=lambda r: r.number), members)
     _write_table(folder / "front.parquet", front, members)
 
@@ -124,7 +147,7 @@ def write_corpus(folder: Path, corpus: Corpus) -> None:
     write_text(folder / CORPUS_FILE, json.dumps(about, indent=2))
 
 
-def _write_table(path: Path, records: Sequence[Record], members: set[int]) -> None:
+def _write_table(path: Path, records: Sequence[Record], members: Mapping[int, bool | None]) -> None:
     part = path.with_name(path.name + ".part")
     with pq.ParquetWriter(part, SCHEMA) as writer:
         # In portions, so that the memory it takes does not grow with the run; an empty table is a portion, too.
@@ -133,9 +156,10 @@ def _write_table(path: Path, records: Sequence[Record], members: set[int]) -> No
     os.replace(part, path)
 
 
-def _portion(records: Sequence[Record], members: set[int]) -> pa.Table:
+def _portion(records: Sequence[Record], members: Mapping[int, bool | None]) -> pa.Table:
     made: dict[str, list[Any]] = {
         "front": [record.number in members for record in records],
+        "separated": [members.get(record.number) for record in records],
         "detector": [
             f"detectors/{r.number}" if r.state == "COMPLETE" and (r.number in members or is_recipe(r)) else None
             for r in records

@@ -3,8 +3,8 @@
 Ray's own OptunaSearch reports a stopped trial as complete at its last value, leaves one that ended in NaN running for
 ever, cannot start from plans that are no points of the space, refuses nothing, and saves itself by pickling.
 
-Every ask takes a sampler with a seed of its own, made from the run's seed and the place of the ask in the study, so
-that a run resumed after its last trial chooses as if it had gone on.
+Every ask takes a sampler with a seed of its own, made from the run's seed and the number of trials that were asked for
+before, so that a resumed run chooses as if it had gone on. What was under way is asked for again, and not counted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
@@ -27,7 +26,7 @@ from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
-from search import objective, pareto
+from search import objective
 from search.assessment import Assessment
 from search.study import Study
 from search.trial_log import Record
@@ -41,6 +40,8 @@ TRIES = 200
 """How many plans in a row may be refused before the search gives up asking."""
 
 Plan = dict[str, Any]
+_Point = tuple[dict[str, Any] | None, dict[str, Any]]
+"""Parameters to enqueue, if any, and attributes of the trial."""
 logger = logging.getLogger(__name__)
 
 
@@ -107,7 +108,7 @@ class PlanSearch(Searcher):
         self._make_sampler = partial(make_sampler, sampler, seed, startup=startup)
         self._prunings = prunings or (lambda parameters: ())
         self._running: dict[str, _Running] = {}
-        self._worth = [(r.eer, r.size) for r in ended.values() if r.state == "COMPLETE" and r.eer is not None]
+        self._front: list[tuple[float, float]] = []
         self._plans = {_key(record.plan): record.number for record in ended.values()}
         self.left_out = {name: reason for name, plan in recipes.items() if (reason := assess(plan).refused)}
         self._recipes = deque(
@@ -150,20 +151,18 @@ class PlanSearch(Searcher):
         """Tell Optuna how a trial ended. Recipes are not in the study."""
         running, result = self._running.pop(trial_id, None), result or {}
         state, values = objective.told(ending(result, error), [result.get(name) for name in self.objectives])
-        if state == TrialState.COMPLETE and "best_eer" in result:
-            self._worth.append((result["best_eer"], result["size"]))
+        leads = state == TrialState.COMPLETE and self._leads(result.get("best_eer"), result.get("size"))
         if running is None:
             return
-        criterion = result.get("criterion")
+        criterion, parameters = result.get("criterion"), dict(running.parameters)
         if values is None or criterion in (None, running.plan.get("criterion")):
             self._study.end(running.place, state, values)
         else:
-            done = {**running.parameters, "criterion": criterion}
-            self._study.end_as(running.place, done, values, running.attributes)
+            parameters["criterion"] = criterion
+            self._study.end_as(running.place, parameters, values, running.attributes)
             self._plans[_key({**running.plan, "criterion": criterion})] = running.attributes["number"]
-        if values is not None and "pruning_of" not in running.attributes and self._is_on_front():
-            of = {"pruning_of": running.attributes["number"]}
-            self._points.extendleft((dict(other), of) for other in reversed(self._prunings(running.parameters)))
+        if leads:
+            self._points.extendleft(reversed(self._further(parameters, running.attributes)))
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the study's journal and the trial log are what a run is resumed from."""
@@ -180,17 +179,24 @@ class PlanSearch(Searcher):
         self._running[trial_id] = _Running(self._study.begin(trial, attributes), trial.params, plan, attributes)
         return self._hand_out(number, attributes.get("recipe"), plan)
 
-    def _is_on_front(self) -> bool:
-        """Whether the trial that ended last is on the front of EER and size."""
-        return bool(self._worth) and bool(pareto.front(np.array(self._worth, dtype=float))[-1])
+    def _leads(self, eer: float | None, size: float | None) -> bool:
+        """Whether a trial that just ended well is on the front of EER and size."""
+        if eer is None or size is None or any(e <= eer and s <= size for e, s in self._front):
+            return False
+        self._front = [(e, s) for e, s in self._front if not (eer <= e and size <= s)] + [(eer, size)]
+        return True
 
-    def _settle(
-        self, ended: Mapping[int, Record], warm: Sequence[Known]
-    ) -> deque[tuple[dict[str, Any] | None, dict[str, Any]]]:
+    def _further(self, parameters: Mapping[str, Any], attributes: Mapping[str, Any]) -> list[_Point]:
+        """Other prunings of a trial's grown stage; none of a trial that is one itself."""
+        if "pruning_of" in attributes:
+            return []
+        return [(dict(other), {"pruning_of": attributes["number"]}) for other in self._prunings(parameters)]
+
+    def _settle(self, ended: Mapping[int, Record], warm: Sequence[Known]) -> deque[_Point]:
         """Make the study agree with the log, so that nothing is running, and let it know trials of earlier runs.
 
         Returns:
-            Parameters and attributes of what began but did not end, to be tried again.
+            What began but did not end, to be tried again, then the prunings that had not begun.
         """
         latest: dict[int, int] = {}
         for place, trial in enumerate(self._study.past):
@@ -208,8 +214,17 @@ class PlanSearch(Searcher):
             if one.name not in there:
                 self._study.add(one.trial, self._values(one.record), {"warm_start": one.name})
         lost = [self._study.past[place] for number, place in sorted(latest.items()) if number not in ended]
+        points: deque[_Point] = deque()
+        for number, record in ended.items():
+            leads = record.state == "COMPLETE" and self._leads(record.eer, record.size)
+            if leads and number in latest:
+                trial = self._study.past[latest[number]]
+                points.extendleft(reversed(self._further(trial.params, trial.user_attrs)))
+        begun = [(t.params, t.user_attrs["pruning_of"]) for t in self._study.past if "pruning_of" in t.user_attrs]
+        points = deque(point for point in points if (point[0], point[1]["pruning_of"]) not in begun)
+        points.extendleft((trial.params, {**trial.user_attrs, "again": True}) for trial in reversed(lost))
         self._study.learn()
-        return deque((trial.params, trial.user_attrs) for trial in lost)
+        return points
 
     def _values(self, record: Record) -> list[float]:
         """A complete trial's value of every objective."""

@@ -15,7 +15,7 @@ from search import options
 from trainables import corpora, models
 
 RESUMABLE = (
-    *("trials", "minutes", "corpus_root", "cache", "activations_gb", "stages_gb"),
+    *("trials", "minutes", "confirm", "controls", "corpus_root", "cache", "activations_gb", "stages_gb"),
     *("address", "cpus_per_trial", "gpus_per_trial"),
 )
 """What may differ when a run is resumed: how long and where, never what."""
@@ -45,6 +45,8 @@ class Settings:
         warm_start: absolute folders of runs to learn from.
         precision: of training steps, one of `options.PRECISIONS`.
         seed: seed of everything random.
+        confirm: fresh seeds with which the front is trained anew in the end; 0 for none.
+        controls: whether that is done with its controls, too.
         storage: absolute folder that holds runs.
         name: the run's folder in `storage`.
         resume: whether the run goes on from what its folder holds.
@@ -76,6 +78,8 @@ class Settings:
     warm_start: tuple[Path, ...]
     precision: str
     seed: int
+    confirm: int
+    controls: bool
     storage: Path
     name: str
     resume: bool
@@ -186,6 +190,8 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
     for option, place in (("--storage", storage), ("--cache", cache)):
         _check_writable(option, place)
     minutes = given.get("minutes")
+    if given.get("controls") and not given.get("confirm"):
+        raise ValueError("--controls are trained with the seeds of --confirm; it is not given: add --confirm 3")
     return Settings(
         space=space,
         model=model,
@@ -205,6 +211,8 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
         warm_start=tuple(_absolute(folder) for folder in given.get("warm_start", ())),
         precision=given.get("precision", "auto"),
         seed=given.get("seed", 0),
+        confirm=given.get("confirm", 0),
+        controls=given.get("controls", False),
         storage=storage,
         name=name,
         resume=False,

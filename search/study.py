@@ -47,7 +47,7 @@ class Study:
 
     Attributes:
         past: the trials of earlier processes, by place.
-        asked: how many places are taken.
+        asked: how many trials were asked for; those asked for ``again`` (an attribute) do not count twice.
         space: parameters that all ended trials in memory have, kept up to date as trials end.
     """
 
@@ -64,7 +64,8 @@ class Study:
         storage = JournalStorage(JournalFileBackend(str(journal)))
         stored = optuna.create_study(storage=storage, study_name=NAME, directions=self._directions, load_if_exists=True)
         self.past = stored.get_trials(deepcopy=False)
-        self.asked = len(self.past)
+        self.asked = sum("again" not in trial.user_attrs for trial in self.past)
+        self._places = len(self.past)
         self._journal = journal
         self._running: dict[int, int] = {}
         self._remember(())
@@ -179,8 +180,9 @@ class Study:
                 "intermediate_values": {},
             }
         )
-        self.asked += 1
-        return self.asked - 1
+        self.asked += "again" not in attributes
+        self._places += 1
+        return self._places - 1
 
     def _write_end(self, place: int, state: TrialState, values: Sequence[float] | None) -> None:
         kept = None if values is None else list(values)

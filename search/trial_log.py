@@ -24,6 +24,7 @@ class Record:
         recipe: the recipe's name, or ``None`` for a trial that the sampler chose.
         plan: the plan dict.
         eer: dev EER of the kept detector, a fraction; ``None`` where the trial reported none, as all below.
+        eer_low, eer_high: 95 % bootstrap interval of it, by utterance.
         loss: training loss of the last epoch.
         size: parameters of the final detector.
         weighted_eer: the objective's value.
@@ -41,6 +42,8 @@ class Record:
     recipe: str | None
     plan: Mapping[str, Any]
     eer: float | None = None
+    eer_low: float | None = None
+    eer_high: float | None = None
     loss: float | None = None
     size: int | None = None
     weighted_eer: float | None = None

@@ -44,20 +44,34 @@ GRACE = 30.0
 """Seconds that a search may take to end in good order; Tune itself takes up to 10."""
 
 
-def make_searcher(settings: Settings, job: Mapping[str, Any], log: TrialLog, warm: Sequence[Known] = ()) -> PlanSearch:
-    """Who chooses plans: the space, its recipes and anchors, what is refused, and what is known from earlier runs."""
+def make_searcher(
+    settings: Settings,
+    job: Mapping[str, Any],
+    log: TrialLog,
+    warm: Sequence[Known] = (),
+    plans: Mapping[str, dict[str, Any]] | None = None,
+) -> PlanSearch:
+    """Who chooses plans: the space, its recipes and anchors, what is refused, and what is known from earlier runs.
+
+    Args:
+        settings: of the run.
+        job: what is the same for all trials.
+        log: the trials that ended.
+        warm: trials of earlier runs.
+        plans: plans to try instead of the space's recipes and anchors, by name.
+    """
     arch = Architecture.create(settings.model, settings.model_options)
     sites = tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit) for s in arch.sites().values())
     recipe = models.load(settings.model).RECIPE
     kept = {name: recipe[name] for name in ("lr", "batch_size", "optimizer", "weight_decay", "clip")}
     budget = shared.Budget(epochs=settings.epochs, **kept)
-    anchors = recipes.anchors(settings.space, sites, budget)
+    anchors = recipes.anchors(settings.space, sites, budget) if plans is None else {}
     return PlanSearch(
         partial(spaces.load(settings.space).space, sites=sites, budget=budget),
         job=job,
         journal=settings.run_folder / "study.journal",
         ended=log.records,
-        recipes=recipes.recipes(settings.space, settings.model, sites, budget),
+        recipes=recipes.recipes(settings.space, settings.model, sites, budget) if plans is None else plans,
         anchors={name: anchor.parameters for name, anchor in anchors.items()},
         assess=partial(
             assess, arch=arch, max_parameters=settings.max_parameters, records=partial(getattr, log, "records")

@@ -168,6 +168,8 @@ def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, trace
         recipe=config["recipe"],
         plan={**config["plan"], **({"criterion": result["criterion"]} if "criterion" in result else {})},
         eer=_finite(result.get("best_eer")),
+        eer_low=result.get("best_eer_interval", (None, None))[0],
+        eer_high=result.get("best_eer_interval", (None, None))[1],
         loss=_finite(result.get("loss")),
         size=result.get("size"),
         weighted_eer=_finite(result.get(METRIC)),

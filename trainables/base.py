@@ -106,6 +106,7 @@ class DetectorTrainable(tune.Trainable):
             "best_eer": best,
             "best_weighted_eer": self._weighted(best),
             "best_epoch": run.best_epoch,
+            "best_eer_interval": run.best_interval,
             "last_change": run.plan.last_change,
             "criterion": run.plan.config["criterion"],
             "total_widths": run.plan.final.total_widths(),
@@ -151,6 +152,7 @@ class DetectorTrainable(tune.Trainable):
         card = {
             **_base(self.job["base"]).card,
             "eer_dev": run.best_eer,
+            "eer_dev_interval": list(run.best_interval),
             "threshold": run.best_threshold,
             "epoch": run.best_epoch,
             "epochs": run.plan.epochs,

@@ -25,6 +25,7 @@ from trainables.features.split import Split
 from trainables.growth.signal import correlations
 from trainables.kept_stages import KeptStages
 from trainables.metrics.eer import between, eer_of
+from trainables.metrics.interval import eer_interval
 from trainables.models.architecture import Architecture
 from trainables.models.chain import Chain
 from trainables.optimizers import build_optimizer, parameter_names
@@ -46,7 +47,7 @@ class Execution:
     Attributes:
         epoch: epochs done.
         best: state dict of the finished detector at its best dev EER since the last change of structure, or ``None``.
-        best_eer: that EER; ``best_threshold``, ``best_epoch`` belong to it.
+        best_eer: that EER; ``best_threshold``, ``best_epoch``, ``best_interval`` belong to it.
         seconds: time spent so far, by what on: structure (growth, cuts, what they look at), activations, training,
             scoring, kept stages.
     """
@@ -102,6 +103,7 @@ class Execution:
         self.epoch = 0
         self.best: dict[str, Tensor] | None = None
         self.best_eer, self.best_threshold, self.best_epoch = 1.0, 0.0, 0
+        self.best_interval = (0.0, 1.0)
         # A kept stage has what every plan needs that goes on from it, rewinding ones among them.
         rewinds = plan.config["after"] == "rewind_weights" or (kept_stages is not None and bool(plan.first_cut))
         self.snapshot: dict[str, Tensor] | None = dict(base.module.state_dict()) if rewinds else None
@@ -156,6 +158,7 @@ class Execution:
             transfer = merge(self.arch)[1]
             self.best = transfer.apply({key: value.detach().cpu() for key, value in self.module.state_dict().items()})
             self.best_eer, self.best_threshold, self.best_epoch = eer, between(found, threshold), self.epoch + 1
+            self.best_interval = eer_interval(found, self.dev.labels)
         self.epoch += 1
         return {
             "stage": stage.name,
@@ -186,7 +189,7 @@ class Execution:
             "plan": dict(self.plan.config),
             "epoch": self.epoch,
             "seed": self.seed,
-            "best": [self.best_eer, self.best_threshold, self.best_epoch],
+            "best": [self.best_eer, self.best_threshold, self.best_epoch, *self.best_interval],
             "order": self.order.bit_generator.state,
         }
         write_folder(folder, tensors, {"state.json": state}, atomic=False)
@@ -214,7 +217,8 @@ class Execution:
 
     def _set(self, tensors: Mapping[str, dict[str, Tensor]], state: Mapping[str, Any]) -> None:
         self.epoch = state["epoch"]
-        self.best_eer, self.best_threshold, self.best_epoch = state["best"]
+        self.best_eer, self.best_threshold, self.best_epoch, *interval = state["best"]
+        self.best_interval = (interval[0], interval[1])
         self.best = tensors["best.safetensors"] or None
         self.snapshot = tensors["snapshot.safetensors"] or None
         self.order.bit_generator.state = state["order"]

@@ -52,6 +52,7 @@ def pretrain(
     folder: Path,
     card: dict[str, Any],
     activations: Activations | None = None,
+    from_scratch: bool = False,
     threads: int = 1,
     gpu: bool = True,
 ) -> Iterator[dict[str, Any]]:
@@ -64,6 +65,7 @@ def pretrain(
         precision: of steps, as `trainables.training.mixes` takes it.
         card: what the detector's card says besides its EER and threshold (front end, corpus, seconds).
         activations: where outputs of links that never train are kept; without it every step begins at the features.
+        from_scratch: begin with random weights, also where the model has a pretrained start.
         threads: CPU threads to compute with.
         gpu: whether it may take a GPU that it sees.
 
@@ -79,7 +81,7 @@ def pretrain(
     file = models.load(arch.model)
     train, dev = open_split(features, "train"), open_split(features, "dev")
     module = arch.build()
-    start = file.pretrained_state(arch.config) if hasattr(file, "pretrained_state") else None
+    start = file.pretrained_state(arch.config) if hasattr(file, "pretrained_state") and not from_scratch else None
     if start is not None:
         module.load_state_dict({**module.state_dict(), **start})
     module.to(device)

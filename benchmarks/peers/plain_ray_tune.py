@@ -29,6 +29,7 @@ import soundfile
 import torch
 import torchaudio
 from ray import tune
+from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -357,6 +358,9 @@ def carry_out(config: dict[str, Any], options: dict[str, Any]) -> None:
         }
         if epoch < plan["epochs"] - 1:
             tune.report(metrics)
+    if options.get("told"):
+        with Path(options["told"]).open("a") as file:
+            file.write(json.dumps({"time": time.time(), "eer": metrics["best_eer"], "size": metrics["size"]}) + "\n")
     with tempfile.TemporaryDirectory() as folder:
         torch.save(best.state_dict(), Path(folder) / "detector.pt")
         tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(folder))
@@ -421,6 +425,8 @@ def main() -> None:
     parser.add_argument("--concurrent", type=int, default=2, help="trials at once, one CPU each")
     parser.add_argument("--loader-workers", type=int, default=0, help="processes that a DataLoader starts")
     parser.add_argument("--keep", action="store_true", help="keep a trial's spectrograms in memory")
+    parser.add_argument("--asha", action="store_true", help="stop trials early by Tune's ASHA")
+    parser.add_argument("--told", help="a file that gets a line of JSON for every trial that ran to its end")
     parser.add_argument("--storage", default=str(Path.home() / "ray_results"), help="where Tune keeps its results")
     parser.add_argument("--plans", type=Path, help="JSON list of plans to run instead of searching")
     parser.add_argument("--results", type=Path, help="where to write the last metrics of every trial, as JSON")
@@ -434,6 +440,8 @@ def main() -> None:
     else:
         choose = partial(space, kind=options.space, epochs=options.epochs)
         searching["search_alg"] = OptunaSearch(choose, metric="weighted_eer", mode="min", seed=options.seed)
+        if options.asha:
+            searching["scheduler"] = ASHAScheduler(metric="weighted_eer", mode="min", max_t=options.epochs)
     ray.init("local", num_cpus=options.concurrent, include_dashboard=False)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(carry_out, options=settings), {"cpu": 1}),

@@ -1,7 +1,8 @@
-"""A run of pretended trials as a process of its own: the folder of runs, seconds an epoch, trials."""
+"""A run of pretended trials as a process of its own, or its rest: the folder of runs, seconds an epoch, trials."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,12 +21,14 @@ def slow(trial: object) -> dict[str, object]:
 
 def main() -> int:
     runs = Path(sys.argv[1])
-    settings = parse(["--storage", str(runs), "--name", "one", "--cache", str(runs), "--trials", sys.argv[3]])
+    one = runs / "one"
+    where = ["--resume", str(one)] if one.exists() else ["--storage", str(runs), "--name", "one", "--cache", str(runs)]
+    settings = parse([*where, "--trials", sys.argv[3], "--cpus-per-trial", str(os.cpu_count())])
     cluster.prepare(None)
     display = Display()
     with stages.run_log(settings):
         log = TrialLog(settings.run_folder / "trials.jsonl")
-        place = cluster.start(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
+        place = cluster.start(None, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=0, dashboard=False)
         import ray
 
         ray.cloudpickle.register_pickle_by_value(pretended)
@@ -37,8 +40,9 @@ def main() -> int:
             recipes={"quick": {"x": 0.5, "size": 100, "epochs": 1}},
             anchors={},
             assess=lambda plan: Assessment(),
-            sampler="random",
+            sampler="tpe",
             seed=0,
+            startup=3,
         )
         with display:
             trials.run_trials(pretended.Pretended, search, log, settings, place, display)

@@ -51,8 +51,8 @@ def texts(figure: Figure) -> list[str]:
 
 def test_a_row_says_what_was_measured_and_null_where_nothing_was(tmp_path: Path) -> None:
     first, second = entries([record(7, 0.1, 1000, "paper")], base=(0.2, 900))
-    dev = Evaluation(0.11, {"A01": 0.2, "A02": 0.0}, 0.3, 0.4, None)
-    on_eval = Evaluation(0.0, {"A07": 0.5}, 0.25, 0.75, 0.9)
+    dev = Evaluation(0.11, {"A01": 0.2, "A02": 0.0}, 0.3, 0.4, None, (0.05, 0.2))
+    on_eval = Evaluation(0.0, {"A07": 0.5}, 0.25, 0.75, 0.9, (0.0, 0.1))
     first = Entry(first.member, first.detector, 1000, 0.1, -1.5, 12345, dev, on_eval)
     rows = table([first, second]).to_pylist()
     words = "add neurons that at first add nothing: 4 to layer1.0; train only what is new for 3 epochs; "

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from search import run_folder
-from search.run_folder import best_of, corpus_digest, front_of, write_corpus, write_tables, write_text, write_versions
+from search.run_folder import (
+    best_of,
+    corpus_digest,
+    front_of,
+    separated,
+    write_corpus,
+    write_tables,
+    write_text,
+    write_versions,
+)
 from search.trial_log import Record
 from trainables.corpora.corpus import Corpus, Utterance
 
@@ -37,6 +47,22 @@ def test_best_is_the_lowest_weighted_eer_of_complete_trials() -> None:
     assert best.number == 4
     assert best_of([]) is None
     assert front_of([]) == []
+
+
+def test_members_whose_intervals_meet_are_not_told_apart(tmp_path: Path) -> None:
+    def member(number: int, eer: float, low: float | None, high: float | None) -> Record:
+        return replace(record(number, eer, 100 + number), eer_low=low, eer_high=high)
+
+    front = [
+        *(member(0, 0.40, 0.35, 0.45), member(1, 0.30, 0.26, 0.34), member(2, 0.28, 0.24, 0.32)),
+        *(member(3, 0.20, None, None), member(4, 0.10, 0.05, 0.15), member(5, 0.09, 0.01, 0.05)),
+    ]
+    assert separated(front) == {0: True, 1: False, 2: False, 4: False, 5: False}
+    assert separated([]) == {}
+    write_tables(tmp_path, front)
+    table = pq.read_table(tmp_path / "front.parquet").to_pylist()
+    assert [row["separated"] for row in table] == [True, False, False, None, False, False]
+    assert table[0]["eer_high"] == 0.45
 
 
 def test_tables_say_the_same_as_the_records(tmp_path: Path) -> None:

@@ -219,6 +219,27 @@ def test_prunings_of_a_trial_on_the_front_come_next(tmp_path: Path) -> None:
     assert suggested(search, "4")["plan"]["x"] != later["x"]
 
 
+def test_prunings_that_had_not_begun_come_next_in_a_resumed_run(tmp_path: Path) -> None:
+    def others(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{**parameters, "size": parameters["size"] + step} for step in (-1, 1, 2)]
+
+    first = searcher(tmp_path, prunings=others)
+    configs = [suggested(first, "0")]
+    first.on_trial_complete("0", result(configs[0]["plan"]))
+    configs.append(suggested(first, "1"))
+    first.on_trial_complete("1", {**result(configs[1]["plan"]), "best_eer": 0.9, "size": 1000})
+    lost = suggested(first, "2")  # the process dies here: one sibling was under way, one had not begun
+    ended = {
+        0: Record(0, "COMPLETE", None, configs[0]["plan"], eer=0.1, size=50, weighted_eer=0.2),
+        1: Record(1, "COMPLETE", None, configs[1]["plan"], eer=0.9, size=1000, weighted_eer=0.9),
+    }
+    again = searcher(tmp_path, ended, prunings=others)
+    found = [suggested(again, str(number)) for number in range(3)]
+    assert found[0] == lost
+    assert found[1]["plan"] == {**configs[0]["plan"], "size": configs[0]["plan"]["size"] + 2}
+    assert found[2]["plan"]["x"] != configs[0]["plan"]["x"]
+
+
 def test_optuna_learns_of_the_criterion_that_was_chosen(tmp_path: Path) -> None:
     def with_criterion(trial: optuna.Trial) -> dict[str, Any]:
         return {**space(trial), "criterion": trial.suggest_categorical("criterion", ["original", "taylor"])}

@@ -76,3 +76,28 @@ def test_only_the_latest_state_of_a_trial_is_kept(tmp_path: Path) -> None:
     trial.checkpoint = Checkpoint(str(places[0]))
     watching.on_checkpoint(1, [], trial, Checkpoint(str(places[1])))
     assert [place.exists() for place in places] == [False, True]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_only_detectors_of_the_front_and_of_recipes_are_kept(resumed: bool, tmp_path: Path) -> None:
+    watching, log = watcher(tmp_path)
+    ended = [
+        Record(0, "COMPLETE", "paper", {}, eer=0.3, size=100),
+        Record(1, "COMPLETE", "anchor-half", {}, eer=0.2, size=100),  # beats the recipe, which stays
+        Record(2, "COMPLETE", None, {}, eer=0.25, size=100),  # beaten at once
+        Record(3, "PRUNED", None, {}, eer=0.01, size=1),  # no detector, and no measure for others
+        Record(4, "COMPLETE", None, {}, eer=0.1, size=300),
+        Record(5, "COMPLETE", None, {}, eer=0.1, size=100),  # beats 1 and 4
+        Record(6, "COMPLETE", None, {}, eer=0.1, size=100),  # no better
+        Record(7, "COMPLETE", None, {}, eer=0.4, size=50),
+    ]
+    for record in ended:
+        if record.state == "COMPLETE":
+            (tmp_path / "detectors" / str(record.number)).mkdir(parents=True)
+        log.append(record)
+        if resumed and record.number == 4:
+            watching, log = watcher(tmp_path)
+        else:
+            watching._keep_detectors(record)
+    left = sorted(int(folder.name) for folder in (tmp_path / "detectors").iterdir())
+    assert left == [0, 5, 7]

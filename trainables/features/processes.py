@@ -10,8 +10,11 @@ when the slot it will use is free, so memory is bounded however many chunks ther
 
 from __future__ import annotations
 
+import gc
+import itertools
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -43,7 +46,9 @@ class Bench:
     """What the processes share.
 
     Attributes:
-        chunks: the work.
+        work: the chunks, pickled one after the other: of objects that forks touch, each would have a copy, and what is
+            handed to a spawned process holds up the one that spawns it.
+        ends: where each of them ends.
         extraction: what to do with it.
         slots: rows of chunks that are done; chunk n uses slot ``n % slots``.
         begun: how many chunks have been begun.
@@ -53,7 +58,8 @@ class Bench:
         teller: takes ``(number of chunk, outcome or error)``.
     """
 
-    chunks: Sequence[Sequence[Job]]
+    work: Array[c_char]
+    ends: Sequence[int]
     extraction: Extraction
     slots: Sequence[Array[c_char]]
     begun: Synchronized[int]
@@ -67,7 +73,7 @@ class Bench:
         with self.begun.get_lock():
             number = self.begun.value
             self.begun.value = number + 1
-        return None if self.over.value or number >= len(self.chunks) else number
+        return None if self.over.value or number >= len(self.ends) else number
 
     def rows(self, number: int) -> np.ndarray:
         """The slot of a chunk, ``[rows, *shape]``."""
@@ -78,7 +84,9 @@ class Bench:
         """Work on a chunk and put its rows into its slot."""
         rows, used = self.rows(number), 0
         outcome: Outcome = []
-        for path, reach in self.chunks[number]:
+        begin = self.ends[number - 1] if number else 0
+        jobs: Sequence[Job] = pickle.loads(memoryview(self.work)[begin : self.ends[number]])
+        for path, reach in jobs:
             found = self.extraction.attempt(path, reach)
             if isinstance(found, str):
                 outcome.append(found)
@@ -119,8 +127,12 @@ def in_processes(
     most = max(sum(extraction.most_windows(reach) for _, reach in chunk) for chunk in chunks)
     slot = most * extraction.row_bytes
     slots = processes * SLOTS_PER_PROCESS
+    pickled = [pickle.dumps(chunk) for chunk in chunks]
+    whole = spawn.RawArray(c_char, sum(map(len, pickled)))
+    whole.raw = b"".join(pickled)
     bench = Bench(
-        chunks,
+        whole,
+        list(itertools.accumulate(map(len, pickled))),
         extraction,
         [spawn.RawArray(c_char, slot) for _ in range(slots)],
         spawn.Value("q", 0),
@@ -162,6 +174,8 @@ def lead(bench: Bench, processes: int) -> None:
     """Be the spawned process: prepare, fork, and end all when one dies or the parent has."""
     torch.set_num_threads(1)  # before anything is computed: threads do not survive a fork
     bench.extraction.prepare()
+    gc.collect()
+    gc.freeze()  # what is there now stays shared: collecting garbage would write to all of it
     fork = multiprocessing.get_context("fork")
     crew = [fork.Process(target=work, args=(bench,)) for _ in range(processes)]
     for process in crew:

@@ -88,7 +88,8 @@ class SplitWriter:
 
     def _flush(self) -> None:
         rows = len(self._labels)
-        features = pa.array(self._features[:rows].reshape(-1))
+        values = self._features[:rows].reshape(-1)  # written before it changes again, so nothing need be copied
+        features = pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), values.size, [None, pa.py_buffer(values)])
         columns = pa.RecordBatch.from_pylist(self._labels, schema=LABELS).columns
         columns.append(pa.FixedSizeListArray.from_arrays(features, self._features.shape[1]))
         self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))

@@ -1,0 +1,168 @@
+"""The command that asks how sure a front is: ``python -m search.confirm RUN --seeds 3 --controls``.
+
+Everything that a member of the front came from is done again with fresh seeds: base, growth, order of training. Beside
+the members it can carry out what they should be compared with, with the same seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search import cluster
+from search.arguments import whole
+
+if TYPE_CHECKING:
+    from search.confirmation import Row
+    from search.members import Run
+    from search.progress import Display
+
+logger = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Confirm a run's front from the command line.
+
+    Args:
+        arguments: without the program's name; ``None`` for those of this process.
+
+    Returns:
+        0, or 1 when something failed, 2 when the command line is wrong, 130 when interrupted; a second call goes on.
+    """
+    try:
+        cluster.check_origin()
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    given = _parser().parse_args(arguments)
+    from search.members import Run
+
+    try:
+        run = Run.open(given.run)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    settings = run.settings
+    cluster.prepare(settings.address)
+    with cluster.starting(
+        settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
+    ) as starting:
+        from search.progress import Display
+
+        display = Display()
+        try:
+            with display:
+                rows = confirm(run, given.seeds, starting.result, display, controls=given.controls)
+            show(run, rows, display)
+            return 0
+        except KeyboardInterrupt:
+            display.note("interrupted; the same command goes on")
+            return 130
+        except Exception as error:
+            logger.exception("the confirmation broke off")
+            print(error, file=sys.stderr)
+            return 1
+
+
+def confirm(
+    run: Run, seeds: int, place: Callable[[], cluster.Cluster], display: Display, *, controls: bool
+) -> list[Row]:
+    """Train the front's members anew with seeds that follow the run's, and score them on dev and eval.
+
+    What an earlier call has finished in the run's folder is kept.
+
+    Args:
+        run: a run with a front.
+        seeds: how many fresh seeds.
+        place: the cluster, asked for once something has to be trained.
+        display: told how far it is.
+        controls: train what members are compared with as well.
+
+    Raises:
+        ValueError: no front, or another corpus than the run's.
+    """
+    import trainables
+    from search import stages, trials
+    from search.confirmation import Row, candidates, score
+    from search.trial_log import TrialLog
+
+    wanted = candidates(run, controls=controls)
+    rows = {name: Row(name, one.what) for name, one in wanted.items()}
+    plans = {name: dict(one.plan) for name, one in wanted.items() if one.plan is not None}
+    for seed in range(run.settings.seed + 1, run.settings.seed + 1 + seeds):
+        own = replace(
+            run.settings,
+            seed=seed,
+            storage=run.folder / "confirm",
+            name=f"seed-{seed}",
+            trials=len(plans),
+            minutes=None,
+            max_parameters=None,
+            stopping="none",
+            prunings=1,
+            warm_start=(),
+            resume=(run.folder / "confirm" / f"seed-{seed}").exists(),
+        )
+        with stages.run_log(own):
+            features, card = stages.hear(own, display)
+            base = stages.train_base(own, features, card, place, display)
+            log = TrialLog(own.run_folder / "trials.jsonl")
+            job = trials.make_job(own, base, features, place())
+            searcher = trials.make_searcher(own, job, log, plans=plans)
+            trials.run_trials(trainables.load(own.space), searcher, log, own, place(), display)
+            others = [
+                functools.partial(one.train, own, base, features, place()) for one in wanted.values() if one.train
+            ]
+            with ThreadPoolExecutor(place().concurrent) as pool:
+                for done in pool.map(_carry_out, others):
+                    display.note(done)
+            names = {record.recipe: record for record in log.records.values()}
+            score(run, own, base, names, rows, display)
+    return list(rows.values())
+
+
+def _carry_out(train: Callable[[], str]) -> str:
+    try:
+        return train()
+    except (ValueError, RuntimeError) as error:  # one of many, and only there to compare with
+        logger.exception("left out")
+        return f"left out: {error}"
+
+
+def show(run: Run, rows: Sequence[Row], display: Display) -> None:
+    """Write the table into the run's folder and print it."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from search.confirmation import write
+
+    table = Table("detector", "parameters", "dev EER", "eval EER", "seeds", box=SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*row.cells())
+    Console(highlight=False).print(table)
+    display.note(f"median (lowest to highest): {write(run.folder / 'confirm' / 'confirm.csv', rows)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m search.confirm",
+        description="Train a front's members anew with fresh seeds; median and spread of their EER on dev and eval.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument("--seeds", type=whole(1), default=3, metavar="N", help="fresh seeds (default: 3)")
+    parser.add_argument(
+        "--controls", action="store_true", help="also the paper's plan, no growth, static replay and LoRA, beside each"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

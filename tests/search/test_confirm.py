@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import finished_run
+from search.confirmation import Row, candidates, without_growth, write
+from search.members import Run
+from trainables.checkpoint import load_detector
+from trainables.models.architecture import Architecture
+from trainables.plan import Plan
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished_run.make(tmp_path_factory.mktemp("finished"))
+
+
+def test_members_are_trained_anew_and_controls_beside_what_the_search_chose(finished: Path) -> None:
+    run = Run.open(finished)
+    assert {name: one.what for name, one in candidates(run, controls=False).items()} == {"0": "front", "1": "front"}
+    found = candidates(run, controls=True)
+    # Member 0 is an anchor, member 1 was chosen; paper and control are beaten.
+    assert set(found) == {
+        *("0", "1", "paper", "control"),
+        *(f"{number}-{what}" for number in (0, 1) for what in ("no-growth", "static", "lora")),
+    }
+    assert all((one.plan is None) != (one.train is None) for one in found.values())
+
+
+def test_a_plan_without_growth_keeps_its_epochs_rates_and_restarts(finished: Path) -> None:
+    run = Run.open(finished)
+    arch = Architecture.create(run.settings.model, run.settings.model_options)
+    for record in run.records[:4]:
+        before = Plan.from_config(record.plan, arch)
+        after = Plan.from_config(without_growth(record.plan, arch), arch)
+        assert after.final == arch
+        assert after.epochs == before.epochs
+        assert after.learning_rates() == before.learning_rates()
+        fresh = [
+            {start for start, stage in zip(plan.starts, plan.stages, strict=True) if stage.fresh_optimizer}
+            for plan in (before, after)
+        ]
+        assert fresh[0] | {0} == fresh[1]
+
+
+def test_rows_are_medians_and_ranges_in_percent(tmp_path: Path) -> None:
+    row = Row("0", "front", 1234, [0.1, 0.3, 0.2], [])
+    assert row.cells() == ["0 (front)", "1,234", "20.00 % (10.00 to 30.00)", "-", "3"]
+    with write(tmp_path / "table.csv", [row]).open() as file:
+        assert [line["eer_dev"] for line in csv.DictReader(file)] == ["0.1", "0.3", "0.2"]
+
+
+def test_the_command_confirms_a_front_with_its_controls_and_goes_on_where_it_was(finished: Path) -> None:
+    """Small detectors on simulated speech; the second call finds everything done."""
+    finished_run.rewrite_settings(finished, base_epochs=2)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "search.confirm", str(finished), "--seeds", "1", "--controls"]
+    outputs = []
+    for _ in range(2):
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=ROOT)
+        assert done.returncode == 0, done.stdout + done.stderr
+        outputs.append(done.stdout)
+    assert "0 (front)" in outputs[0]
+    assert "all 6 trials have ended" in outputs[1]
+    seed = finished / "confirm" / "seed-1"
+    card = load_detector(seed / "detectors" / "0-static").card
+    assert (card["epochs"], card["seed"]) == (8, 1)
+    replayed = load_detector(seed / "detectors" / "1-static").arch
+    logged = [json.loads(line) for line in (seed / "trials.jsonl").read_text().splitlines()]
+    (member,) = [record for record in logged if record["recipe"] == "1"]
+    assert replayed.size() == member["size"]
+    with (finished / "confirm" / "confirm.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["detector"] for row in rows} >= {"0", "1", "paper", "control", "0-static", "1-no-growth", "base"}
+    assert all(0 <= float(row[name]) <= 1 for row in rows for name in ("eer_dev", "eer_eval"))
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "search.confirm", str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert "has no settings.json" in done.stderr
