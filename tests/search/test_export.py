@@ -146,6 +146,7 @@ def test_the_card_is_for_people(front: Path) -> None:
         f"{row['size']:,} parameters",
         "Trial 2 (anchor-half) of run one; number 0 on its front of 2",
         f"| EER | 25.00 % | {100 * row['eer_eval']:.2f} % |",
+        f"| 95 % interval | {100 * row['eer_dev_low']:.2f} % to {100 * row['eer_dev_high']:.2f} % |",
         f"| min t-DCF | - | {row['min_tdcf_eval']:.4f} |",
         f"score >= {row['threshold']:.4f}",
         "| layer4.0 | 32 | 8 |",
@@ -154,7 +155,7 @@ def test_the_card_is_for_people(front: Path) -> None:
         "seed 0, weights of epoch 2 of 6",
     ):
         assert words in text, words
-    attacks = [name.removeprefix("eer_eval_") for name in row if name.startswith("eer_eval_")]
+    attacks = [name.removeprefix("eer_eval_") for name in row if name.startswith("eer_eval_A")]
     assert attacks
     for attack in attacks:
         assert f"| {attack} | - | {100 * row[f'eer_eval_{attack}']:.2f} % |" in text
@@ -210,8 +211,8 @@ def test_a_corpus_without_eval_leaves_its_columns_empty(tmp_path: Path, capsys: 
     assert export.main([str(run), "--to", str(tmp_path / "out")]) == 0
     assert "has no eval split" in capsys.readouterr().out
     rows = pq.read_table(tmp_path / "out" / "front.parquet")
-    assert not any(name.startswith("eer_eval_") for name in rows.column_names)
-    for name in ("eer_eval", "min_tdcf_eval", "misses_eval", "false_alarms_eval"):
+    assert not any(name.startswith("eer_eval_A") for name in rows.column_names)
+    for name in ("eer_eval", "eer_eval_low", "eer_eval_high", "min_tdcf_eval", "misses_eval", "false_alarms_eval"):
         assert rows[name].null_count == len(rows)
     assert rows["macs"].null_count == 0
     assert "The corpus has no eval split" in (tmp_path / "out" / "detectors" / "1" / "card.md").read_text()

@@ -60,6 +60,7 @@ def test_a_row_says_what_was_measured_and_null_where_nothing_was(tmp_path: Path)
     assert rows[0] == {
         **{"role": "front", "name": "0", "detector": "detectors/0", "size": 1000, "macs": 12345},
         **{"eer_dev": 0.1, "eer_eval": 0.0, "min_tdcf_dev": None, "min_tdcf_eval": 0.9, "threshold": -1.5},
+        **{"eer_dev_low": 0.05, "eer_dev_high": 0.2, "eer_eval_low": 0.0, "eer_eval_high": 0.1},
         **{"misses_eval": 0.25, "false_alarms_eval": 0.75, "trial": 7, "recipe": "paper", "weighted_eer": None},
         **{"trainable_parameters": None, "epochs": 0, "seconds": None},
         **{"eer_dev_A01": 0.2, "eer_dev_A02": 0.0, "eer_eval_A07": 0.5},
