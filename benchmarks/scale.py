@@ -26,6 +26,7 @@ import logging
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -142,6 +143,7 @@ def driving(options: argparse.Namespace, storage: Path) -> str:
             run = search(workers, sampler, 0, max(LEAST, 2 * workers), whole=False, storage=storage)
             cells = [f"{run.filled:.0f}", f"{run.results:.1f}", f"{100 * run.idle:.1f}", f"{100 * run.share:.1f}"]
             rows.append([sampler, workers, *cells, f"{1e3 * run.work:.1f}"])
+            print(*rows[-1], file=sys.stderr, flush=True)
             works[sampler] = run
     header = ["sampler", "workers", "all busy after, s", "results/s", "idle, %", "driver, %", "driver, ms a trial"]
     return table(header, rows) + "\n\n" + "\n".join(limit(sampler, run) for sampler, run in works.items())
@@ -176,6 +178,7 @@ def staleness(options: argparse.Namespace, storage: Path) -> str:
             relative = [run.volume / first.volume for run, first in zip(own, alone, strict=True)]
             best, volume = [100 * run.best for run in own], [run.volume for run in own]
             rows.append([sampler, workers, spread(best), spread(volume), spread(relative)])
+            print(*rows[-1], file=sys.stderr, flush=True)
     header = ["sampler", "workers", "weighted EER of the best, %", "hypervolume", f"relative to {counts[0]} worker"]
     return table(header, rows)
 

@@ -112,8 +112,13 @@ def standing(point: Sequence[float], others: Iterable[Sequence[float]]) -> tuple
     own = tuple(map(float, point))
     if len(own) not in (1, 2):
         raise ValueError(f"a rung compares trials by one objective, or by error and size; got {len(own)}")
-    points = np.array(sorted({own, *(tuple(map(float, other)) for other in others)}))
-    keys = [pareto.ranks(points), *([surpassed(points)] if len(own) == 2 else []), points[:, 0]]
+    if not all(map(math.isfinite, own)):
+        raise ValueError(f"the objectives of a trial must be finite; got {own}")
+    different = {own, *(tuple(map(float, other)) for other in others)}
+    if len(own) == 1:
+        return sum(other < own for other in different), len(different)
+    points = np.array(sorted(different))
+    keys = [pareto.ranks(points), surpassed(points), points[:, 0]]
     order = np.lexsort(keys[::-1])
     place = next(number for number, index in enumerate(order) if tuple(points[index]) == own)
     return place, len(points)

@@ -75,7 +75,9 @@ def ranks(points: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """
     values, inverse = np.unique(_checked(points), axis=0, return_inverse=True)
     found = np.zeros(len(values), dtype=np.int64)
-    if values.shape[1] == 2:
+    if values.shape[1] == 1:
+        found = np.arange(len(values))
+    elif values.shape[1] == 2:
         # In lexicographic order a front dominates the point at hand iff its lowest second coordinate so far is not
         # above the point's; those lowest values ascend from front to front, so the rank is found by bisection.
         lowest: list[float] = []

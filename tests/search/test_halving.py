@@ -145,6 +145,8 @@ def test_rows_that_are_none_are_refused(row: Any) -> None:
 def test_three_objectives_are_refused() -> None:
     with pytest.raises(ValueError, match="one objective, or by error and size; got 3"):
         standing([1, 2, 3], [])
+    with pytest.raises(ValueError, match="must be finite"):
+        standing([math.nan], [[1.0]])
 
 
 # The scheduler
