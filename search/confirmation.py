@@ -12,6 +12,7 @@ Controls, with the seeds of the members:
 from __future__ import annotations
 
 import csv
+import importlib.util
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -131,6 +132,8 @@ def _replay(
 def _lora(
     name: str, plan: Mapping[str, Any], parameters: int, own: Settings, base: Path, features: Path, place: Cluster
 ) -> str:
+    if importlib.util.find_spec("peft") is None:
+        return f"{name} is left out, since peft is not installed: pip install -e '.[bench]'"
     folder = own.run_folder / "detectors" / name
     if not folder.exists():
         rows = cluster.stream(

@@ -16,7 +16,6 @@ from trainables.features.store import open_split
 from trainables.metrics.eer import eer_of
 from trainables.training import scores
 
-peft = pytest.importorskip("peft", reason="the extra bench has it")
 MODELS = pytest.mark.parametrize("model", ["resnet18", "wav2vec2"])
 
 
