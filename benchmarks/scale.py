@@ -63,6 +63,7 @@ class Run:
         share: the driver's share of the time.
         work: seconds of the driver's work for a trial.
         seconds: of an epoch, mean.
+        epochs: of a trial, mean; those that are stopped early have fewer.
         best: weighted EER that the best trial's plan is worth.
         volume: hypervolume of the front's plans, as a share of what lies below the base's EER and size.
     """
@@ -73,6 +74,7 @@ class Run:
     share: float
     work: float
     seconds: float
+    epochs: float
     best: float
     volume: float
 
@@ -117,6 +119,7 @@ def search(workers: int, sampler: str, seed: int, trials: int, *, whole: bool, s
         core.clock.between(*window) / (window[1] - window[0]),
         core.clock.driver / trials,
         statistics.mean(end - begin for begin, end, _ in core.trained),
+        len(core.trained) / trials,
         best,
         volume,
     )
@@ -154,12 +157,13 @@ def limit(sampler: str, run: Run) -> str:
     from recorded_trials import FILE, recording
 
     about = recording(str(FILE)).about
-    epochs, most = about["epochs"], 1 / run.work
+    most = 1 / run.work
+    results = most * run.epochs
     longer = LA / about["train"]
     return (
-        f"With {sampler} the driver's limit is {most:.0f} trials of {epochs} epochs, or {most * epochs:.0f} results, a "
-        f"second: {most * epochs * run.seconds:.0f} workers with epochs of {run.seconds:.1f} s as recorded, "
-        f"{most * epochs * run.seconds * longer:,.0f} with {longer:.0f} times as long ones, as on LA's train split."
+        f"With {sampler} the driver's limit is {most:.0f} trials of {run.epochs:.1f} epochs, or {results:.0f} results, a "
+        f"second: {results * run.seconds:.0f} workers with epochs of {run.seconds:.1f} s as recorded, "
+        f"{results * run.seconds * longer:,.0f} with {longer:.0f} times as long ones, as on LA's train split."
     )
 
 

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables import growth, models
+from trainables import models
 from trainables.activations import Activations, Feed
-from trainables.checkpoint import Detector, read_folder, write_folder
+from trainables.checkpoint import Detector
 from trainables.cutting import Grown
 from trainables.features.split import Split
-from trainables.growth.signal import correlations
+from trainables.growing import grown
 from trainables.kept_stages import KeptStages
 from trainables.metrics.eer import between, eer_of
 from trainables.metrics.interval import eer_interval
@@ -32,10 +33,10 @@ from trainables.optimizers import build_optimizer, parameter_names
 from trainables.plan import Plan, Stage
 from trainables.surgery import moments as adam
 from trainables.surgery.freeze import freeze
-from trainables.surgery.grow import grow
 from trainables.surgery.keep import keep
 from trainables.surgery.merge import merge
 from trainables.training import LOSSES, batches, mixes, scores, train_epoch
+from trainables.trial_state import TrialState, set_chance
 
 SIGNAL_BATCHES = 4
 """Training batches that growth rules and criteria look at."""
@@ -111,7 +112,7 @@ class Execution:
         self._install(base.arch, base.module.state_dict())
         if kept_stages is not None and (place := kept_stages.find(plan)) is not None:
             try:
-                self._set(*self._read(place))
+                self._set(*TrialState.read(place))
             except ValueError:
                 kept_stages.forget(plan)
 
@@ -139,19 +140,11 @@ class Execution:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rates[self.epoch]
         with self._timed("training"):
-            cost = train_epoch(
-                self.module,
-                self.feed.train,
-                self.optimizer,
-                self.loss,
-                batch_size=self.plan.config["batch_size"],
-                order=self.order,
-                device=self.device,
-                clip=self.plan.config["clip"],
-                random_crop=self.random_crop,
-                mixed=self.mixed,
-                forward=partial(self.feed.forward, self.module),
-            )
+            settings = {"batch_size": self.plan.config["batch_size"], "clip": self.plan.config["clip"]}
+            settings |= {"device": self.device, "random_crop": self.random_crop, "mixed": self.mixed}
+            forward = partial(self.feed.forward, self.module)
+            what = (self.module, self.feed.train, self.optimizer, self.loss)
+            cost = train_epoch(*what, order=self.order, forward=forward, **settings)
         found = self._scores(self.module)
         eer, threshold = eer_of(found, self.dev.labels)
         if self.epoch >= self.plan.last_change and (self.best is None or eer < self.best_eer):
@@ -162,37 +155,26 @@ class Execution:
         self.epoch += 1
         return {
             "stage": stage.name,
-            "loss": cost.loss,
+            **asdict(cost),
             "eer": eer,
             "threshold": threshold,
             "trainable_parameters": sum(p.numel() for p in self.module.parameters() if p.requires_grad),
             "links_kept": self.feed.boundary,
-            "seconds_forward": cost.seconds_forward,
-            "seconds_backward": cost.seconds_backward,
-            "seconds_step": cost.seconds_step,
-            "seconds_data": cost.seconds_data,
         }
 
     def save(self, folder: Path) -> None:
         """Write the state into `folder`, which exists."""
-        tensors: dict[str, Mapping[str, Tensor]] = {"model.safetensors": self.module.state_dict()}
-        kept = adam.collect(self.optimizer, self.module) if self.epoch else {}
-        tensors["moments.safetensors"] = {f"{kind}|{key}": v for kind, own in kept.items() for key, v in own.items()}
-        tensors["best.safetensors"] = self.best or {}
-        tensors["snapshot.safetensors"] = self.snapshot or {}
-        chance = {"torch": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            chance["cuda"] = torch.cuda.get_rng_state(self.device)
-        tensors["chance.safetensors"] = {**chance, **{f"original|{n}": v for n, v in self.original.items()}}
-        state = {
-            "architecture": json.loads(self.arch.to_json()),
+        facts = {
             "plan": dict(self.plan.config),
             "epoch": self.epoch,
             "seed": self.seed,
             "best": [self.best_eer, self.best_threshold, self.best_epoch, *self.best_interval],
             "order": self.order.bit_generator.state,
         }
-        write_folder(folder, tensors, {"state.json": state}, atomic=False)
+        moments = adam.collect(self.optimizer, self.module) if self.epoch else {}
+        model = self.module.state_dict()
+        state = TrialState(self.arch, model, moments, self.best, self.snapshot, self.original, facts)
+        state.write(folder, self.device)
 
     def load(self, folder: Path) -> None:
         """Go on from a saved state.
@@ -200,42 +182,29 @@ class Execution:
         Raises:
             ValueError: damaged, or of another plan or seed.
         """
-        tensors, state = self._read(folder)
+        state, chance = TrialState.read(folder)
         plan = self.plan
         if self.choose_criterion:
-            plan = Plan.from_config({**plan.config, "criterion": state["plan"]["criterion"]}, plan.base)
-        if state["plan"] != json.loads(json.dumps(dict(plan.config))) or state["seed"] != self.seed:
+            plan = Plan.from_config({**plan.config, "criterion": state.facts["plan"]["criterion"]}, plan.base)
+        if state.facts["plan"] != json.loads(json.dumps(dict(plan.config))) or state.facts["seed"] != self.seed:
             raise ValueError(f"{folder} is a checkpoint of another plan or seed")
         self.plan = plan
-        self._set(tensors, state)
+        self._set(state, chance)
 
-    @staticmethod
-    def _read(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-        names = [f"{part}.safetensors" for part in ("model", "moments", "best", "snapshot", "chance")]
-        tensors, texts = read_folder(folder, names, ["state.json"])
-        return tensors, texts["state.json"]
-
-    def _set(self, tensors: Mapping[str, dict[str, Tensor]], state: Mapping[str, Any]) -> None:
-        self.epoch = state["epoch"]
-        self.best_eer, self.best_threshold, self.best_epoch, *interval = state["best"]
+    def _set(self, state: TrialState, chance: Mapping[str, Tensor]) -> None:
+        self.epoch = state.facts["epoch"]
+        self.best_eer, self.best_threshold, self.best_epoch, *interval = state.facts["best"]
         self.best_interval = (interval[0], interval[1])
-        self.best = tensors["best.safetensors"] or None
-        self.snapshot = tensors["snapshot.safetensors"] or None
-        self.order.bit_generator.state = state["order"]
-        chance = tensors["chance.safetensors"]
-        self.original = {k.split("|", 1)[1]: v for k, v in chance.items() if k.startswith("original|")}
-        self._install(Architecture.from_json(json.dumps(state["architecture"])), tensors["model.safetensors"])
+        self.best = None if state.best is None else dict(state.best)
+        self.snapshot = None if state.snapshot is None else dict(state.snapshot)
+        self.order.bit_generator.state = state.facts["order"]
+        self.original = dict(state.original)
+        self._install(state.arch, state.model)
         if self.epoch:
             self._make_optimizer(self.plan.stages[self._stage_number(self.epoch - 1)])
             self._feed()
-            moments: adam.Moments = {}
-            for name, value in tensors["moments.safetensors"].items():
-                kind, key = name.split("|", 1)
-                moments.setdefault(kind, {})[key] = value
-            adam.restore(self.optimizer, self.module, moments)
-        torch.set_rng_state(chance["torch"])
-        if "cuda" in chance and self.device.type == "cuda":
-            torch.cuda.set_rng_state(chance["cuda"], self.device)
+            adam.restore(self.optimizer, self.module, state.moments)
+        set_chance(chance, self.device)
 
     def _scores(self, module: Chain) -> np.ndarray:
         """Of dev, by the live detector or one with the same frozen links."""
@@ -291,20 +260,16 @@ class Execution:
             adam.restore(self.optimizer, self.module, kept)
 
     def _grow(self, stage: Stage, generator: torch.Generator, kept: adam.Moments) -> adam.Moments:
-        wider = grow(self.arch, stage.grow)
-        before, after = self.arch.sites(), wider.sites()
-        with torch.random.fork_rng(devices=[]):  # initialisation draws from the global state
-            torch.manual_seed(self.seed * 1009 + 503)
-            fresh = wider.build().state_dict()
-        signals: dict[str, Tensor] = {}
-        if self.plan.config["rule"] == "gradmax":
-            signals = correlations(
-                self.module, [before[name] for name in stage.grow], self._evidence_batches(), self.loss
-            )
-        grown = tuple(name for name in after if name in stage.grow)
-        old = {key: value.cpu() for key, value in self.module.state_dict().items()}
-        rule = growth.load(self.plan.config["rule"])
-        state = rule.fill(growth.Growth(before, after, grown, old, fresh, generator, signals.__getitem__))
+        wider, state = grown(
+            self.module,
+            self.arch,
+            stage.grow,
+            self.plan.config["rule"],
+            seed=self.seed * 1009 + 503,
+            generator=generator,
+            batches=self._evidence_batches,
+            loss=self.loss,
+        )
         for name, count in stage.grow.items():
             self.original[name] = torch.cat([self.original[name], torch.zeros(count, dtype=torch.bool)])
         if stage.merged:
@@ -317,14 +282,14 @@ class Execution:
         return kept
 
     def _cut(self, stage: Stage, generator: torch.Generator, kept: adam.Moments) -> adam.Moments:
-        grown = Grown(self.module, self.arch, self.original, self._evidence_batches, self.loss)
+        before = Grown(self.module, self.arch, self.original, self._evidence_batches, self.loss)
         if self.choose_criterion and self.epoch == self.plan.first_cut:
-            self.plan = grown.best_plan(self.plan, stage, self._scores, self.dev.labels)
-        chosen = grown.who_stays(stage.cut, self.plan.config["criterion"], generator)
+            self.plan = before.best_plan(self.plan, stage, self._scores, self.dev.labels)
+        chosen = before.who_stays(stage.cut, self.plan.config["criterion"], generator)
         smaller, transfer = keep(self.arch, chosen)
         for name, index in chosen.items():
             self.original[name] = self.original[name][torch.tensor(index, dtype=torch.long)]
-        state = grown.state()
+        state = before.state()
         kept = adam.carry(kept, transfer, {key: value.shape for key, value in state.items()})
         state = transfer.apply(state)
         if self.snapshot is not None:

@@ -128,7 +128,7 @@ def test_what_is_not_this_trials_checkpoint_is_refused(tmp_path: Path) -> None:
     other = execution(configs("grnn")["carried"], "grnn", seed=8)
     with pytest.raises(ValueError, match="of another plan or seed"):
         other.load(tmp_path)
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json"] * 2 + [".safetensors"] * 5
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json"] * 2 + [".safetensors"] * 6
 
 
 @pytest.mark.parametrize("name", ["model", "moments", "best", "snapshot", "chance", "state"])
