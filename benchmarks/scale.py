@@ -161,8 +161,8 @@ def limit(sampler: str, run: Run) -> str:
     results = most * run.epochs
     longer = LA / about["train"]
     return (
-        f"With {sampler} the driver's limit is {most:.0f} trials of {run.epochs:.1f} epochs, or {results:.0f} results, a "
-        f"second: {results * run.seconds:.0f} workers with epochs of {run.seconds:.1f} s as recorded, "
+        f"With {sampler} the driver's limit is {most:.0f} trials of {run.epochs:.1f} epochs, or {results:.0f} results, "
+        f"a second: {results * run.seconds:.0f} workers with epochs of {run.seconds:.1f} s as recorded, "
         f"{results * run.seconds * longer:,.0f} with {longer:.0f} times as long ones, as on LA's train split."
     )
 
