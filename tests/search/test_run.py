@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -143,6 +144,31 @@ def test_nothing_is_kept_of_ended_trials(settings: Settings, workers: Cluster, m
         assert not Path(trial.local_path or "nowhere").exists()
     assert len(files) > 3
     assert all(found == files[0] for found in files)  # no trial adds any
+
+
+def test_a_full_disk_ends_the_run_and_costs_only_what_was_under_way(
+    settings: Settings, workers: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = TrialLog.append
+
+    def full(log: TrialLog, record: Record) -> None:
+        if len(log.records) == 2:
+            with log.path.open("ab") as file:
+                file.write(b'{"number": 2, "sta')  # so much fitted
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(log, record)
+
+    wanted = replace(settings, trials=4)
+    with monkeypatch.context() as patched:
+        patched.setattr(TrialLog, "append", full)
+        with pytest.raises(Exception, match="No space left on device"):
+            carry_out(wanted, workers, recipes={"plain": PLAIN})
+    before = trial_log.read(settings.run_folder / "trials.jsonl")
+    assert len(before) == 2
+    after = carry_out(wanted, workers, recipes={"plain": PLAIN})
+    assert sorted(after) == [0, 1, 2, 3]
+    assert {number: after[number] for number in before} == before
+    assert TrialState.RUNNING not in states(settings)
 
 
 def test_when_time_is_over_trials_stop_and_are_run_again_by_a_resumed_run(
