@@ -58,7 +58,7 @@ def trial(arguments: list[str]) -> None:
         parser.add_argument(f"--{name}", type=float)
     for name in ("init", "schedule", "criterion", "rewind", "prepared", "told"):
         parser.add_argument(f"--{name}")
-    given = vars(parser.parse_args(arguments))
+    given = vars(parser.parse_known_args(arguments)[0])  # Syne Tune adds where checkpoints may go
     config = {**given, "rewind": given["rewind"] == "True"}
     config["last"] = max(config["first"], config["last"])
     config["prune_epoch"] = min(max(config["prune_epoch"], config["grow_epoch"] + 1), config["epochs"] - 1)
@@ -99,7 +99,7 @@ def main() -> None:
     from syne_tune import StoppingCriterion, Tuner
     from syne_tune.backend import LocalBackend
     from syne_tune.config_space import choice, loguniform, randint, uniform
-    from syne_tune.optimizer.schedulers.multiobjective import MOASHA
+    from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus-root", type=lambda text: str(Path(text).resolve()), required=True)
