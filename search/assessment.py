@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ def assess(
     *,
     arch: Architecture,
     max_parameters: int | None = None,
-    records: Callable[[], Mapping[int, Record]] = dict,
+    ended: Mapping[int, Record] | None = None,
 ) -> Assessment:
     """Assess a plan for a base.
 
@@ -40,13 +40,13 @@ def assess(
         plan: the plan dict.
         arch: the base's architecture.
         max_parameters: the limit, if any.
-        records: gives the trials that ended, by number.
+        ended: the trials that ended so far, by number.
     """
     try:
         final = Plan.from_config(plan, arch).final
     except ValueError as error:
         return Assessment(str(error))
-    flawless = {r.number: r.size for r in records().values() if r.state == "COMPLETE" and r.eer == 0 and r.size}
+    flawless = {r.number: r.size for r in (ended or {}).values() if r.state == "COMPLETE" and r.eer == 0 and r.size}
     if max_parameters is None and not flawless:
         return Assessment()  # counting takes a while, as the module is built for it
     size = final.size()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from search import run_folder, trial_log
 from search.settings import SETTINGS_FILE, Settings
 from search.trial_log import Record
-from spaces.recipes import ANCHOR
+from spaces.recipes import is_recipe
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Member:
     def recipe(self) -> str | None:
         """The recipe's name; ``None`` for the base and for what the search chose itself."""
         name = None if self.record is None else self.record.recipe
-        return None if name is None or name.startswith(ANCHOR) else name
+        return name if is_recipe(name) else None
 
 
 def members(run: Run) -> list[Member]:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from search import pareto
 from search.trial_log import Record
-from spaces.recipes import ANCHOR
+from spaces.recipes import is_recipe
 from trainables.corpora.corpus import Corpus
 
 DISTRIBUTIONS = ("torch", "torchaudio", "ray", "optuna", "transformers", "numpy", "pyarrow", "soundfile", "safetensors")
@@ -79,11 +79,6 @@ def separated(front: Sequence[Record]) -> dict[int, bool]:
         if low <= high:
             found[smaller] = found[larger] = False
     return found
-
-
-def is_recipe(record: Record) -> bool:
-    """Whether a trial was given by its space to compare with; anchors are trials like those that a sampler chooses."""
-    return record.recipe is not None and not record.recipe.startswith(ANCHOR)
 
 
 def best_of(records: Iterable[Record]) -> Record | None:
@@ -161,7 +156,7 @@ def _portion(records: Sequence[Record], members: Mapping[int, bool | None]) -> p
         "front": [record.number in members for record in records],
         "separated": [members.get(record.number) for record in records],
         "detector": [
-            f"detectors/{r.number}" if r.state == "COMPLETE" and (r.number in members or is_recipe(r)) else None
+            f"detectors/{r.number}" if r.state == "COMPLETE" and (r.number in members or is_recipe(r.recipe)) else None
             for r in records
         ],
         "plan": [json.dumps(record.plan) for record in records],

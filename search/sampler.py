@@ -31,7 +31,7 @@ from search.assessment import Assessment
 from search.study import Study
 from search.trial_log import Record
 from search.warm_start import Known
-from spaces.recipes import ANCHOR
+from spaces.recipes import is_recipe
 
 METRIC = "best_weighted_eer"
 OBJECTIVES: Mapping[str, tuple[str, ...]] = {"weighted": (METRIC,), "pareto": ("best_eer", "size")}
@@ -169,8 +169,8 @@ class PlanSearch(Searcher):
 
     def _hand_out(self, number: int, recipe: str | None, plan: Plan) -> dict[str, Any]:
         self._plans[_key(plan)] = number
-        spared = recipe is not None and not recipe.startswith(ANCHOR)
-        return {"job": self._job, "plan": copy.deepcopy(plan), "number": number, "recipe": recipe, "spared": spared}
+        what = {"plan": copy.deepcopy(plan), "number": number, "recipe": recipe, "spared": is_recipe(recipe)}
+        return {"job": self._job, **what}
 
     def _adopt(self, trial_id: str, trial: optuna.Trial, plan: Plan, attributes: Mapping[str, Any]) -> dict[str, Any]:
         number = attributes.get("number", self._next_number)

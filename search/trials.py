@@ -73,9 +73,7 @@ def make_searcher(
         ended=log.records,
         recipes=recipes.recipes(settings.space, settings.model, sites, budget) if plans is None else plans,
         anchors={name: anchor.parameters for name, anchor in anchors.items()},
-        assess=partial(
-            assess, arch=arch, max_parameters=settings.max_parameters, records=partial(getattr, log, "records")
-        ),
+        assess=partial(assess, arch=arch, max_parameters=settings.max_parameters, ended=log.records),
         sampler=settings.sampler,
         seed=settings.seed,
         startup=startup_trials(settings.trials),
@@ -86,9 +84,9 @@ def make_searcher(
 
 
 def prunings(space: str, count: int, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Up to `count` - 1 points of a space that cut the grown stage of one otherwise; none where nothing is cut."""
-    others = getattr(spaces.load(space), "prunings", None)
-    return [] if others is None else list(others(parameters))[: count - 1]
+    """Up to `count` - 1 points of a space that cut the grown stage of one otherwise."""
+    found: list[dict[str, Any]] = spaces.load(space).prunings(parameters)
+    return found[: count - 1]
 
 
 def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> dict[str, Any]:

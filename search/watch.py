@@ -21,6 +21,7 @@ from search import objective, run_folder
 from search.progress import Display, describe
 from search.sampler import METRIC, ending
 from search.trial_log import Record, TrialLog
+from spaces.recipes import is_recipe
 
 logger = logging.getLogger(__name__)
 LONG_LINE = 200
@@ -111,7 +112,7 @@ class Watcher(Callback):
         front = run_folder.front_of([*self._front, record])
         members = {one.number for one in front}
         for one in (*self._front, record):
-            if one.number not in members and not run_folder.is_recipe(one):
+            if one.number not in members and not is_recipe(one.recipe):
                 shutil.rmtree(self._log.path.parent / "detectors" / str(one.number), ignore_errors=True)
         self._front = sorted(front, key=lambda one: one.number)
 

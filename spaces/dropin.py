@@ -21,7 +21,8 @@ parameter       range                   why, source
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from spaces import shared
 
@@ -55,6 +56,11 @@ def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.
         "moments": "carry",  # a second growth leaves what the first one learned alone
         "train": train,
     }
+
+
+def prunings(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Points that cut the same grown stage otherwise: none, as nothing is cut."""
+    return []
 
 
 def _growth_levels(trial: shared.Trial, candidates: Sequence[shared.SiteInfo]) -> dict[str, int]:

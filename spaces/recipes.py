@@ -14,7 +14,7 @@ from spaces import plasticity, shared
 
 Value = int | float | str
 ANCHOR = "anchor-"
-"""How the names of good starts begin; they are trials like those that a sampler chooses."""
+"""How the names of good starts begin."""
 
 
 def recipes(
@@ -46,6 +46,11 @@ def recipes(
         grow = _plasticity_growth(model, sites)
         control, paper = _thirds(model, sites, grow, budget)
     return {"paper": paper, "control": control} if grow else {"control": control}
+
+
+def is_recipe(name: str | None) -> bool:
+    """Whether a trial of this name is there to compare with; anchors are trials like those that a sampler chooses."""
+    return name is not None and not name.startswith(ANCHOR)
 
 
 class Anchor(NamedTuple):

@@ -6,7 +6,7 @@ import importlib
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,15 @@ def scripts() -> Iterator[tuple[ModuleType, ModuleType]]:
 
 
 @pytest.fixture(scope="module")
-def peer(scripts: tuple[ModuleType, ModuleType]) -> ModuleType:
+def script(scripts: tuple[ModuleType, ModuleType]) -> ModuleType:
     return scripts[0]
+
+
+@pytest.fixture(scope="module")
+def peer(scripts: tuple[ModuleType, ModuleType]) -> SimpleNamespace:
+    """What the script and its neighbours define."""
+    parts = [importlib.import_module(name) for name in ("plain_detector", "plain_plan")]
+    return SimpleNamespace(**{name: value for part in parts for name, value in vars(part).items()})
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +87,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def widths_by_epoch(peer: ModuleType, plan: dict[str, Any]) -> list[dict[str, int]]:
+def widths_by_epoch(peer: SimpleNamespace, plan: dict[str, Any]) -> list[dict[str, int]]:
     widths = grown = peer.base_widths(WIDTH)
     found = []
     for epoch in range(plan["epochs"]):
@@ -92,7 +99,7 @@ def widths_by_epoch(peer: ModuleType, plan: dict[str, Any]) -> list[dict[str, in
     return found
 
 
-def test_it_has_the_widths_of_the_plan_in_every_epoch(peer: ModuleType, plans: list[Any]) -> None:
+def test_it_has_the_widths_of_the_plan_in_every_epoch(peer: SimpleNamespace, plans: list[Any]) -> None:
     for ours, theirs in plans:
         expected = [stage.arch.total_widths() for stage in ours.stages for _ in range(stage.epochs)]
         found = widths_by_epoch(peer, theirs)
@@ -102,7 +109,7 @@ def test_it_has_the_widths_of_the_plan_in_every_epoch(peer: ModuleType, plans: l
             assert peer.size_of(peer.ResNet18(WIDTH, found[-1])) == ours.final.size()
 
 
-def test_its_learning_rates_are_the_plans(peer: ModuleType, plans: list[Any]) -> None:
+def test_its_learning_rates_are_the_plans(peer: SimpleNamespace, plans: list[Any]) -> None:
     for ours, theirs in plans:
         assert [peer.learning_rate(theirs, epoch) for epoch in range(EPOCHS)] == pytest.approx(ours.learning_rates())
 
@@ -113,7 +120,7 @@ def test_plans_that_it_cannot_carry_out_are_refused(benchmark: ModuleType, plans
 
 
 @pytest.mark.parametrize("number", [0, 5])
-def test_it_hears_what_we_hear(peer: ModuleType, tree: Path, number: int) -> None:
+def test_it_hears_what_we_hear(peer: SimpleNamespace, tree: Path, number: int) -> None:
     split = peer.Utterances(tree, "dev", keep=True)
     samples = 4 * 16000
     expected = log_mel.transform(segment(read_audio(split.files[number]), samples))
@@ -123,7 +130,7 @@ def test_it_hears_what_we_hear(peer: ModuleType, tree: Path, number: int) -> Non
         np.testing.assert_allclose(x.numpy(), expected, atol=1e-3)
 
 
-def test_its_eer_is_ours(peer: ModuleType) -> None:
+def test_its_eer_is_ours(peer: SimpleNamespace) -> None:
     noise = np.random.default_rng(0)
     for _ in range(50):
         scores, labels = noise.integers(0, 12, 40).astype(float), noise.integers(0, 2, 40)
@@ -132,7 +139,7 @@ def test_its_eer_is_ours(peer: ModuleType) -> None:
         assert peer.equal_error_rate(scores, labels) == pytest.approx(expected)
 
 
-def test_growth_keeps_and_cutting_gives_back(peer: ModuleType) -> None:
+def test_growth_keeps_and_cutting_gives_back(peer: SimpleNamespace) -> None:
     torch.manual_seed(0)
     base = peer.ResNet18(WIDTH, peer.base_widths(WIDTH)).eval()
     x = torch.randn(2, 1, 64, 32)
@@ -144,7 +151,7 @@ def test_growth_keeps_and_cutting_gives_back(peer: ModuleType) -> None:
     torch.testing.assert_close(peer.cut(wide, keep).eval()(x), base(x))
 
 
-def test_what_is_frozen_computes_the_same_in_training(peer: ModuleType) -> None:
+def test_what_is_frozen_computes_the_same_in_training(peer: SimpleNamespace) -> None:
     torch.manual_seed(0)
     base, x = peer.ResNet18(WIDTH, peer.base_widths(WIDTH)), torch.randn(4, 1, 64, 32)
     base.train()(x)  # statistics of their own
@@ -153,7 +160,7 @@ def test_what_is_frozen_computes_the_same_in_training(peer: ModuleType) -> None:
     torch.testing.assert_close(grown.train()(x), base.eval()(x))
 
 
-def test_cutting_what_nobody_reads_keeps_the_function(peer: ModuleType) -> None:
+def test_cutting_what_nobody_reads_keeps_the_function(peer: SimpleNamespace) -> None:
     torch.manual_seed(0)
     model, x = peer.ResNet18(WIDTH, peer.base_widths(WIDTH)).eval(), torch.randn(2, 1, 64, 32)
     keep = torch.tensor([0, 2, 3, 6])
@@ -162,7 +169,7 @@ def test_cutting_what_nobody_reads_keeps_the_function(peer: ModuleType) -> None:
     torch.testing.assert_close(peer.cut(model, {"layer1.1": keep}).eval()(x), model(x))
 
 
-def test_magnitude_keeps_large_weights(peer: ModuleType) -> None:
+def test_magnitude_keeps_large_weights(peer: SimpleNamespace) -> None:
     model = peer.ResNet18(WIDTH, peer.base_widths(WIDTH))
     with torch.no_grad():
         model.layer1[0].conv1.weight[[1, 4]] *= 100
@@ -170,7 +177,7 @@ def test_magnitude_keeps_large_weights(peer: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("train", ["new", "new+head", "all"])
-def test_what_is_frozen_stays(peer: ModuleType, train: str) -> None:
+def test_what_is_frozen_stays(peer: SimpleNamespace, train: str) -> None:
     torch.manual_seed(0)
     base = peer.ResNet18(WIDTH, peer.base_widths(WIDTH))
     model = peer.grow(base, {"layer2.1": 3, "layer3.branch": 4}, "random")
@@ -190,7 +197,7 @@ def test_what_is_frozen_stays(peer: ModuleType, train: str) -> None:
     assert (model.layer2[1].bn1.running_var[-3:] != 1).all()
 
 
-def test_what_it_suggests_is_a_plan(peer: ModuleType) -> None:
+def test_what_it_suggests_is_a_plan(peer: SimpleNamespace) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for kind, _ in itertools.product(("dropin", "plasticity"), range(20)):
         trial = study.ask()
@@ -203,7 +210,7 @@ def test_what_it_suggests_is_a_plan(peer: ModuleType) -> None:
 
 
 @pytest.fixture
-def trial(peer: ModuleType, tree: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
+def trial(script: ModuleType, tree: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
     """Carries out a plan that is changed a little, and gives what it reports; the last with the detector's weights."""
 
     def run(**changed: Any) -> list[dict[str, Any]]:
@@ -213,20 +220,20 @@ def trial(peer: ModuleType, tree: Path, monkeypatch: pytest.MonkeyPatch) -> Call
             weights = torch.load(Path(checkpoint.path) / "detector.pt") if checkpoint else {}
             reported.append({**metrics, "weights": weights})
 
-        monkeypatch.setattr(peer.tune, "report", report)
+        monkeypatch.setattr(script.tune, "report", report)
         options = {"corpus_root": str(tree), "width": 4, "base_epochs": 1, "loader_workers": 0, "keep": True}
         plan = {
             **{"add": {"layer1.0": 2}, "init": "zero", "train": "all", "epochs": 4, "grow_epoch": 1, "grow_steps": 1},
             **{"prune_epoch": 2, "prune_steps": 2, "final": {"layer1.0": 3, "layer4.0": 8}, "criterion": "magnitude"},
             **{"rewind": False, "lr": 1e-3, "grow_lr": 1e-3, "recover_lr": 1e-4, "schedule": "cosine"},
         }
-        peer.carry_out({"plan": {**plan, "batch_size": 4, "seed": 0, **changed}}, options)
+        script.carry_out({"plan": {**plan, "batch_size": 4, "seed": 0, **changed}}, options)
         return reported
 
     return run
 
 
-def test_a_trial_from_end_to_end(peer: ModuleType, trial: Callable[..., list[dict[str, Any]]]) -> None:
+def test_a_trial_from_end_to_end(peer: SimpleNamespace, trial: Callable[..., list[dict[str, Any]]]) -> None:
     reported = trial()
     sizes = [row["size"] for row in reported]
     final = {**peer.base_widths(4), "layer1.0": 3, "layer4.0": 8}
@@ -238,7 +245,7 @@ def test_a_trial_from_end_to_end(peer: ModuleType, trial: Callable[..., list[dic
 
 
 def test_rewinding_goes_back_to_the_weights_at_growth(
-    peer: ModuleType, trial: Callable[..., list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    script: ModuleType, trial: Callable[..., list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bases = []
 
@@ -246,8 +253,8 @@ def test_rewinding_goes_back_to_the_weights_at_growth(
         bases.append(peer_train_base(*arguments))
         return bases[-1]
 
-    peer_train_base = peer.train_base
-    monkeypatch.setattr(peer, "train_base", train_base)
+    peer_train_base = script.train_base
+    monkeypatch.setattr(script, "train_base", train_base)
     back = {"grow_epoch": 0, "final": {"layer1.0": 4}, "criterion": "original", "grow_lr": 0.01, "recover_lr": 1e-9}
     for rewind in (True, False):
         weights = trial(**back, rewind=rewind)[-1]["weights"]

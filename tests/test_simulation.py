@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import io
 import json
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from rich.console import Console
 
 import project_file
 import spaces
-from search import cluster, trials
+from search import trials
 from search.cluster import Cluster
 from search.progress import Display
 from search.settings import Settings
@@ -40,24 +39,6 @@ def modules() -> Iterator[tuple[ModuleType, ModuleType]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(project_file.ROOT / "benchmarks"))
         yield importlib.import_module("simulation"), importlib.import_module("recorded_trials")
-
-
-@pytest.fixture(scope="module")
-def ray_runs() -> Iterator[None]:
-    """Ray without a dashboard: Tune keeps names of trainables there."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        for name, value in cluster.QUIET.items():
-            patch.setenv(name, value)
-        import ray
-
-        started = not ray.is_initialized()
-        if started:
-            ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        yield
-        if started:
-            ray.shutdown()
 
 
 @pytest.fixture
@@ -158,7 +139,7 @@ def test_the_toll_is_the_drivers_time(simulation: ModuleType, processor: SimpleN
 
 @pytest.mark.parametrize(("count", "whole", "seconds"), [(1, False, 31.05), (2, False, 18.0), (3, True, 13.05)])
 def test_the_real_driver_runs_on_virtual_workers(
-    ray_runs: None,
+    workers: Cluster,  # Tune keeps names of trainables in Ray
     settings: Settings,
     simulation: ModuleType,
     recorded: ModuleType,

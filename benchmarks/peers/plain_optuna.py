@@ -10,20 +10,18 @@ shared as a file. Samplers: multi-objective TPE, NSGA-II, random.
 from __future__ import annotations
 
 import argparse
-import copy
-import json
 import math
 import multiprocessing
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import optuna
-import plain_ray_tune as plain
 import torch
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from plain_detector import ResNet18, Utterances, base_widths
+from plain_plan import epochs, plan_from, space, tell, train_base
 from torch.utils.data import DataLoader
 
 SAMPLERS = ("tpe", "nsga2", "random")
@@ -31,38 +29,8 @@ SAMPLERS = ("tpe", "nsga2", "random")
 
 def loaders(options: dict[str, Any]) -> tuple[DataLoader, DataLoader]:
     """Train and dev; spectrograms stay in memory."""
-    train, dev = (plain.Utterances(Path(options["corpus_root"]), split, keep=True) for split in ("train", "dev"))
+    train, dev = (Utterances(Path(options["corpus_root"]), split, keep=True) for split in ("train", "dev"))
     return DataLoader(train, batch_size=32, shuffle=True), DataLoader(dev, batch_size=64)
-
-
-def run_plan(
-    plan: dict[str, Any], base: plain.ResNet18, train: DataLoader, dev: DataLoader, told: Path | None = None
-) -> tuple[float, int]:
-    """Carry out a plan on a base; lowest dev EER since the last change of structure, and size."""
-    spent: dict[str, float] = {"data": 0.0}
-    model, snapshot, grown, best_eer = copy.deepcopy(base), copy.deepcopy(base), base.widths, math.inf
-    for epoch in range(plan["epochs"]):
-        add, targets = plain.growth_at(plan, epoch), plain.cut_at(plan, epoch, grown)
-        if add:
-            model = plain.grow(model, add, plan["init"])
-            snapshot, grown = copy.deepcopy(model), model.widths
-        if targets:
-            keep = {site: plain.strongest(model, site, count, plan["criterion"]) for site, count in targets.items()}
-            model, snapshot = plain.cut(model, keep), plain.cut(snapshot, keep)
-            if plan["rewind"]:
-                model = snapshot
-        if add or targets or epoch == 0:
-            optimizer = torch.optim.Adam(model.parameters())
-            best_eer = math.inf
-        for group in optimizer.param_groups:
-            group["lr"] = plain.learning_rate(plan, epoch)
-        plain.train_epoch(model, train, optimizer, spent)
-        best_eer = min(best_eer, plain.score(model, dev, spent))
-    size = plain.size_of(model)
-    if told is not None:
-        with told.open("a") as file:
-            file.write(json.dumps({"time": time.time(), "eer": best_eer, "size": size}) + "\n")
-    return best_eer, size
 
 
 def work(number: int, journal: str, base_file: str, options: dict[str, Any]) -> None:
@@ -72,7 +40,7 @@ def work(number: int, journal: str, base_file: str, options: dict[str, Any]) -> 
     seed = 100 * options["seed"] + number
     torch.manual_seed(seed)
     train, dev = loaders(options)
-    base = plain.ResNet18(options["width"], plain.base_widths(options["width"]))
+    base = ResNet18(options["width"], base_widths(options["width"]))
     base.load_state_dict(torch.load(base_file, weights_only=True))
     samplers = {
         "tpe": optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True),
@@ -84,9 +52,12 @@ def work(number: int, journal: str, base_file: str, options: dict[str, Any]) -> 
     )
 
     def objective(trial: optuna.Trial) -> tuple[float, int]:
-        plain.space(trial, "plasticity", options["epochs"])
-        plan = plain.plan_from(dict(trial.params), options)
-        return run_plan(plan, base, train, dev, Path(options["told"]) if options["told"] else None)
+        space(trial, "plasticity", options["epochs"])
+        plan = plan_from(dict(trial.params), options)
+        for epoch in epochs(plan, base, train, dev, {"data": 0.0}):
+            ended = epoch
+        tell(options["told"], ended)
+        return ended.best_eer, ended.size
 
     study.optimize(objective, n_trials=math.ceil(options["trials"] / options["processes"]))
 
@@ -107,7 +78,7 @@ def main() -> None:
     torch.manual_seed(options["seed"])
     torch.set_num_threads(options["processes"])
     train, dev = loaders(options)
-    base = plain.train_base(options["width"], options["base_epochs"], train, dev, {"data": 0.0})
+    base = train_base(options["width"], options["base_epochs"], train, dev, {"data": 0.0})
     with tempfile.TemporaryDirectory() as folder:
         base_file, journal = f"{folder}/base.pt", f"{folder}/journal"
         torch.save(base.state_dict(), base_file)

@@ -11,16 +11,13 @@ computed once by the launcher and read from a file.
 from __future__ import annotations
 
 import argparse
-import copy
-import json
-import math
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-import plain_ray_tune as plain
 import torch
+from plain_detector import ResNet18, Utterances, base_widths, size_of
+from plain_plan import epochs, plan_from, tell, train_base
 from torch.utils.data import DataLoader, TensorDataset
 
 CATEGORIES = {"share": [0.125, 0.25, 0.5, 1.0], "init": ["random", "zero"], "schedule": ["constant", "cosine"]}
@@ -33,11 +30,11 @@ def prepare(options: argparse.Namespace, file: Path) -> None:
     torch.set_num_threads(options.workers)
     kept = {}
     for split in ("train", "dev"):
-        utterances = plain.Utterances(Path(options.corpus_root), split)
+        utterances = Utterances(Path(options.corpus_root), split)
         kept[split] = torch.stack([utterances[number][0] for number in range(len(utterances))])
         kept[f"{split}_labels"] = torch.from_numpy(utterances.labels)
     train, dev = loaders(kept)
-    base = plain.train_base(options.width, options.base_epochs, train, dev, {"data": 0.0})
+    base = train_base(options.width, options.base_epochs, train, dev, {"data": 0.0})
     torch.save({**kept, "base": base.state_dict()}, file)
 
 
@@ -66,32 +63,14 @@ def trial(arguments: list[str]) -> None:
     torch.manual_seed(given["seed"])
     kept = torch.load(given["prepared"], weights_only=True, mmap=True)
     train, dev = loaders(kept)
-    base = plain.ResNet18(given["width"], plain.base_widths(given["width"]))
+    base = ResNet18(given["width"], base_widths(given["width"]))
     base.load_state_dict(kept["base"])
-    plan, report = plain.plan_from(config, given), Reporter()
-    spent: dict[str, float] = {"data": 0.0}
-    model, snapshot, grown, best_eer = copy.deepcopy(base), copy.deepcopy(base), base.widths, math.inf
-    final = plain.size_of(plain.ResNet18(given["width"], {**base.widths, **plan["final"]}))
-    for epoch in range(plan["epochs"]):
-        add, targets = plain.growth_at(plan, epoch), plain.cut_at(plan, epoch, grown)
-        if add:
-            model = plain.grow(model, add, plan["init"])
-            snapshot, grown = copy.deepcopy(model), model.widths
-        if targets:
-            keep = {site: plain.strongest(model, site, count, plan["criterion"]) for site, count in targets.items()}
-            model, snapshot = plain.cut(model, keep), plain.cut(snapshot, keep)
-            model = snapshot if plan["rewind"] else model
-        if add or targets or epoch == 0:
-            optimizer, best_eer = torch.optim.Adam(model.parameters()), math.inf
-        for group in optimizer.param_groups:
-            group["lr"] = plain.learning_rate(plan, epoch)
-        plain.train_epoch(model, train, optimizer, spent)
-        best_eer = min(best_eer, plain.score(model, dev, spent))
-        if epoch == plan["epochs"] - 1 and given["told"]:
-            with Path(given["told"]).open("a") as file:
-                line = {"time": time.time(), "eer": best_eer, "size": plain.size_of(model)}
-                file.write(json.dumps(line) + "\n")
-        report(epoch=epoch + 1, eer=best_eer, size=final)
+    plan, report = plan_from(config, given), Reporter()
+    final = size_of(ResNet18(given["width"], {**base.widths, **plan["final"]}))
+    for number, epoch in enumerate(epochs(plan, base, train, dev, {"data": 0.0}), 1):
+        if number == plan["epochs"]:
+            tell(given["told"], epoch)
+        report(epoch=number, eer=epoch.best_eer, size=final)
 
 
 def main() -> None:

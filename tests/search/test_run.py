@@ -278,11 +278,11 @@ def test_a_plan_that_can_be_better_in_neither_is_refused(eer: float, more: int, 
     arch = Architecture.create("resnet18", {"width": 4})
     plan = shared.unchanged("plasticity", shared.Budget(3, 0.001, 8, "adam", 0.0, 0.0))
     ended = {7: Record(7, "COMPLETE", None, plan, eer=eer, size=arch.size() + more)}
-    found = assess(plan, arch=arch, records=lambda: ended)
+    found = assess(plan, arch=arch, ended=ended)
     assert (found.refused is not None) == hopeless
     assert not hopeless or "trial 7 has no error" in str(found.refused)
     stopped = {7: replace(ended[7], state="PRUNED")}
-    assert assess(plan, arch=arch, records=lambda: stopped).refused is None
+    assert assess(plan, arch=arch, ended=stopped).refused is None
 
 
 @pytest.mark.parametrize(("number", "startup"), [(None, 10), (4, 2), (24, 6), (400, 10)])
