@@ -158,3 +158,20 @@ def test_spaces_stand_on_the_standard_library_alone() -> None:
     assert "dataclasses" in imported
     assert imported <= {*sys.stdlib_module_names, "spaces"}
     assert {file.stem for file in folder.glob("*.py")} == {"__init__", "shared", "recipes", *spaces.names()}
+
+
+@pytest.mark.parametrize(("space", "model"), PAIRS)
+def test_other_prunings_share_everything_before_the_first_cut(space: str, model: str) -> None:
+    arch, own = base(model), spaces.load(space)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    cuts = 0
+    for _ in range(6):
+        trial = study.ask()
+        plan = parsed(own.space(trial, infos(arch), budget(model, 8)), arch)
+        for other in own.prunings(trial.params):
+            found = parsed(own.space(optuna.trial.FixedTrial(other), infos(arch), budget(model, 8)), arch)
+            cuts += 1
+            if None not in (plan.first_cut, found.first_cut):
+                before = [[s for s in p.stages if not s.cut and s.name != "recover"] for p in (plan, found)]
+                assert before[0] == before[1]
+    assert (cuts > 0) == (space == "plasticity")
