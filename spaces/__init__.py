@@ -14,8 +14,10 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> ModuleType:
-    """The module of a space: ``module.space(trial, sites, budget)`` gives a plan dict, and
-    ``module.prunings(parameters)`` the points that cut the same grown stage otherwise.
+    """The module of a space.
+
+    ``module.space(trial, sites, budget)`` gives a plan dict, ``module.prunings(parameters)`` the points of the space
+    that cut the same grown stage otherwise.
 
     Raises:
         ValueError: no such space.
