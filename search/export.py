@@ -109,7 +109,9 @@ def export(
             text = cards.page(entry, card, run, front=len(kept), base=base, base_widths=widths)
             (folder / place / "card.md").write_text(text, encoding="utf-8")
         report.write_tables(folder, entries)
-        trials = [(r.size, r.eer) for r in run.records if r.size is not None and r.eer is not None]
+        # Not those that were stopped: their EER is that of an epoch, not of a detector.
+        ended = [r for r in run.records if r.state == "COMPLETE"]
+        trials = [(r.size, r.eer) for r in ended if r.size is not None and r.eer is not None]
         report.draw_front(folder / "front.png", entries, trials, _caption(run, len(kept)))
     return entries
 

@@ -288,3 +288,13 @@ def test_export_and_score_start_without_ray_and_optuna() -> None:
         [sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], capture_output=True, text=True
     )
     assert not {"ray", "optuna", "pandas", "transformers", "scipy"} & set(done.stdout.split())
+
+
+def test_what_was_stopped_early_is_not_in_the_picture(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its EER is that of an epoch: of the six trials of the log four ran to their end."""
+    drawn: list[tuple[int, float]] = []
+    monkeypatch.setattr("search.report.draw_front", lambda path, entries, trials, caption: drawn.extend(trials))
+    assert export.main([str(copied), "--to", str(tmp_path / "out")]) == 0
+    assert [eer for _, eer in drawn] == list(finished_run.EERS.values())
