@@ -123,7 +123,7 @@ class Recording:
         self.arch = Architecture.create(self.about["model"], self.about["model_options"])
         self._base, self._base_size = self.arch.total_widths(), self.arch.size()
         self._lr = models.load(self.about["model"]).RECIPE["lr"]
-        self._slopes = self._measure_slopes()
+        self._slopes, self._gaps = self._measure_sites()
         self._half = 1 / (2 * min(self.about["dev"].values()))
         raw = np.array([self._features(one["plan"], one["size"]) for one in self._trials])
         self._mean, self._scale = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-9)
@@ -134,9 +134,12 @@ class Recording:
         self._weights, self.spread = min(fits, key=lambda fit: fit[1])
 
     def size_of(self, widths: Mapping[str, int]) -> int:
-        """Parameters of a detector: linear in the widths, as no two sites are neighbours and none is a branch."""
+        """Parameters of a detector: linear in the widths, as no two sites are neighbours and none is a branch.
+
+        A site that is removed takes with it what stands beside its neurons.
+        """
         more = sum(slope * (widths[name] - self._base[name]) for name, slope in self._slopes.items())
-        return self._base_size + more
+        return self._base_size + more - sum(gap for name, gap in self._gaps.items() if not widths[name])
 
     def outcome(self, plan: Mapping[str, Any], seed: int) -> Outcome:
         """What a trial of this plan comes to in the run of this seed."""
@@ -168,12 +171,16 @@ class Recording:
             numbers += [float(plan[name] == choice and acts.get(name, True)) for choice in choices]
         return np.array(numbers)
 
-    def _measure_slopes(self) -> dict[str, int]:
-        slopes = {}
+    def _measure_sites(self) -> tuple[dict[str, int], dict[str, int]]:
+        """By site: parameters of a neuron, and those that go beside its neurons when all of them go."""
+        slopes, gaps = {}, {}
         for name, site in self.arch.sites().items():
             if site.kind != "branch":
                 slopes[name] = grow(self.arch, {name: 1}).size() - self._base_size
-        return slopes
+                if site.removable:
+                    removed = self.arch.replace_widths({name: ()}).size()
+                    gaps[name] = self._base_size - slopes[name] * site.width - removed
+        return slopes, gaps
 
 
 def _ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:

@@ -3,7 +3,8 @@
 Both sides carry out the same plans for the same epochs, on a base of the same recipe, one CPU a trial on all cores of
 this machine, without early stopping. Plans are drawn from our space at random and then limited to what both sides can
 do: growth that leaves the function as it was (zero, split, gradmax) becomes zero, criteria that look at trained neurons
-(magnitude, taylor, activation) become magnitude, and the optimiser starts afresh at every change.
+(magnitude, taylor, activation) become magnitude, blocks that would be removed keep one channel, and the optimiser starts
+afresh at every change.
 
 For every space and seed: ``search.run`` with these plans for its recipes and an empty cache (*cold*), a second such run
 with what the first one left in the cache (*warm*), then the peer.
@@ -70,7 +71,7 @@ LOGGED = re.compile(r"(\S+ \S+) \w+ search\.watch: trial (\d+)(?: \(\S+\))?( beg
 def draw(space: str, seed: int, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Different plans that both sides can carry out, by name, in the order in which they are tried."""
     sites = Architecture.create("resnet18", {"width": options.width}).sites().values()
-    infos = tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit) for s in sites)
+    infos = tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in sites)
     recipe = models.load("resnet18").RECIPE
     kept = {name: recipe[name] for name in ("lr", "batch_size", "optimizer", "weight_decay", "clip")}
     budget = shared.Budget(epochs=options.epochs, **kept)
@@ -86,9 +87,10 @@ def draw(space: str, seed: int, options: argparse.Namespace) -> dict[str, dict[s
 
 def limited(plan: Mapping[str, Any]) -> dict[str, Any]:
     """A plan without what the peer has not."""
+    final = {site: max(1, width) for site, width in plan["final"].items()}
     rule = "random" if plan["rule"] == "random" else "zero"
     criterion = "original" if plan["criterion"] == "original" else "magnitude"
-    return {**plan, "rule": rule, "criterion": criterion, "moments": "reset"}
+    return {**plan, "rule": rule, "final": final, "criterion": criterion, "moments": "reset"}
 
 
 def peer_plan(plan: Mapping[str, Any], seed: int) -> dict[str, Any]:

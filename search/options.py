@@ -18,7 +18,7 @@ DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {"resnet18": {"width": 16}, "
 """Options of a model where the search's default is not the model's own: sizes that a CPU can train."""
 DEFAULT_TRIALS, DEFAULT_EPOCHS, DEFAULT_BASE_EPOCHS = 24, 8, 8
 DEFAULT_ACTIVATIONS_GB = 20.0
-DEFAULT_STAGES_GB = 4.0
+DEFAULT_STAGES_GB = 1.0
 DEFAULT_PRUNINGS = 3
 PRECISIONS = ("auto", "float32", "bfloat16")
 

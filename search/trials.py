@@ -61,7 +61,9 @@ def make_searcher(
         plans: plans to try instead of the space's recipes and anchors, by name.
     """
     arch = Architecture.create(settings.model, settings.model_options)
-    sites = tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit) for s in arch.sites().values())
+    sites = tuple(
+        shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in arch.sites().values()
+    )
     recipe = models.load(settings.model).RECIPE
     kept = {name: recipe[name] for name in ("lr", "batch_size", "optimizer", "weight_decay", "clip")}
     budget = shared.Budget(epochs=settings.epochs, **kept)

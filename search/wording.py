@@ -56,8 +56,11 @@ def _plasticity(plan: Mapping[str, Any]) -> list[str]:
         clauses.append(f"retrain for {_epochs(cut)} without growth")
     if cuts:
         steps = "" if plan["prune_steps"] == 1 else f" in {plan['prune_steps']} steps, an epoch each"
-        widths = ", ".join(f"{_listed(sites)} to {width}" for width, sites in _alike(plan["final"]))
-        clauses.append(f"cut {widths} neurons ({_CRITERIA[plan['criterion']]}){steps}")
+        alike = _alike(plan["final"])
+        left = ", ".join(f"{_listed(sites)} to {width}" for width, sites in alike if width)
+        gone = [_listed(sites) for width, sites in alike if not width]
+        what = [f"cut {left} neurons ({_CRITERIA[plan['criterion']]})"] if left else []
+        clauses.append(" and ".join([*what, *(f"remove {sites}" for sites in gone)]) + steps)
         clauses.append(f"{_AFTER[plan['after']]} for {_epochs(end - cut - plan['prune_steps'] + 1)}")
     return clauses
 

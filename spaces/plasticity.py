@@ -5,16 +5,19 @@ Beside the parameters of ``spaces/shared.py``:
 ===================  =======================  ==========================================================================
 parameter            range                    why, source
 ===================  =======================  ==========================================================================
-``final.all``        0..7                     the usual final width: 1/4, 3/8, 1/2, 5/8, 3/4, 7/8, 1 or 9/8 of the
-                                              original (by steps off it also 5/4, 3/2); mostly below it, where a search
-                                              that weighs size looks. The paper (arXiv 2603.24343): 1. One parameter for
-                                              all sites, so that sizes of trials differ: independent widths per site
-                                              would average out, and leave both ends of the front bare
+``final.all``        1..11                    the usual final width: 1, 2, 3, 4, 6, 8, 10, 12, 14, 16 or 18 sixteenths of
+                                              the original (by steps off it also 0, 20 and 24); about even on a
+                                              logarithmic scale, as fronts are drawn, and mostly below the original,
+                                              where a search that weighs size looks. 0 removes what can be removed, such
+                                              as a whole residual block, and leaves one neuron elsewhere. The paper
+                                              (arXiv 2603.24343): 16. One parameter for all sites, so that sizes of
+                                              trials differ: independent widths per site would average out, and leave
+                                              both ends of the front bare
 ``final.SITE``       -2..2                    steps off ``final.all`` at this site
-``final.KIND``       0..7                     instead of the two above where there are more than 12 sites: one level a
+``final.KIND``       1..11                    instead of the two above where there are more than 12 sites: one level a
 ``tilt.KIND``        -2..2                    kind, and steps off it at the last layer (the first: the opposite; linear
                                               between), since lower and upper layers are not equally redundant
-                                              (heads: Michel 2019)
+                                              (heads: Michel 2019; layers: Fan 2020)
 ``grow_at``          0..3                     growth after so many sixths of the epochs. The paper: 2. Less leaves new
                                               neurons more time, and the base is trained already
 ``prune_at``         1..4                     first cut after so many sixths of the epochs that follow growth. The
@@ -45,7 +48,9 @@ from typing import Any
 
 from spaces import shared
 
-FINAL_EIGHTHS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12)
+FINAL_SIXTEENTHS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24)
+USUAL = (1, 11)
+"""The lowest and the highest level of a usual final width."""
 CRITERIA = ("original", "magnitude", "taylor", "activation")
 AFTER = ("finetune", "rewind_weights", "rewind_lr")
 MOMENTS = ("carry", "reset")
@@ -93,7 +98,7 @@ def prunings(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
     found = []
     for step in (-2, 2, -1, 1):
-        levels = {name: min(7, max(0, parameters[name] + step)) for name in usual}
+        levels = {name: min(USUAL[1], max(USUAL[0], parameters[name] + step)) for name in usual}
         if any(levels[name] != parameters[name] for name in usual):
             found.append({**parameters, **levels})
     return found
@@ -125,18 +130,18 @@ def _growth_levels(trial: shared.Trial, sites: Sequence[shared.SiteInfo]) -> dic
 
 
 def _final_levels(trial: shared.Trial, sites: Sequence[shared.SiteInfo]) -> dict[str, int]:
-    """Index into `FINAL_EIGHTHS` by site."""
+    """Index into `FINAL_SIXTEENTHS` by site."""
     if len(sites) <= shared.MANY_SITES:
-        usual = trial.suggest_int("final.all", 0, 7)
+        usual = trial.suggest_int("final.all", *USUAL)
         wanted = {site.name: usual + trial.suggest_int(f"final.{site.name}", -2, 2) for site in sites}
     else:
         wanted = {}
         for kind, members in shared.by_kind(sites).items():
-            usual, tilt = trial.suggest_int(f"final.{kind}", 0, 7), trial.suggest_int(f"tilt.{kind}", -2, 2)
+            usual, tilt = trial.suggest_int(f"final.{kind}", *USUAL), trial.suggest_int(f"tilt.{kind}", -2, 2)
             last = max(1, len(members) - 1)
             for rank, site in enumerate(members):
                 wanted[site.name] = usual + round(tilt * (2 * rank - last) / last)
-    return {name: min(len(FINAL_EIGHTHS) - 1, max(0, level)) for name, level in wanted.items()}
+    return {name: min(len(FINAL_SIXTEENTHS) - 1, max(0, level)) for name, level in wanted.items()}
 
 
 def _final_widths(
@@ -145,7 +150,8 @@ def _final_widths(
     """Final widths by site, where they are below what there is after growth."""
     found = {}
     for site in sites:
-        final = shared.portion(site.width, FINAL_EIGHTHS[levels[site.name]])
+        sixteenths = FINAL_SIXTEENTHS[levels[site.name]]
+        final = shared.portion(site.width, sixteenths, 16) if sixteenths or not site.removable else 0
         if final < site.width + grow.get(site.name, 0):
             found[site.name] = final
     return found

@@ -63,8 +63,9 @@ class Anchor(NamedTuple):
 def anchors(space: str, sites: Sequence[shared.SiteInfo], budget: shared.Budget) -> dict[str, Anchor]:
     """Good starts for a search, from small to large, as points of the space, so that samplers learn from them.
 
-    plasticity: split growth by a quarter at once, cut by taylor after a third of the epochs to 1/4, 1/2, 3/4 and all of
-    the original width, at twice the base's learning rate throughout.
+    plasticity: split growth by a quarter at once, cut by taylor after a third of the epochs to 1/16, 1/4, 1/2 and all of
+    the original width, at twice the base's learning rate throughout; and to 1/16 where every second site is removed
+    (the last ones, where sites are many), if there are sites that can be.
     dropin: zero growth of the last site by 1/8, of the upper half by 1/4, of all by 1/2; branches only if there is
     nothing else. Where sites are many, "all" and "half" are a window of a third of the layers.
 
@@ -156,11 +157,16 @@ def _plasticity_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str,
         "recover_factor": 0.2,
         "schedule": "constant",
     }
-    levels = {"anchor-quarter": 0, "anchor-half": 2, "anchor-three-quarters": 4, "anchor-full": 6}
-    return {
+    levels = {"anchor-sixteenth": 1, "anchor-quarter": 4, "anchor-half": 6, "anchor-full": 10}
+    found = {
         name: {**common, **{f"final.{what}": level for what in ("all", *shared.by_kind(kept))}}
         for name, level in levels.items()
     }
+    removable = [site for site in kept if site.removable]
+    if not removable:
+        return found
+    steps: dict[str, Value] = {f"final.{site.name}": -1 for site in removable[1::2]}
+    return {"anchor-shallow": {**found["anchor-sixteenth"], **steps, "tilt": -2}, **found}
 
 
 def _dropin_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str, Value]]:

@@ -65,6 +65,7 @@ class SiteInfo:
         width: neurons of the base; whole heads for ``heads``; 0 for an absent branch.
         depth: position from the input.
         limit: the largest sensible width, or ``None``; how wide a branch can be (1 where it comes as a whole).
+        removable: whether all of its neurons may go.
     """
 
     name: str
@@ -72,6 +73,7 @@ class SiteInfo:
     width: int
     depth: int
     limit: int | None = None
+    removable: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what would make parameters of a study unusable."""
@@ -146,9 +148,9 @@ def by_kind(sites: Sequence[SiteInfo]) -> dict[str, tuple[SiteInfo, ...]]:
     return {kind: tuple(s for s in ordered if s.kind == kind) for kind in sorted({site.kind for site in sites})}
 
 
-def portion(width: int, eighths: int) -> int:
-    """`eighths` / 8 of a width, rounded half up, at least 1."""
-    return max(1, (width * eighths + 4) // 8)
+def portion(width: int, parts: int, of: int = 8) -> int:
+    """`parts` / `of` (an even number) of a width, rounded half up, at least 1."""
+    return max(1, (width * parts + of // 2) // of)
 
 
 def growth_eighths(kind: str) -> tuple[int, ...]:

@@ -59,7 +59,7 @@ def benchmark(scripts: tuple[ModuleType, ModuleType]) -> ModuleType:
 @pytest.fixture(scope="module")
 def plans(benchmark: ModuleType) -> list[tuple[Plan, dict[str, Any]]]:
     """Plans of both spaces as we read them and as the peer does."""
-    sites = tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit) for s in ARCH.sites().values())
+    sites = tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in ARCH.sites().values())
     budget = shared.Budget(EPOCHS, 1e-3, 32, "adam", 0.0, 0.0)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [spaces.load(name).space(study.ask(), sites, budget) for name in spaces.names() for _ in range(40)]

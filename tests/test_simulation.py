@@ -61,7 +61,9 @@ def recorded(modules: tuple[ModuleType, ModuleType]) -> ModuleType:
 
 
 def plans(count: int) -> list[dict[str, Any]]:
-    sites = tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit) for s in ARCH.sites().values())
+    sites = tuple(
+        shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in ARCH.sites().values()
+    )
     budget = shared.Budget(EPOCHS, models.load("resnet18").RECIPE["lr"], 32, "adam", 0.0, 0.0)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     return [spaces.load("plasticity").space(study.ask(), sites, budget) for _ in range(count)]

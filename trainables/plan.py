@@ -159,8 +159,8 @@ def _plasticity(c: Mapping[str, Any], base: Architecture) -> tuple[Stage, ...]:
             raise ValueError(f"plan: final names {site!r}; the sites of {base.model} are {', '.join(grown)}")
         if width > grown[site]:
             raise ValueError(f"plan: {site} has {grown[site]} neurons after growth and cannot be cut to {width}")
-        if width == 0 and arch.sites()[site].kind != "branch":
-            raise ValueError(f"plan: {site} must keep at least 1 neuron: only a branch can be removed as a whole")
+        if width == 0 and not arch.sites()[site].removable:
+            raise ValueError(f"plan: {site} must keep at least 1 neuron: what follows reads nothing else")
     for step in range(c["prune_steps"]):
         share = (step + 1) / c["prune_steps"]
         left: Widths = {}

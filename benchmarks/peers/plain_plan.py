@@ -173,7 +173,7 @@ def space(trial: optuna.Trial, kind: str, epochs: int) -> None:
     else:
         grow_epoch = trial.suggest_int("grow_epoch", 0, epochs // 2)
         trial.suggest_int("prune_epoch", grow_epoch + 1, epochs - 1)
-        trial.suggest_float("final", 0.25, 1.0)
+        trial.suggest_float("final", 1 / 16, 1.0, log=True)
         trial.suggest_categorical("criterion", ["original", "magnitude"])
         trial.suggest_categorical("rewind", [False, True])
         trial.suggest_float("recover_factor", 0.05, 1.0, log=True)

@@ -77,7 +77,7 @@ def main() -> None:
     """Prepare, then search until time is over."""
     from syne_tune import StoppingCriterion, Tuner
     from syne_tune.backend import LocalBackend
-    from syne_tune.config_space import choice, loguniform, randint, uniform
+    from syne_tune.config_space import choice, loguniform, randint
     from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -99,7 +99,7 @@ def main() -> None:
             "lr": loguniform(1e-4, 4e-3),
             "grow_epoch": randint(0, options.epochs // 2),
             "prune_epoch": randint(1, options.epochs - 1),
-            "final": uniform(0.25, 1.0),
+            "final": loguniform(1 / 16, 1.0),
             "recover_factor": loguniform(0.05, 1.0),
             **{name: choice(values) for name, values in CATEGORIES.items()},
             "epochs": options.epochs,

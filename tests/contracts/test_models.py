@@ -166,6 +166,28 @@ def test_cutting_equals_silencing(model: str) -> None:
 
 
 @MODELS
+def test_removing_a_site_equals_silencing_it(model: str) -> None:
+    """Where nothing is read of the neurons, and what stands beside them adds nothing, they can go."""
+    for wider in (architecture(model), twice_grown(architecture(model))):
+        for name, site in wider.sites().items():
+            if not site.removable or site.kind == "branch":
+                continue
+            module = trained_like(wider)
+            state = module.state_dict()
+            for key in (*(key for group in site.groups for key in group.keys("consumer")), *site.shared):
+                if key.endswith((".weight", ".bias")):
+                    state[key].zero_()
+            module.load_state_dict(state)
+            smaller, transfer = keep(wider, {name: []})
+            assert smaller.widths[name] == ()
+            removed = smaller.build().eval()
+            removed.load_state_dict(transfer.apply(state))
+            torch.testing.assert_close(removed(features(model)), module(features(model)), atol=1e-5, rtol=1e-5)
+            with pytest.raises(ValueError, match=f"{name} was removed and cannot grow again"):
+                grow(smaller, {name: 1})
+
+
+@MODELS
 def test_frozen_weights_get_no_gradient_and_the_dense_route_agrees(model: str) -> None:
     """The split detector's gradients are those of the merged one where new neurons lie, and exist nowhere else."""
     arch = architecture(model)
@@ -245,8 +267,10 @@ def test_wrong_growth_and_cuts_are_refused(model: str) -> None:
         grow(arch, {"nowhere": 1})
     with pytest.raises(ValueError, match="at least 1 neuron"):
         grow(arch, {name: 0})
-    with pytest.raises(ValueError, match="must keep at least 1 neuron"):
-        keep(arch, {name: []})
+    for site in arch.sites().values():
+        if not site.removable:
+            with pytest.raises(ValueError, match=f"{site.name} must keep at least 1 neuron"):
+                keep(arch, {site.name: []})
     with pytest.raises(ValueError, match="different indices"):
         keep(arch, {name: [0, 0]})
     with pytest.raises(ValueError, match="no site"):

@@ -54,7 +54,7 @@ def base(model: str, options: dict[str, Any] | None = None) -> Architecture:
 
 def infos(arch: Architecture) -> list[SiteInfo]:
     """What a space is told of its sites."""
-    return [SiteInfo(s.name, s.kind, s.width, s.depth, s.limit) for s in arch.sites().values()]
+    return [SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in arch.sites().values()]
 
 
 def budget(model: str, epochs: int) -> Budget:

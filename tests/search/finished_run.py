@@ -90,7 +90,7 @@ def make(place: Path, *, with_eval: bool = True) -> Path:
 
 def plans(settings: Settings, arch: Architecture) -> dict[str, dict[str, Any]]:
     """The paper's plan, the control, one that ends smaller and one that ends larger than the base."""
-    sites = [shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit) for s in arch.sites().values()]
+    sites = [shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in arch.sites().values()]
     budget = shared.Budget(epochs=6, lr=1e-3, batch_size=4, optimizer="adam", weight_decay=0.0, clip=0.0)
     fixed = recipes.recipes(settings.space, settings.model, sites, budget)
     smaller = {**fixed["paper"], "grow": {}, "final": {"layer4.0": 8, "layer4.1": 8}, "criterion": "taylor"}

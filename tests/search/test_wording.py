@@ -25,7 +25,7 @@ def plan(space: str, name: str = "control", **changed: Any) -> dict[str, Any]:
                 "retrain for 2 epochs",
                 "add neurons with random weights: 64 to layer3.branch",
                 "retrain for 2 epochs",
-                "cut layer3.branch to 0 neurons (newest first)",
+                "remove layer3.branch",
                 "go on from the weights that are left for 2 epochs",
                 "adam, learning rate 0.001, batches of 32",
             ],
@@ -67,6 +67,15 @@ def plan(space: str, name: str = "control", **changed: Any) -> dict[str, Any]:
                 "go on from their values at growth for 3 epochs",
                 "adamw, learning rate 0.001, falling as a cosine, weight decay 0.01, gradients clipped at 1, "
                 "batches of 32, moments carried over",
+            ],
+        ),
+        (
+            plan("plasticity", prune_epoch=2, prune_steps=2, final={"layer1": 0, "layer2": 8, "layer3": 0}),
+            [
+                "retrain for 2 epochs without growth",
+                "cut layer2 to 8 neurons (newest first) and remove layer1 and layer3 in 2 steps, an epoch each",
+                "go on from the weights that are left for 3 epochs",
+                "adam, learning rate 0.001, batches of 32, a fresh optimiser at epoch 3 and 5",
             ],
         ),
         (

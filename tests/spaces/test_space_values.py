@@ -17,9 +17,9 @@ RESNET18 = [
     site
     for layer, width in CHANNELS.items()
     for site in (
-        SiteInfo(f"layer{layer}.0", "inner", width, 2 * layer),
+        SiteInfo(f"layer{layer}.0", "inner", width, 2 * layer, removable=True),
         *([SiteInfo(f"layer{layer}.branch", "branch", 0, 2 * layer, width)] if layer in (2, 3) else []),
-        SiteInfo(f"layer{layer}.1", "inner", width, 2 * layer + 1),
+        SiteInfo(f"layer{layer}.1", "inner", width, 2 * layer + 1, removable=True),
     )
 ]
 GRNN = [SiteInfo(f"gru.{layer}", "recurrent", width, layer) for layer, width in enumerate((64, 64, 32, 32))]
@@ -31,9 +31,9 @@ def wav2vec2(layers: int, feed_forward: int, heads: int = 4) -> list[SiteInfo]:
         site
         for layer in range(layers)
         for site in (
-            SiteInfo(f"encoder.{layer}.heads", "heads", heads, 2 * layer),
+            SiteInfo(f"encoder.{layer}.heads", "heads", heads, 2 * layer, removable=True),
             SiteInfo(f"encoder.{layer}.branch", "branch", 0, 2 * layer, 1),
-            SiteInfo(f"encoder.{layer}.ff", "inner", feed_forward, 2 * layer + 1),
+            SiteInfo(f"encoder.{layer}.ff", "inner", feed_forward, 2 * layer + 1, removable=True),
         )
     ]
 
@@ -80,7 +80,7 @@ def test_a_branch_without_a_limit_cannot_grow() -> None:
 
 def test_plasticity_by_hand() -> None:
     answers = Answers(
-        grow__gru__0=2, grow__gru__3=4, final__all=6, final__gru__0=2, final__gru__1=0, final__gru__2=-2,
+        grow__gru__0=2, grow__gru__3=4, final__all=10, final__gru__0=2, final__gru__1=0, final__gru__2=-2,
         final__gru__3=1, rule="split", grow_at=2, prune_at=3, prune_steps=3, criterion="taylor", lr_factor=0.5,
         recover_factor=0.1,
     )  # fmt: skip
@@ -94,20 +94,20 @@ def test_plasticity_by_hand() -> None:
 
 
 def test_plasticity_without_change_is_a_plain_retrain() -> None:
-    answers = {"final__all": 6, **{f"final__gru__{layer}": 0 for layer in range(4)}}
+    answers = {"final__all": 10, **{f"final__gru__{layer}": 0 for layer in range(4)}}
     plan = plasticity.space(Answers(**answers, rule="gradmax", lr_factor=1.0), GRNN, BUDGET)
     assert plan == shared.unchanged("plasticity", BUDGET)
 
 
 def test_plasticity_of_many_sites_uses_kinds_and_a_window() -> None:
     answers = Answers(
-        window__first=10, window__layers=4, grow__inner=3, grow__heads=1, final__inner=4, tilt__inner=2,
-        final__heads=6,
+        window__first=10, window__layers=4, grow__inner=3, grow__heads=1, final__inner=8, tilt__inner=2,
+        final__heads=10,
     )  # fmt: skip
     plan = plasticity.space(answers, wav2vec2(12, 512), BUDGET)
     grown = {"encoder.10.ff": 256, "encoder.11.ff": 256, "encoder.10.heads": 1, "encoder.11.heads": 1}
     assert plan["grow"] == grown
-    # level 2 - 2 = 1/2 at the first layer, level 2 + 2 = 1 at the last; heads: tilt -2, level 4 + 2 at the first layer
+    # level 8 - 2 = 1/2 at the first layer, level 8 + 2 = 1 at the last; heads: tilt -2, level 10 - 2 = 3/4 at the last
     assert plan["final"]["encoder.0.ff"] == 256
     assert plan["final"]["encoder.11.ff"] == 512
     assert "encoder.0.heads" not in plan["final"]
@@ -225,10 +225,21 @@ def test_a_model_that_the_paper_does_not_know_gets_the_control_alone() -> None:
 
 def test_plasticity_anchors_lie_along_the_size_axis() -> None:
     found = anchors("plasticity", RESNET18, BUDGET)
-    assert [anchor.plan["final"]["layer4.1"] for anchor in found.values()] == [32, 64, 96, 128]
+    assert [anchor.plan["final"]["layer4.1"] for anchor in found.values()] == [0, 8, 32, 64, 128]
+    assert [anchor.plan["final"]["layer4.0"] for anchor in found.values()] == [8, 8, 32, 64, 128]
     for anchor in found.values():
         assert anchor.plan["grow"]["layer4.1"] == 32
         assert set(anchor.plan["final"]) == {site.name for site in RESNET18 if site.kind != "branch"}
+
+
+def test_what_can_be_removed_is_and_elsewhere_a_neuron_stays() -> None:
+    lowest = {f"final__{site.name.replace('.', '__')}": -2 for site in [*RESNET18, *GRNN]}
+    assert set(plasticity.space(Answers(final__all=1, **lowest), RESNET18, BUDGET)["final"].values()) == {0}
+    assert set(plasticity.space(Answers(final__all=1, **lowest), GRNN, BUDGET)["final"].values()) == {1}
+    assert "anchor-shallow" not in anchors("plasticity", GRNN, BUDGET)
+    many = anchors("plasticity", wav2vec2(12, 512), BUDGET)["anchor-shallow"].plan["final"]
+    assert many["encoder.0.ff"] == 96  # level 1 + 2 at the first layer, below 0 at the last
+    assert many["encoder.11.ff"] == many["encoder.11.heads"] == 0
 
 
 def test_dropin_anchors_grow_more_and_more_sites() -> None:

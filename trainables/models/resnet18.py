@@ -4,7 +4,7 @@ The network is He et al., "Deep residual learning for image recognition" (arXiv 
 and two classes: 11,171,266 parameters at width 64. Two kinds of sites:
 
 - the inner channels of each of the eight basic blocks (out of ``conv1``, through ``bn1``, into ``conv2``); the residual
-  stream keeps its width, so any block may change alone;
+  stream keeps its width, so any block may change alone, and without inner channels it is its shortcut;
 - *branches* (arXiv 2603.24343): a block beside layer2 or layer3 that reads the same input and whose output channels are
   concatenated to the layer's.
 
@@ -67,15 +67,15 @@ def sites(config: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> t
             name = f"layer{layer}.{block}"
             pieces = 1 + len(widths.get(f"layer{layer - 1}.branch", ())) if block == 0 else 1
             groups = tuple(_inner_group(name, g, width, pieces) for g, width in enumerate(widths[name]))
-            kernel = (3, stride if block == 0 else 1, 1)
-            found.append(
-                Site(name, "inner", 2 * layer + block, groups, unit=f"layer{layer}.blocks.{block}.parts", kernel=kernel)
-            )
+            unit, kernel = f"layer{layer}.blocks.{block}", (3, stride if block == 0 else 1, 1)
+            shared = tuple(slot.key for slot in _norm(f"{unit}.bn2")) if groups else ()
+            what = {"unit": f"{unit}.parts", "kernel": kernel, "removable": True, "shared": shared}
+            found.append(Site(name, "inner", 2 * layer + block, groups, **what))
             if block == 0 and layer in BRANCHED:
                 name = f"layer{layer}.branch"
                 groups = tuple(_branch_group(layer, g, width, widths) for g, width in enumerate(widths[name]))
                 limit = _channels(config, layer)
-                found.append(Site(name, "branch", 2 * layer, groups, joins=False, limit=limit))
+                found.append(Site(name, "branch", 2 * layer, groups, joins=False, limit=limit, removable=True))
     return tuple(found)
 
 
@@ -125,12 +125,12 @@ class Parts(nn.ModuleList):
 
 
 class Block(nn.Module):
-    """A basic block whose inner channels come in groups and whose input may."""
+    """A basic block whose inner channels come in groups, or not at all, and whose input may come in groups."""
 
     def __init__(self, inputs: Sequence[int], groups: Sequence[int], channels: int, stride: int) -> None:
         super().__init__()
         self.parts = Parts(Part(inputs, width, channels, stride) for width in groups)
-        self.bn2 = nn.BatchNorm2d(channels)
+        self.bn2 = nn.BatchNorm2d(channels) if groups else None
         self.downsample: PiecewiseConv | None = None
         if stride != 1 or tuple(inputs) != (channels,):
             self.downsample = PiecewiseConv(inputs, channels, 1, stride)
@@ -139,7 +139,7 @@ class Block(nn.Module):
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """``[batch, channels, mel, frame]``, halved by the stride."""
         shortcut = inputs[0] if self.downsample is None else self.downsample_bn(self.downsample(inputs))
-        return torch.relu(self.bn2(self.parts(inputs)) + shortcut)
+        return torch.relu(shortcut if self.bn2 is None else self.bn2(self.parts(inputs)) + shortcut)
 
 
 class Layer(nn.Module):

@@ -88,6 +88,8 @@ class Site:
         kernel: for convolutional units ``(kernel_size, stride, padding)`` of the producer, else ``None``.
         joins: whether groups can be merged into one without changing the function.
         limit: the largest sensible width, or ``None``.
+        removable: whether the site may lose its last neuron: what it adds to a sum then is nothing, or a constant.
+        shared: tensors beside the groups that go with the last neuron.
     """
 
     name: str
@@ -98,6 +100,8 @@ class Site:
     kernel: tuple[int, int, int] | None = None
     joins: bool = True
     limit: int | None = None
+    removable: bool = False
+    shared: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:

@@ -96,9 +96,9 @@ def sites(config: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> t
         )
         branch = tuple(_branch(f"{module}.branch", fields["hidden_size"]) for _ in widths[f"{name}.branch"])
         neurons = tuple(_neurons(f"{module}.feed_forward.parts.{g}", n) for g, n in enumerate(widths[f"{name}.ff"]))
-        found.append(Site(f"{name}.heads", "heads", 2 * layer, heads, unit=f"{module}.attention"))
-        found.append(Site(f"{name}.branch", "branch", 2 * layer, branch, joins=False, limit=1))
-        found.append(Site(f"{name}.ff", "inner", 2 * layer + 1, neurons, unit=f"{module}.feed_forward"))
+        found.append(Site(f"{name}.heads", "heads", 2 * layer, heads, unit=f"{module}.attention", removable=True))
+        found.append(Site(f"{name}.branch", "branch", 2 * layer, branch, joins=False, limit=1, removable=True))
+        found.append(Site(f"{name}.ff", "inner", 2 * layer + 1, neurons, unit=f"{module}.feed_forward", removable=True))
     return tuple(found)
 
 

@@ -56,7 +56,7 @@ class Neurons(nn.Module):
 
 
 class Parallel(nn.Module):
-    """Parts that read the same input, their sum, and one bias for it."""
+    """Parts that read the same input, their sum, and one bias for it, which is all where there is no part."""
 
     def __init__(self, hidden: int, parts: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Parallel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[batch, time, hidden]``, like the input."""
-        total = self.bias
+        total = self.bias.expand_as(x)
         for part in self.parts:
             total = total + part(x)
         return total

@@ -28,8 +28,8 @@ def keep(arch: Architecture, kept: Mapping[str, Sequence[int]]) -> tuple[Archite
         index = sorted(int(i) for i in indices)
         if len(set(index)) != len(index) or (index and not 0 <= index[0] <= index[-1] < site.width):
             raise ValueError(f"neurons kept at {name} must be different indices below {site.width}; got {index}")
-        if not index and site.kind != "branch":
-            raise ValueError(f"{name} must keep at least 1 neuron: only a branch can be removed as a whole")
+        if not index and not site.removable:
+            raise ValueError(f"{name} must keep at least 1 neuron: what follows reads nothing else")
         start, remaining = 0, []
         for group in site.groups:
             own = tuple(i - start for i in index if start <= i < start + group.width)
@@ -43,6 +43,8 @@ def keep(arch: Architecture, kept: Mapping[str, Sequence[int]]) -> tuple[Archite
                     if slot.axis is not None:
                         takes[slot.key] = (*takes.get(slot.key, ()), Take(slot, own))
         widths[name] = tuple(remaining)
+        if not remaining:
+            gone.update(site.shared)
     smaller = arch.replace_widths(widths)
     # Modules list their groups in order, so what stays meets its new name by position.
     stays = [key for key in arch.keys() if key not in gone]
