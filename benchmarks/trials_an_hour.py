@@ -3,8 +3,7 @@
 Both sides carry out the same plans for the same epochs, on a base of the same recipe, one CPU a trial on all cores of
 this machine, without early stopping. Plans are drawn from our space at random and then limited to what both sides can
 do: growth that leaves the function as it was (zero, split, gradmax) becomes zero, criteria that look at trained neurons
-(magnitude, taylor, activation) become magnitude, blocks that would be removed keep one channel, and the optimiser starts
-afresh at every change.
+(magnitude, taylor, activation) become magnitude, and the optimiser starts afresh at every change.
 
 For every space and seed: ``search.run`` with these plans for its recipes and an empty cache (*cold*), a second such run
 with what the first one left in the cache (*warm*), then the peer.
@@ -87,10 +86,9 @@ def draw(space: str, seed: int, options: argparse.Namespace) -> dict[str, dict[s
 
 def limited(plan: Mapping[str, Any]) -> dict[str, Any]:
     """A plan without what the peer has not."""
-    final = {site: max(1, width) for site, width in plan["final"].items()}
     rule = "random" if plan["rule"] == "random" else "zero"
     criterion = "original" if plan["criterion"] == "original" else "magnitude"
-    return {**plan, "rule": rule, "final": final, "criterion": criterion, "moments": "reset"}
+    return {**plan, "rule": rule, "criterion": criterion, "moments": "reset"}
 
 
 def peer_plan(plan: Mapping[str, Any], seed: int) -> dict[str, Any]:

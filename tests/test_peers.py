@@ -59,7 +59,9 @@ def benchmark(scripts: tuple[ModuleType, ModuleType]) -> ModuleType:
 @pytest.fixture(scope="module")
 def plans(benchmark: ModuleType) -> list[tuple[Plan, dict[str, Any]]]:
     """Plans of both spaces as we read them and as the peer does."""
-    sites = tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in ARCH.sites().values())
+    sites = tuple(
+        shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in ARCH.sites().values()
+    )
     budget = shared.Budget(EPOCHS, 1e-3, 32, "adam", 0.0, 0.0)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [spaces.load(name).space(study.ask(), sites, budget) for name in spaces.names() for _ in range(40)]
@@ -103,7 +105,9 @@ def test_it_has_the_widths_of_the_plan_in_every_epoch(peer: SimpleNamespace, pla
     for ours, theirs in plans:
         expected = [stage.arch.total_widths() for stage in ours.stages for _ in range(stage.epochs)]
         found = widths_by_epoch(peer, theirs)
-        assert [{s: w for s, w in widths.items() if w} for widths in expected] == found
+        assert [{s: w for s, w in widths.items() if w} for widths in expected] == [
+            {s: w for s, w in widths.items() if w} for widths in found
+        ]
         once = all(len(groups) < 2 for groups in ours.final.widths.values())
         if once:  # a branch that grew twice is two blocks here and one there
             assert peer.size_of(peer.ResNet18(WIDTH, found[-1])) == ours.final.size()
@@ -167,6 +171,19 @@ def test_cutting_what_nobody_reads_keeps_the_function(peer: SimpleNamespace) -> 
     with torch.no_grad():
         model.layer1[1].conv2.weight[:, [1, 4, 5, 7]] = 0
     torch.testing.assert_close(peer.cut(model, {"layer1.1": keep}).eval()(x), model(x))
+
+
+def test_removing_a_block_leaves_its_shortcut(peer: SimpleNamespace) -> None:
+    torch.manual_seed(0)
+    model, x = peer.ResNet18(WIDTH, peer.base_widths(WIDTH)).eval(), torch.randn(2, 1, 64, 32)
+    with torch.no_grad():
+        for block in (model.layer1[1], model.layer3[0]):
+            block.bn2.weight.zero_()  # what goes through the block is nothing
+    none = torch.zeros(0, dtype=torch.long)
+    smaller = peer.cut(model, {"layer1.1": none, "layer3.0": none}).eval()
+    torch.testing.assert_close(smaller(x), model(x))
+    ours = ARCH.replace_widths({"layer1.1": (), "layer3.0": ()})
+    assert peer.size_of(smaller) == ours.size()
 
 
 def test_magnitude_keeps_large_weights(peer: SimpleNamespace) -> None:

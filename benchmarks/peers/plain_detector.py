@@ -78,20 +78,24 @@ class Norm(nn.BatchNorm2d):
 
 
 class Block(nn.Module):
-    """torchvision's basic block with inner channels of any number."""
+    """torchvision's basic block with inner channels of any number; with none it is its shortcut."""
 
     def __init__(self, inputs: int, inner: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, inner, 3, stride, padding=1, bias=False)
-        self.bn1 = Norm(inner)
-        self.conv2 = nn.Conv2d(inner, outputs, 3, padding=1, bias=False)
-        self.bn2 = Norm(outputs)
+        self.inner = inner
+        if inner:
+            self.conv1 = nn.Conv2d(inputs, inner, 3, stride, padding=1, bias=False)
+            self.bn1 = Norm(inner)
+            self.conv2 = nn.Conv2d(inner, outputs, 3, padding=1, bias=False)
+            self.bn2 = Norm(outputs)
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), Norm(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """The residual sum."""
+        if not self.inner:
+            return functional.relu(self.downsample(x))
         out = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
         return functional.relu(out + self.downsample(x))
 
@@ -155,9 +159,13 @@ def grow(model: ResNet18, add: dict[str, int], init: str) -> ResNet18:
 
 
 def cut(model: ResNet18, keep: dict[str, Tensor]) -> ResNet18:
-    """A network with these inner channels of each block."""
+    """A network with these inner channels of each block; a block that keeps none goes, but for its shortcut."""
     state = model.state_dict()
     for site, index in keep.items():
+        if not len(index):
+            gone = tuple(f"{site}.{part}." for part in ("conv1", "bn1", "conv2", "bn2"))
+            state = {name: tensor for name, tensor in state.items() if not name.startswith(gone)}
+            continue
         for name in ("conv1.weight", "bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"):
             state[f"{site}.{name}"] = state[f"{site}.{name}"][index]
         state[f"{site}.conv2.weight"] = state[f"{site}.conv2.weight"][:, index]

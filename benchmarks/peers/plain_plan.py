@@ -160,7 +160,10 @@ def tell(file: str | None, ended: Epoch) -> None:
 
 
 def space(trial: optuna.Trial, kind: str, epochs: int) -> None:
-    """What may vary: a run of neighbouring blocks that grow by one share, and how they are trained and cut."""
+    """What may vary: a run of neighbouring blocks that grow by one share, and how they are trained and cut.
+
+    When all are cut to one share of their width, any of them may be removed as a whole.
+    """
     first = trial.suggest_int("first", 0, 7)
     trial.suggest_int("last", first, 7)
     trial.suggest_categorical("share", [0.125, 0.25, 0.5, 1.0])
@@ -174,6 +177,8 @@ def space(trial: optuna.Trial, kind: str, epochs: int) -> None:
         grow_epoch = trial.suggest_int("grow_epoch", 0, epochs // 2)
         trial.suggest_int("prune_epoch", grow_epoch + 1, epochs - 1)
         trial.suggest_float("final", 1 / 16, 1.0, log=True)
+        for block in range(8):
+            trial.suggest_categorical(f"drop{block}", [False, True])
         trial.suggest_categorical("criterion", ["original", "magnitude"])
         trial.suggest_categorical("rewind", [False, True])
         trial.suggest_float("recover_factor", 0.05, 1.0, log=True)
@@ -183,7 +188,9 @@ def plan_from(config: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]
     """The plan of a suggested configuration."""
     widths = base_widths(options["width"])
     chosen = list(widths)[config["first"] : config["last"] + 1]
-    epochs, final, steps = options["epochs"], config.get("final"), config.get("grow_steps", 1)
+    epochs, share, steps = options["epochs"], config.get("final"), config.get("grow_steps", 1)
+    final = {} if share is None else {site: max(1, round(share * width)) for site, width in widths.items()}
+    final |= {site: 0 for block, site in enumerate(final) if config[f"drop{block}"]}
     return {
         "add": {site: max(steps, round(config["share"] * widths[site])) for site in chosen},
         "init": config["init"],
@@ -193,7 +200,7 @@ def plan_from(config: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]
         "grow_steps": steps,
         "prune_epoch": config.get("prune_epoch", epochs),
         "prune_steps": 1,
-        "final": {} if final is None else {site: max(1, round(final * width)) for site, width in widths.items()},
+        "final": final,
         "criterion": config.get("criterion", "original"),
         "rewind": config.get("rewind", False),
         "lr": config["lr"],

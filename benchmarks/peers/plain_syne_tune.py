@@ -21,6 +21,8 @@ from plain_plan import epochs, plan_from, tell, train_base
 from torch.utils.data import DataLoader, TensorDataset
 
 CATEGORIES = {"share": [0.125, 0.25, 0.5, 1.0], "init": ["random", "zero"], "schedule": ["constant", "cosine"]}
+DROPPED = [f"drop{block}" for block in range(8)]
+CATEGORIES |= {name: [False, True] for name in DROPPED}
 CATEGORIES |= {"criterion": ["original", "magnitude"], "rewind": [False, True]}
 
 
@@ -53,10 +55,10 @@ def trial(arguments: list[str]) -> None:
         parser.add_argument(f"--{name}", type=int)
     for name in ("share", "lr", "final", "recover_factor"):
         parser.add_argument(f"--{name}", type=float)
-    for name in ("init", "schedule", "criterion", "rewind", "prepared", "told"):
+    for name in ("init", "schedule", "criterion", "rewind", *DROPPED, "prepared", "told"):
         parser.add_argument(f"--{name}")
     given = vars(parser.parse_known_args(arguments)[0])  # Syne Tune adds where checkpoints may go
-    config = {**given, "rewind": given["rewind"] == "True"}
+    config = {**given, **{name: given[name] == "True" for name in ("rewind", *DROPPED)}}
     config["last"] = max(config["first"], config["last"])
     config["prune_epoch"] = min(max(config["prune_epoch"], config["grow_epoch"] + 1), config["epochs"] - 1)
     torch.set_num_threads(1)
