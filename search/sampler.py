@@ -187,9 +187,7 @@ class PlanSearch(Searcher):
         return True
 
     def _further(self, parameters: Mapping[str, Any], attributes: Mapping[str, Any]) -> list[_Point]:
-        """Other prunings of a trial's grown stage; none of a trial that is one itself."""
-        if "pruning_of" in attributes:
-            return []
+        """Other prunings of a trial's grown stage; it may be one itself, and leads only where it beats the others."""
         return [(dict(other), {"pruning_of": attributes["number"]}) for other in self._prunings(parameters)]
 
     def _settle(self, ended: Mapping[int, Record], warm: Sequence[Known]) -> deque[_Point]:

@@ -51,6 +51,8 @@ from spaces import shared
 FINAL_SIXTEENTHS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24)
 USUAL = (1, 11)
 """The lowest and the highest level of a usual final width."""
+REMOVED_BELOW = 2
+"""Up to this usual level a site is removed by two steps down."""
 CRITERIA = ("original", "magnitude", "taylor", "activation")
 AFTER = ("finetune", "rewind_weights", "rewind_lr")
 MOMENTS = ("carry", "reset")
@@ -92,15 +94,35 @@ def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.
 
 
 def prunings(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Points that differ from one only in how far they cut: two levels further and less far, then one."""
+    """Points that cut the same grown stage otherwise, the most different first.
+
+    Two levels lower; the upper half of the sites removed, as far as sites can be; two levels higher; one lower, one
+    higher; then one more site removed, the last one first. Where sites are many, "removed" tilts a kind towards its
+    lower layers.
+
+    Args:
+        parameters: a trial's, in the order in which the space suggested them, which is that of the sites' depth.
+    """
     usual = [name for name in parameters if name == "final.all"] or [
         name for name in parameters if name.startswith("final.")
     ]
-    found = []
-    for step in (-2, 2, -1, 1):
-        levels = {name: min(USUAL[1], max(USUAL[0], parameters[name] + step)) for name in usual}
-        if any(levels[name] != parameters[name] for name in usual):
-            found.append({**parameters, **levels})
+    steps = [name for name in parameters if name.startswith("final.") and name not in usual]
+    tilts = [name for name in parameters if name.startswith("tilt.")]
+
+    def moved(by: int) -> dict[str, Any]:
+        return {name: min(USUAL[1], max(USUAL[0], parameters[name] + by)) for name in usual}
+
+    def removed(names: Sequence[str]) -> dict[str, Any]:
+        lowered = {name: min(REMOVED_BELOW, parameters[name]) for name in usual}
+        return {**lowered, **dict.fromkeys(names, -2), **dict.fromkeys(tilts, -2)}
+
+    changes = [moved(-2), removed(steps[len(steps) // 2 :]), moved(2), moved(-1), moved(1)]
+    changes += [removed([name]) for name in reversed(steps)]
+    found: list[dict[str, Any]] = []
+    for change in changes:
+        point = {**parameters, **change}
+        if point != parameters and point not in found:
+            found.append(point)
     return found
 
 

@@ -64,8 +64,8 @@ def anchors(space: str, sites: Sequence[shared.SiteInfo], budget: shared.Budget)
     """Good starts for a search, from small to large, as points of the space, so that samplers learn from them.
 
     plasticity: split growth by a quarter at once, cut by taylor after a third of the epochs to 1/16, 1/4, 1/2 and all of
-    the original width, at twice the base's learning rate throughout; and to 1/16 where every second site is removed
-    (the last ones, where sites are many), if there are sites that can be.
+    the original width, at twice the base's learning rate throughout; where sites can be removed also to 1/16 without
+    every second one, and to 1/8 without the upper half (where sites are many: to 1/16 and less, the higher the less).
     dropin: zero growth of the last site by 1/8, of the upper half by 1/4, of all by 1/2; branches only if there is
     nothing else. Where sites are many, "all" and "half" are a window of a third of the layers.
 
@@ -165,8 +165,14 @@ def _plasticity_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str,
     removable = [site for site in kept if site.removable]
     if not removable:
         return found
-    steps: dict[str, Value] = {f"final.{site.name}": -1 for site in removable[1::2]}
-    return {"anchor-shallow": {**found["anchor-sixteenth"], **steps, "tilt": -2}, **found}
+    least = found["anchor-sixteenth"]
+    upper: dict[str, Value] = {f"final.{site.name}": -2 for site in removable[len(removable) // 2 :]}
+    small = {"anchor-lower-half": {**least, **upper, "tilt": -2}}
+    if len(sites) <= shared.MANY_SITES:
+        small["anchor-lower-half"]["final.all"] = plasticity.REMOVED_BELOW
+        second: dict[str, Value] = {f"final.{site.name}": -1 for site in removable[1::2]}
+        small["anchor-every-second"] = {**least, **second}
+    return {**small, **found}
 
 
 def _dropin_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str, Value]]:

@@ -211,12 +211,14 @@ def test_prunings_of_a_trial_on_the_front_come_next(tmp_path: Path) -> None:
     assert [one["size"] for one in siblings] == [first["plan"]["size"] - 1, first["plan"]["size"] + 1]
     assert [one["x"] for one in siblings] == [first["plan"]["x"]] * 2
     assert [trial.user_attrs.get("pruning_of") for trial in trials(tmp_path)] == [None, 0, 0]
-    for number in (1, 2):  # no prunings of prunings
-        search.on_trial_complete(str(number), {**result(siblings[number - 1]), "best_eer": 0.0})
+    search.on_trial_complete("1", {**result(siblings[0]), "best_eer": 0.9, "size": 1000})  # not on the front
     later = suggested(search, "3")["plan"]
     assert later["x"] != first["plan"]["x"]
-    search.on_trial_complete("3", {**result(later), "best_eer": 0.9, "size": 1000})  # not on the front
-    assert suggested(search, "4")["plan"]["x"] != later["x"]
+    search.on_trial_complete("2", {**result(siblings[1]), "best_eer": 0.0})  # on it: prunings of a pruning
+    assert [suggested(search, str(number))["plan"]["size"] for number in (4,)] == [first["plan"]["size"] + 2]
+    assert trials(tmp_path)[-1].user_attrs["pruning_of"] == 2
+    search.on_trial_complete("3", {**result(later), "best_eer": 0.9, "size": 1000})
+    assert suggested(search, "5")["plan"]["x"] not in (first["plan"]["x"], later["x"])
 
 
 def test_prunings_that_had_not_begun_come_next_in_a_resumed_run(tmp_path: Path) -> None:

@@ -225,19 +225,35 @@ def test_a_model_that_the_paper_does_not_know_gets_the_control_alone() -> None:
 
 def test_plasticity_anchors_lie_along_the_size_axis() -> None:
     found = anchors("plasticity", RESNET18, BUDGET)
-    assert [anchor.plan["final"]["layer4.1"] for anchor in found.values()] == [0, 8, 32, 64, 128]
-    assert [anchor.plan["final"]["layer4.0"] for anchor in found.values()] == [8, 8, 32, 64, 128]
+    assert [anchor.plan["final"]["layer4.1"] for anchor in found.values()] == [0, 0, 8, 32, 64, 128]
+    assert [anchor.plan["final"]["layer4.0"] for anchor in found.values()] == [0, 8, 8, 32, 64, 128]
     for anchor in found.values():
         assert anchor.plan["grow"]["layer4.1"] == 32
         assert set(anchor.plan["final"]) == {site.name for site in RESNET18 if site.kind != "branch"}
+
+
+def test_prunings_go_lower_remove_and_go_higher() -> None:
+    answers = anchors("plasticity", RESNET18, BUDGET)["anchor-quarter"].parameters
+    found = plasticity.prunings(answers)
+
+    def widths(point: Mapping[str, int | float | str]) -> list[int]:
+        plan = plasticity.space(Answers(**{k.replace(".", "__"): v for k, v in point.items()}), RESNET18, BUDGET)
+        return [plan["final"][site.name] for site in RESNET18 if site.kind != "branch"]
+
+    assert widths(found[0]) == [2, 2, 4, 4, 8, 8, 16, 16]
+    assert widths(found[1]) == [2, 2, 4, 4, 0, 0, 0, 0]
+    assert widths(found[2]) == [8, 8, 16, 16, 32, 32, 64, 64]
+    assert widths(found[5]) == [2, 2, 4, 4, 8, 8, 16, 0]
+    lowest = plasticity.prunings({**answers, "final.all": 1})
+    assert [point["final.all"] for point in lowest[:3]] == [1, 3, 2]
 
 
 def test_what_can_be_removed_is_and_elsewhere_a_neuron_stays() -> None:
     lowest = {f"final__{site.name.replace('.', '__')}": -2 for site in [*RESNET18, *GRNN]}
     assert set(plasticity.space(Answers(final__all=1, **lowest), RESNET18, BUDGET)["final"].values()) == {0}
     assert set(plasticity.space(Answers(final__all=1, **lowest), GRNN, BUDGET)["final"].values()) == {1}
-    assert "anchor-shallow" not in anchors("plasticity", GRNN, BUDGET)
-    many = anchors("plasticity", wav2vec2(12, 512), BUDGET)["anchor-shallow"].plan["final"]
+    assert len(anchors("plasticity", GRNN, BUDGET)) == 4
+    many = anchors("plasticity", wav2vec2(12, 512), BUDGET)["anchor-lower-half"].plan["final"]
     assert many["encoder.0.ff"] == 96  # level 1 + 2 at the first layer, below 0 at the last
     assert many["encoder.11.ff"] == many["encoder.11.heads"] == 0
 
