@@ -34,6 +34,7 @@ class Record:
         seconds_step, seconds_forward, seconds_backward: mean time of a training step and its parts.
         seconds_parts: seconds of the trial by what it did with them.
         error: why the trial failed, one line.
+        node: address of the machine that it ended on.
         total_widths: neurons by site of the final detector.
     """
 
@@ -55,6 +56,7 @@ class Record:
     seconds_backward: float | None = None
     seconds_parts: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
+    node: str | None = None
     total_widths: Mapping[str, int] = field(default_factory=dict)
 
 

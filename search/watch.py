@@ -16,6 +16,7 @@ from typing import Any
 
 from ray.tune import Callback, Checkpoint, Stopper
 from ray.tune.experiment import Trial
+from ray.tune.result import NODE_IP
 
 from search import objective, run_folder
 from search.progress import Display, describe
@@ -182,6 +183,7 @@ def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, trace
         seconds_backward=_finite(result.get("seconds_backward")),
         seconds_parts=result.get("seconds_parts", {}),
         error=error,
+        node=result.get(NODE_IP),
         total_widths=result.get("total_widths", {}),
     )
 
