@@ -5,8 +5,8 @@ Beside the parameters of ``spaces/shared.py``:
 ===================  =======================  ==========================================================================
 parameter            range                    why, source
 ===================  =======================  ==========================================================================
-``final.all``        1..11                    the usual final width: 1, 2, 3, 4, 6, 8, 10, 12, 14, 16 or 18 sixteenths of
-                                              the original (by steps off it also 0, 20 and 24); about even on a
+``final.all``        1..11                    the usual final width: 1, 2, 3, 4, 6, 8, 10, 12, 14, 16 or 18 sixteenths
+                                              of the original (by steps off it also 0, 20 and 24); about even on a
                                               logarithmic scale, as fronts are drawn, and mostly below the original,
                                               where a search that weighs size looks. 0 removes what can be removed, such
                                               as a whole residual block, and leaves one neuron elsewhere. The paper
@@ -91,6 +91,17 @@ def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.
     if grow or final:
         plan["moments"] = moments
     return plan
+
+
+BEFORE_CUT = ("rule", "grow_at", "prune_at", "prune_steps", "moments", "lr_factor", "schedule")
+"""Parameters beside those of growth that matter before the first cut; how many cuts there are stretches a cosine, and
+growth may begin with fresh moments."""
+
+
+def before_cut(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a point decides all that happens before its first cut."""
+    grown = ("grow.", "window.")
+    return {name: value for name, value in parameters.items() if name.startswith(grown) or name in BEFORE_CUT}
 
 
 def prunings(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -63,8 +63,8 @@ class Anchor(NamedTuple):
 def anchors(space: str, sites: Sequence[shared.SiteInfo], budget: shared.Budget) -> dict[str, Anchor]:
     """Good starts for a search, from small to large, as points of the space, so that samplers learn from them.
 
-    plasticity: split growth by a quarter at once, cut by taylor after a third of the epochs to 1/16, 1/4, 1/2 and all of
-    the original width, at twice the base's learning rate throughout; where sites can be removed also to 1/16 without
+    plasticity: split growth by a quarter at once, cut by taylor after a third of the epochs to 1/16, 1/4, 1/2 and all
+    of the original width, at twice the base's learning rate throughout; where sites can be removed also to 1/16 without
     every second one, and to 1/8 without the upper half (where sites are many: to 1/16 and less, the higher the less).
     dropin: zero growth of the last site by 1/8, of the upper half by 1/4, of all by 1/2; branches only if there is
     nothing else. Where sites are many, "all" and "half" are a window of a third of the layers.

@@ -69,8 +69,18 @@ def sites(config: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> t
             groups = tuple(_inner_group(name, g, width, pieces) for g, width in enumerate(widths[name]))
             unit, kernel = f"layer{layer}.blocks.{block}", (3, stride if block == 0 else 1, 1)
             shared = tuple(slot.key for slot in _norm(f"{unit}.bn2")) if groups else ()
-            what = {"unit": f"{unit}.parts", "kernel": kernel, "removable": True, "shared": shared}
-            found.append(Site(name, "inner", 2 * layer + block, groups, **what))
+            found.append(
+                Site(
+                    name,
+                    "inner",
+                    2 * layer + block,
+                    groups,
+                    unit=f"{unit}.parts",
+                    kernel=kernel,
+                    removable=True,
+                    shared=shared,
+                )
+            )
             if block == 0 and layer in BRANCHED:
                 name = f"layer{layer}.branch"
                 groups = tuple(_branch_group(layer, g, width, widths) for g, width in enumerate(widths[name]))
