@@ -45,14 +45,6 @@ _Point = tuple[dict[str, Any] | None, dict[str, Any]]
 logger = logging.getLogger(__name__)
 
 
-class _Lead(NamedTuple):
-    """A member of the front of EER and size; parameters where a sampler chose or knows them."""
-
-    eer: float
-    size: float
-    parameters: Mapping[str, Any] | None
-
-
 class _Running(NamedTuple):
     """A trial under way: its place in the study, and what it was given."""
 
@@ -88,7 +80,6 @@ class PlanSearch(Searcher):
         objective: str = "weighted",
         warm: Sequence[Known] = (),
         prunings: Callable[[Mapping[str, Any]], Sequence[Mapping[str, Any]]] | None = None,
-        before_cut: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
     ) -> None:
         """Open or make the study and settle what an earlier process left.
 
@@ -107,8 +98,6 @@ class PlanSearch(Searcher):
             warm: trials of earlier runs to learn from.
             prunings: from the parameters of a trial to those of others that cut the same grown stage otherwise; they
                 are tried next where a trial turns out to be on the front.
-            before_cut: from the parameters of a trial to those that decide all before its first cut. Every second plan
-                that the sampler chooses shares these with a member of the front, whose grown stage is there already.
         """
         super().__init__(metric=METRIC, mode="min")
         self.objectives = OBJECTIVES[objective]
@@ -118,9 +107,8 @@ class PlanSearch(Searcher):
         self._job, self._assess = dict(job), assess
         self._make_sampler = partial(make_sampler, sampler, seed, startup=startup)
         self._prunings = prunings or (lambda parameters: ())
-        self._before_cut = before_cut or (lambda parameters: {})
         self._running: dict[str, _Running] = {}
-        self._front: list[_Lead] = []
+        self._front: list[tuple[float, float]] = []
         self._plans = {_key(record.plan): record.number for record in ended.values()}
         self.left_out = {name: reason for name, plan in recipes.items() if (reason := assess(plan).refused)}
         self._recipes = deque(
@@ -139,7 +127,7 @@ class PlanSearch(Searcher):
             return self._hand_out(*self._recipes.popleft())
         reason = None
         for _ in range(TRIES):
-            point, attributes = self._points.popleft() if self._points else (self._stage(), {})
+            point, attributes = self._points.popleft() if self._points else (None, {})
             trial = self._study.ask(self._make_sampler(self._study.asked, space=self._study.space), point)
             plan = self._choose(trial)
             if (twin := self._plans.get(_key(plan))) is not None:
@@ -163,10 +151,8 @@ class PlanSearch(Searcher):
         """Tell Optuna how a trial ended. Recipes are not in the study."""
         running, result = self._running.pop(trial_id, None), result or {}
         state, values = objective.told(ending(result, error), [result.get(name) for name in self.objectives])
-        complete, point = state == TrialState.COMPLETE, (result.get("best_eer"), result.get("size"))
+        leads = state == TrialState.COMPLETE and self._leads(result.get("best_eer"), result.get("size"))
         if running is None:
-            if complete:
-                self._leads(*point, None)
             return
         criterion, parameters = result.get("criterion"), dict(running.parameters)
         if values is None or criterion in (None, running.plan.get("criterion")):
@@ -175,7 +161,7 @@ class PlanSearch(Searcher):
             parameters["criterion"] = criterion
             self._study.end_as(running.place, parameters, values, running.attributes)
             self._plans[_key({**running.plan, "criterion": criterion})] = running.attributes["number"]
-        if complete and self._leads(*point, parameters):
+        if leads:
             self._points.extendleft(reversed(self._further(parameters, running.attributes)))
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
@@ -193,20 +179,12 @@ class PlanSearch(Searcher):
         self._running[trial_id] = _Running(self._study.begin(trial, attributes), trial.params, plan, attributes)
         return self._hand_out(number, attributes.get("recipe"), plan)
 
-    def _leads(self, eer: float | None, size: float | None, parameters: Mapping[str, Any] | None) -> bool:
+    def _leads(self, eer: float | None, size: float | None) -> bool:
         """Whether a trial that just ended well is on the front of EER and size."""
-        if eer is None or size is None or any(one.eer <= eer and one.size <= size for one in self._front):
+        if eer is None or size is None or any(e <= eer and s <= size for e, s in self._front):
             return False
-        kept = [one for one in self._front if not (eer <= one.eer and size <= one.size)]
-        self._front = sorted([*kept, _Lead(eer, size, parameters)], key=lambda one: one.size)
+        self._front = [(e, s) for e, s in self._front if not (eer <= e and size <= s)] + [(eer, size)]
         return True
-
-    def _stage(self) -> dict[str, Any] | None:
-        """Every second time what a member of the front, each in turn, did before its first cut; the rest is chosen."""
-        stages = [self._before_cut(one.parameters) for one in self._front if one.parameters is not None]
-        stages = [stage for stage in stages if stage]
-        turn, shared = divmod(self._study.asked, 2)
-        return dict(stages[turn % len(stages)]) if stages and shared else None
 
     def _further(self, parameters: Mapping[str, Any], attributes: Mapping[str, Any]) -> list[_Point]:
         """Other prunings of a trial's grown stage; it may be one itself, and leads only where it beats the others."""
@@ -236,10 +214,10 @@ class PlanSearch(Searcher):
         lost = [self._study.past[place] for number, place in sorted(latest.items()) if number not in ended]
         points: deque[_Point] = deque()
         for number, record in ended.items():
-            known = self._study.past[latest[number]] if number in latest else None
-            parameters = None if known is None else known.params
-            if record.state == "COMPLETE" and self._leads(record.eer, record.size, parameters) and known is not None:
-                points.extendleft(reversed(self._further(known.params, known.user_attrs)))
+            leads = record.state == "COMPLETE" and self._leads(record.eer, record.size)
+            if leads and number in latest:
+                trial = self._study.past[latest[number]]
+                points.extendleft(reversed(self._further(trial.params, trial.user_attrs)))
         begun = [(t.params, t.user_attrs["pruning_of"]) for t in self._study.past if "pruning_of" in t.user_attrs]
         points = deque(point for point in points if (point[0], point[1]["pruning_of"]) not in begun)
         points.extendleft((trial.params, {**trial.user_attrs, "again": True}) for trial in reversed(lost))

@@ -82,7 +82,6 @@ def make_searcher(
         objective=settings.objective,
         warm=warm,
         prunings=partial(prunings, settings.space, settings.prunings),
-        before_cut=spaces.load(settings.space).before_cut if settings.prunings > 1 else None,
     )
 
 

@@ -17,7 +17,7 @@ def load(name: str) -> ModuleType:
     """The module of a space.
 
     ``module.space(trial, sites, budget)`` gives a plan dict, ``module.prunings(parameters)`` the points of the space
-    that cut the same grown stage otherwise, ``module.before_cut(parameters)`` the parameters that such points share.
+    that cut the same grown stage otherwise.
 
     Raises:
         ValueError: no such space.

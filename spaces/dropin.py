@@ -58,11 +58,6 @@ def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.
     }
 
 
-def before_cut(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a point decides all that happens before its first cut: nothing, as nothing is cut."""
-    return {}
-
-
 def prunings(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Points that cut the same grown stage otherwise: none, as nothing is cut."""
     return []

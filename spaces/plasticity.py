@@ -93,17 +93,6 @@ def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.
     return plan
 
 
-BEFORE_CUT = ("rule", "grow_at", "prune_at", "prune_steps", "moments", "lr_factor", "schedule")
-"""Parameters beside those of growth that matter before the first cut; how many cuts there are stretches a cosine, and
-growth may begin with fresh moments."""
-
-
-def before_cut(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a point decides all that happens before its first cut."""
-    grown = ("grow.", "window.")
-    return {name: value for name, value in parameters.items() if name.startswith(grown) or name in BEFORE_CUT}
-
-
 def prunings(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Points that cut the same grown stage otherwise, the most different first.
 

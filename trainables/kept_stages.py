@@ -29,7 +29,7 @@ class KeptStages:
 
     def find(self, plan: Plan) -> Path | None:
         """The state that a trial of this plan would be in before its first cut, if it is kept."""
-        place = self.place(plan)
+        place = self._place(plan)
         if place is None or not (place / DIGESTS).is_file():
             return None
         try:
@@ -45,7 +45,7 @@ class KeptStages:
             plan: the plan that led there.
             write: writes the state into an empty folder, its digests last.
         """
-        place = self.place(plan)
+        place = self._place(plan)
         if place is None or not self.limit:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -61,12 +61,12 @@ class KeptStages:
 
     def forget(self, plan: Plan) -> None:
         """Remove a state that turned out to be damaged."""
-        place = self.place(plan)
+        place = self._place(plan)
         if place is not None:
             logger.warning("%s is damaged and removed", place)
             shutil.rmtree(place, ignore_errors=True)
 
-    def place(self, plan: Plan) -> Path | None:
+    def _place(self, plan: Plan) -> Path | None:
         """Addressed by all that the plan does before its first cut; ``None`` where it cuts at once or never."""
         begins = plan.first_cut
         if not begins:

@@ -1,7 +1,7 @@
 """The whole story of a cluster on machines of one's own: `ray up`, runs on all of them, a machine lost, `ray down`.
 
-Three hosts beside the user's, made by `hosts`, and ``clusters/on-premise.yaml`` with their addresses. The packages are not
-installed anew on every host, but seen in the environment of the tests; all else is done as the file's head says.
+Three hosts beside the user's, made by `hosts`, and ``clusters/on-premise.yaml`` with their addresses. The packages are
+not installed anew on every host, but seen in the environment of the tests; all else is done as the file's head says.
 """
 
 from __future__ import annotations
@@ -46,9 +46,7 @@ class Story:
 
     def type(self, command: str, timeout: float = PATIENCE) -> str:
         """A command in the project's folder on the user's host; what it prints. It must end well."""
-        done = self.hosts.run(
-            "laptop", f"cd {project_file.ROOT} && {command}", env=self.environment, timeout=timeout
-        )
+        done = self.hosts.run("laptop", f"cd {project_file.ROOT} && {command}", env=self.environment, timeout=timeout)
         assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}"
         return done.stdout
 
@@ -68,7 +66,7 @@ class Story:
                 line = " ".join(process.cmdline())
             except psutil.Error:
                 continue
-            if "ray" in line and ("raylet" in line or "gcs_server" in line or "ray::" in line or "ray/dashboard" in line):
+            if any(part in line for part in ("/raylet", "/gcs_server", "ray::", "/ray/dashboard/", "/ray/_private/")):
                 found.append(line[:120])
         return found
 
@@ -93,7 +91,8 @@ def wait_for(what: Callable[[], Any], patience: float = PATIENCE, every: float =
 def cluster_file(hosts: Hosts, packages: Path) -> dict[str, Any]:
     """The on-premise file with the hosts' addresses; each host looks for packages where they are."""
     text = (project_file.ROOT / "clusters" / "on-premise.yaml").read_text(encoding="utf-8")
-    config: dict[str, Any] = yaml.safe_load(text.replace("python3.11 -m venv", f"{sys.executable} -m venv --without-pip"))
+    text = text.replace("python3.11 -m venv", f"{sys.executable} -m venv --without-pip")
+    config: dict[str, Any] = yaml.safe_load(text)
     config["provider"] |= {
         "head_ip": hosts.addresses["head"],
         "worker_ips": [hosts.addresses[name] for name in WORKERS],
@@ -101,8 +100,8 @@ def cluster_file(hosts: Hosts, packages: Path) -> dict[str, Any]:
     config["auth"] = {"ssh_user": "root", "ssh_private_key": str(hosts.key)}
     (install,) = (command for command in config["setup_commands"] if "pip install" in command)
     own = f"~/dropin-venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-    command = "#!/bin/sh\\nexec ~/dropin-venv/bin/python -m ray.scripts.scripts \"$@\"\\n"
-    instead = f"echo {packages} > {own}/base.pth; printf '{command}' > ~/dropin-venv/bin/ray; chmod +x ~/dropin-venv/bin/ray"
+    script, ray = '#!/bin/sh\\nexec ~/dropin-venv/bin/python -m ray.scripts.scripts "$@"\\n', "~/dropin-venv/bin/ray"
+    instead = f"echo {packages} > {own}/base.pth; printf '{script}' > {ray}; chmod +x {ray}"
     config["setup_commands"][config["setup_commands"].index(install)] = instead
     return config
 

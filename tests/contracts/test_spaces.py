@@ -19,7 +19,6 @@ from spaces import plasticity, shared
 from spaces.recipes import anchors, recipes
 from spaces.shared import Budget, SiteInfo
 from trainables import criteria, growth, models
-from trainables.kept_stages import KeptStages
 from trainables.models.architecture import Architecture
 from trainables.plan import Plan
 
@@ -176,23 +175,3 @@ def test_other_prunings_share_everything_before_the_first_cut(space: str, model:
                 before = [[s for s in p.stages if not s.cut and s.name != "recover"] for p in (plan, found)]
                 assert before[0] == before[1]
     assert (cuts > 0) == (space == "plasticity")
-
-
-@pytest.mark.parametrize(("space", "model"), PAIRS)
-def test_what_is_shared_before_the_cut_leads_to_one_stage(space: str, model: str) -> None:
-    arch, own = base(model), spaces.load(space)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
-    stages = KeptStages(Path("stages"), 1)
-    met = 0
-    for _ in range(12):
-        first, other = study.ask(), study.ask()
-        plan = parsed(own.space(first, infos(arch), budget(model, 8)), arch)
-        own.space(other, infos(arch), budget(model, 8))
-        shared_ones = own.before_cut(first.params)
-        mixed = optuna.trial.FixedTrial({**other.params, **shared_ones})
-        found = parsed(own.space(mixed, infos(arch), budget(model, 8)), arch)
-        # A cut in steps may begin later where so few go that the first step takes none.
-        if shared_ones and plan.first_cut and plan.first_cut == found.first_cut:
-            met += 1
-            assert stages.place(plan) == stages.place(found)
-    assert (met > 0) == (space == "plasticity")

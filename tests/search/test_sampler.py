@@ -221,21 +221,6 @@ def test_prunings_of_a_trial_on_the_front_come_next(tmp_path: Path) -> None:
     assert suggested(search, "5")["plan"]["x"] not in (first["plan"]["x"], later["x"])
 
 
-def test_every_second_choice_shares_the_stage_of_a_leader(tmp_path: Path) -> None:
-    search = searcher(tmp_path, before_cut=lambda parameters: {"x": parameters["x"]}, sampler="random")
-    first = [suggested(search, "0")["plan"], suggested(search, "1")["plan"]]
-    for number, (eer, plan) in enumerate(zip((0.1, 0.9), first, strict=True)):
-        search.on_trial_complete(str(number), {**result(plan), "best_eer": eer, "size": 50})
-    xs = [suggested(search, str(number))["plan"]["x"] for number in range(2, 8)]
-    assert [x == first[0]["x"] for x in xs] == [False, True] * 3
-    again = searcher(tmp_path, {0: Record(0, "COMPLETE", None, first[0], eer=0.1, size=50, weighted_eer=0.1)},
-                     before_cut=lambda parameters: {"x": parameters["x"]}, sampler="random")  # fmt: skip
-    lost = [suggested(again, f"again {number}")["plan"]["x"] for number in range(7)]
-    assert lost == [first[1]["x"], *xs]
-    assert suggested(again, "next")["plan"]["x"] != first[0]["x"]
-    assert suggested(again, "last")["plan"]["x"] == first[0]["x"]
-
-
 def test_prunings_that_had_not_begun_come_next_in_a_resumed_run(tmp_path: Path) -> None:
     def others(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{**parameters, "size": parameters["size"] + step} for step in (-1, 1, 2)]
