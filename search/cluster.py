@@ -42,6 +42,12 @@ QUIET: Mapping[str, str] = {
     # Runs are resumed from our own log, so Tune's snapshot of the experiment is written once, at the end.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
 }
+ALONE: Mapping[str, str] = {
+    # The one switch by which Ray gives this machine's node the loopback address; an address that it is told it replaces
+    # by the machine's own. Without it every process of Ray's listens on all interfaces. No other machine can join.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+"""What Ray is told besides when it is started on this machine."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +98,10 @@ def check_origin(modules: Mapping[str, ModuleType] | None = None) -> Path:
 def prepare(address: str | None) -> None:
     """Set the environment that Ray reads at its import; what the user has set stays.
 
-    A cluster of one's own asks for a token, since any program or web page that reaches the dashboard could run code
-    otherwise. An existing cluster is met with a token if there is one.
+    A cluster of one's own listens on the loopback interface only and asks for a token, since any program or web page
+    that reaches the dashboard could run code otherwise. An existing cluster is met with a token if there is one.
     """
-    for name, value in QUIET.items():
+    for name, value in {**QUIET, **(ALONE if address is None else {})}.items():
         os.environ.setdefault(name, value)
     has_token = "RAY_AUTH_TOKEN" in os.environ or _token_file().is_file()
     os.environ.setdefault("RAY_AUTH_MODE", "token" if address is None or has_token else "disabled")
