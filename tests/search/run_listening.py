@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 
 import psutil
 
@@ -26,11 +27,14 @@ def listening() -> dict[str, list[str]]:
     return {name: sorted(addresses) for name, addresses in found.items() if addresses}
 
 
+def work() -> Iterator[int]:
+    yield 1
+
+
 def main() -> None:
     cluster.prepare(None)
     place = cluster.start(None, cpus_per_trial=1, gpus_per_trial=0)
-    rows = cluster.stream(lambda: iter([1]), cpus=1, gpus=0)  # so that there is a worker
-    assert list(rows) == [1]
+    assert list(cluster.stream(work, cpus=1, gpus=0)) == [1]  # so that there is a worker
     seen = [listening()]
     while len(seen) < SETTLED or any(one != seen[-1] for one in seen[-SETTLED:]):
         time.sleep(0.5)

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_pickles_in_tunes_folder_are_never_loaded(
     linked: bool, settings: Settings, workers: Cluster, tmp_path: Path
 ) -> None:
     trace, place = tmp_path / "trace", settings.run_folder / trials.TUNE_FOLDER
-    first = carry_out(settings, workers, recipes={"plain": PLAIN}, most=2)
+    first = carry_out(replace(settings, trials=2), workers, recipes={"plain": PLAIN})
     planted = tmp_path / "elsewhere" if linked else place
     (planted / "7").mkdir(parents=True)
     if linked:

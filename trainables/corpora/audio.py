@@ -51,8 +51,11 @@ def header_fault(path: Path) -> str | None:
 
 def _reason(path: Path, error: Exception) -> str:
     # libsndfile says "System error" for a missing file and "Format not recognised" for an empty one.
-    if not path.is_file():
-        return "is missing"
-    if not path.stat().st_size:
-        return "is empty"
+    try:
+        if not path.is_file():
+            return "is missing"
+        if not path.stat().st_size:
+            return "is empty"
+    except OSError as place:  # a name that is too long, a folder that may not be read
+        return f"cannot be read ({place.strerror})"
     return f"cannot be read ({str(error).rpartition(': ')[2].strip()})"
