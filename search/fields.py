@@ -18,7 +18,8 @@ def check_fields(made: object) -> None:
     Raises:
         ValueError: a field holds something else; which, and what it must be.
     """
-    for name, kind in _kinds(type(made)).items():
+    made_of: type = type(made)
+    for name, kind in _kinds(made_of).items():
         value = getattr(made, name)
         if not _fits(value, kind):
             must = kind.__name__ if isinstance(kind, type) else kind

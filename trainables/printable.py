@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def printable(text: object, keep: str = "") -> str:
-    """A text in which every character that cannot be seen is escaped as in Python: ``\\x1b``, ``\\u202e``, ``\\n``.
+    r"""A text in which every character that cannot be seen is escaped as in Python: ``\x1b``, ``\u202e``, ``\n``.
 
     A terminal obeys control characters, marks of direction make a name read as another one, and a line break pretends
     to be a line of ours. File names may hold all of these, and bytes that are no text at all (as lone surrogates).

@@ -8,7 +8,6 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ HERE = Path(__file__).parent
 
 def run(script: str, *arguments: str) -> str:
     """What a script of this folder prints that meets Ray as a user's process does, with a token that we know."""
-    ours = {"RAY_AUTH_TOKEN": TOKEN, "PYTHONPATH": f"{project_file.ROOT}{os.pathsep}{HERE}"}
+    ours = {"RAY_AUTH_TOKEN": TOKEN, "RAY_AUTH_MODE": "token", "PYTHONPATH": f"{project_file.ROOT}{os.pathsep}{HERE}"}
     bare = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     command = [sys.executable, str(HERE / script), *arguments]
     done = subprocess.run(command, env={**bare, **ours}, capture_output=True, text=True, check=False, cwd=HERE)
@@ -60,13 +59,9 @@ def test_on_one_machine_nothing_listens_beyond_loopback() -> None:
     assert not any(beyond.values()), beyond
 
 
-def files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
-
-
 def test_the_token_is_in_no_file_of_a_run(tmp_path: Path) -> None:
     run("run_pretended.py", str(tmp_path / "runs"), "0", "4")
-    written = {path.name: path.read_bytes() for path in files(tmp_path)}
+    written = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert {"settings.json", "versions.json", "run.log", "trials.jsonl", "study.journal"} <= set(written)
     assert not [name for name, content in written.items() if TOKEN.encode() in content]
 
