@@ -6,6 +6,8 @@ it, and keeps the sockets of its processes in a folder that every user may write
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import secrets
 import stat
@@ -13,6 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+logger = logging.getLogger(__name__)
 ALONE: Mapping[str, str] = {
     # The one switch by which Ray gives this machine's node the loopback address; an address that it is told it replaces
     # by the machine's own. No other machine can join.
@@ -40,24 +43,35 @@ def keep_token() -> None:
         return
     try:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+        if not place.exists():
+            _write_token(place)
         if place.stat().st_uid == os.getuid():
             place.chmod(0o600)
-        return
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(secrets.token_hex(32))
+    except OSError as error:
+        # What cannot be written may still be read; if not, Ray says so.
+        logger.warning("%s is left as it is: %s", place, error)
+
+
+def _write_token(place: Path) -> None:
+    """Write a token that is there whole or not at all; of processes that start together one makes it."""
+    with tempfile.NamedTemporaryFile("w", dir=place.parent, encoding="utf-8") as part:  # for its owner alone
+        part.write(secrets.token_hex(32))
+        part.flush()
+        with contextlib.suppress(FileExistsError):
+            os.link(part.name, place)
 
 
 def session_folder() -> str | None:
-    """A folder for Ray's logs and sockets that nobody else can enter; ``None`` where the user has chosen one.
+    """A folder for Ray's logs and sockets that nobody else can get into; ``None`` where the user has chosen one.
 
     It is the same one every time, unless somebody else has made it first.
     """
     if os.environ.get("RAY_TMPDIR"):
         return None
     place = SESSIONS / f"ray-{os.getuid()}"
-    place.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        place.mkdir(mode=0o700)
     about = place.lstat()
     private = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o077
-    return str(place) if private else tempfile.mkdtemp(prefix="ray-", dir=SESSIONS)
+    # Ray opens the folder that it is given to everybody, so that is one within.
+    return str((place if private else Path(tempfile.mkdtemp(prefix="ray-", dir=SESSIONS))) / "ray")

@@ -1,4 +1,4 @@
-"""Start Ray as a run does, in a process of its own, and print as JSON which addresses its processes listen on."""
+"""Start Ray as a run does, in a process of its own, and print as JSON where its processes listen and write."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def main() -> None:
     while len(seen) < SETTLED or any(one != seen[-1] for one in seen[-SETTLED:]):
         time.sleep(0.5)
         seen.append(listening())
-    print(json.dumps({"dashboard": place.dashboard, "listening": seen[-1]}))
+    import ray
+
+    found = {"dashboard": place.dashboard, "listening": seen[-1], "folder": ray.get_runtime_context().get_temp_dir()}
+    print(json.dumps(found))
     cluster.stop()
 
 

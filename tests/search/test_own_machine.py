@@ -33,6 +33,7 @@ def test_a_token_is_made_for_its_user_alone(home: Path) -> None:
     first = token.read_text()
     assert len(bytes.fromhex(first)) == 32
     assert (mode(token), mode(token.parent)) == (0o600, 0o700)
+    assert list(token.parent.iterdir()) == [token]
     keep_token()
     assert token.read_text() == first
 
@@ -44,6 +45,12 @@ def test_a_token_that_others_could_read_is_kept_and_closed(home: Path) -> None:
     token.chmod(0o644)
     keep_token()
     assert (token.read_text(), mode(token)) == ("as Ray wrote it", 0o600)
+
+
+def test_a_place_that_cannot_be_written_is_left_to_ray(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (home / ".ray").write_text("no folder")
+    keep_token()
+    assert "is left as it is" in caplog.text
 
 
 def test_a_token_that_the_user_keeps_elsewhere_is_left_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,23 +80,29 @@ def test_a_token_is_made_where_one_is_asked_for(
 
 def test_the_folder_of_sessions_is_the_users_alone(home: Path) -> None:
     place = home / f"ray-{os.getuid()}"
-    assert session_folder() == session_folder() == str(place)
+    first = session_folder()
+    assert first == str(place / "ray")
     assert mode(place) == 0o700
+    Path(first).mkdir()
+    Path(first).chmod(0o777)  # as Ray does
+    assert session_folder() == first
 
 
-@pytest.mark.parametrize("made", ["open", "link"])
+@pytest.mark.parametrize("made", ["open", "link", "file"])
 def test_a_folder_that_others_made_first_is_not_used(made: str, home: Path) -> None:
     place = home / f"ray-{os.getuid()}"
     if made == "open":
         place.mkdir()
         place.chmod(0o777)
+    elif made == "file":
+        place.touch()
     else:
         (home / "theirs").mkdir(mode=0o700)
         place.symlink_to(home / "theirs")
     other = session_folder()
     assert other is not None
-    assert Path(other) != place
-    assert mode(Path(other)) == 0o700
+    assert Path(other).parent != place
+    assert mode(Path(other).parent) == 0o700
 
 
 def test_a_folder_that_the_user_chose_stays(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

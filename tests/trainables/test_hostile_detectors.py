@@ -196,7 +196,7 @@ def test_json_without_an_end_is_refused(name: str, tmp_path: Path) -> None:
         load_detector(tmp_path / "one")
 
 
-@pytest.mark.parametrize("by", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
+@pytest.mark.parametrize("by", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))])
 def test_no_checkpoint_of_wav2vec2_is_unpickled(by: Any, tmp_path: Path) -> None:
     trace, folder = tmp_path / "trace", tmp_path / "checkpoint"
     Wav2Vec2Config(**wav2vec2_checkpoint.TINY).save_pretrained(folder)
