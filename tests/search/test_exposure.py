@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import project_file
-from search import cluster, trials
+from search import cluster, own_machine, trials
 from search.cluster import Cluster
 from search.settings import Settings
 from test_run import PLAIN, carry_out
@@ -105,7 +105,9 @@ def test_how_to_log_in_is_told_without_the_token(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
-    context = type("Context", (), {"dashboard_url": "127.0.0.1:8265"})()
+    monkeypatch.setattr(own_machine, "SESSIONS", tmp_path)
+    known = {"dashboard_url": "127.0.0.1:8265", "address_info": {"session_dir": str(tmp_path)}}
+    context = type("Context", (), known)()
     monkeypatch.setattr(ray, "init", lambda *given, **named: context)
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
     place = cluster.start(None, cpus_per_trial=1, gpus_per_trial=0)

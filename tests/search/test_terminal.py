@@ -25,8 +25,8 @@ from search.trial_log import Record
 from test_score import detector
 from trainables.printable import printable
 
-EVIL = "\x1b]0;owned\x07\x1b[2J\u202etxt\u200b\x9b31m\ud800"
-SHOWN = r"\x1b]0;owned\x07\x1b[2J\u202etxt\u200b\x9b31m\ud800"
+EVIL = "\x1b]0;owned\x07\x1b[2J\u202etxt\u200b\x9b31m"
+SHOWN = r"\x1b]0;owned\x07\x1b[2J\u202etxt\u200b\x9b31m"
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,7 @@ SHOWN = r"\x1b]0;owned\x07\x1b[2J\u202etxt\u200b\x9b31m\ud800"
         ("plain, Ünïcode, 日本語, עברית [x] \\ $", "plain, Ünïcode, 日本語, עברית [x] \\ $"),
         (EVIL, SHOWN),
         ("a\r\n\tb", r"a\r\n\tb"),
+        ("\udcff.wav", r"\udcff.wav"),
         ("\u2066left\u2069\u00a0\u2028", r"\u2066left\u2069\xa0\u2028"),
         ("\U000e0041", r"\U000e0041"),
         (Path("a/b"), "a/b"),
