@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +11,7 @@ from search.evaluation import Evaluation
 from search.members import Run
 from search.report import Entry, count_text
 from search.wording import plan_in_words
+from trainables.printable import printable
 
 NOTHING = "-"
 
@@ -151,4 +153,5 @@ def _percent(fraction: float | None) -> str:
 
 def _text(words: str) -> str:
     """Names from a corpus as Markdown shows them, whatever they are made of."""
-    return words.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    plain = re.sub(r"([\\`*_~\[\]|])", r"\\\1", printable(words))
+    return plain.replace("&", "&amp;").replace("<", "&lt;")

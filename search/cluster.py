@@ -20,6 +20,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from search import own_machine
+
 if TYPE_CHECKING:
     from ray.tune import PlacementGroupFactory
 
@@ -92,13 +94,16 @@ def check_origin(modules: Mapping[str, ModuleType] | None = None) -> Path:
 def prepare(address: str | None) -> None:
     """Set the environment that Ray reads at its import; what the user has set stays.
 
-    A cluster of one's own asks for a token, since any program or web page that reaches the dashboard could run code
-    otherwise. An existing cluster is met with a token if there is one.
+    A cluster of one's own listens on the loopback interface only and asks for a token, since any program or web page
+    that reaches the dashboard could run code otherwise. An existing cluster is met with a token if there is one.
     """
-    for name, value in QUIET.items():
+    alone = address is None
+    for name, value in {**QUIET, **(own_machine.ALONE if alone else {})}.items():
         os.environ.setdefault(name, value)
-    has_token = "RAY_AUTH_TOKEN" in os.environ or _token_file().is_file()
-    os.environ.setdefault("RAY_AUTH_MODE", "token" if address is None or has_token else "disabled")
+    has_token = "RAY_AUTH_TOKEN" in os.environ or own_machine.token_file().is_file()
+    os.environ.setdefault("RAY_AUTH_MODE", "token" if alone or has_token else "disabled")
+    if alone and os.environ["RAY_AUTH_MODE"] == "token":
+        own_machine.keep_token()
 
 
 @contextmanager
@@ -136,7 +141,8 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
     # Tune repeats the failures of trials as errors of its own; the run's log has them.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if address is None:
-        context = ray.init("local", include_dashboard=dashboard, dashboard_host="127.0.0.1", **common)
+        folder = own_machine.session_folder()
+        context = ray.init("local", include_dashboard=dashboard, dashboard_host="127.0.0.1", _temp_dir=folder, **common)
     else:
         home = check_origin()
         code = {"py_modules": [str(home / name) for name in PACKAGES]}
@@ -230,10 +236,6 @@ def _holds(node: Mapping[str, float], cpus: float, gpus: float) -> int:
         math.floor(node.get(name, 0) / asked + 1e-9) for name, asked in (("CPU", cpus), ("GPU", gpus)) if asked > 0
     ]
     return min(counts)
-
-
-def _token_file() -> Path:
-    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
 
 
 def _ray_command() -> str:

@@ -43,11 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     given = _parser().parse_args(arguments)
     from search.members import Run
+    from search.terminal import complain
 
     try:
         run = Run.open(given.run)
     except ValueError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
     settings = run.settings
     cluster.prepare(settings.address)
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 130
         except Exception as error:
             logger.exception("the confirmation broke off")
-            print(error, file=sys.stderr)
+            complain(error)
             return 1
 
 
@@ -143,10 +144,11 @@ def show(run: Run, rows: Sequence[Row], display: Display) -> None:
     from rich.table import Table
 
     from search.confirmation import write
+    from search.terminal import cell
 
     table = Table("detector", "parameters", "dev EER", "eval EER", "seeds", box=SIMPLE_HEAD)
     for row in rows:
-        table.add_row(*row.cells())
+        table.add_row(*map(cell, row.cells()))
     Console(highlight=False).print(table)
     display.note(f"median (lowest to highest): {write(run.folder / 'confirm' / 'confirm.csv', rows)}")
 

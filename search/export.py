@@ -16,6 +16,7 @@ from search.measurement import listen, measure
 from search.members import Run, members
 from search.progress import Display
 from search.report import Entry
+from search.terminal import cell, complain
 from trainables.checkpoint import load_detector, save_detector
 from trainables.models.architecture import Architecture
 from trainables.training import Diverged
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = Run.open(given.run)
         placement.check(target)
     except ValueError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
     root = run.settings.corpus_root if given.corpus_root is None else given.corpus_root.expanduser().resolve()
     cache = run.settings.cache if given.cache is None else given.cache.expanduser().resolve()
@@ -54,10 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         display.note(f"next: python -m search.score {target / 'detectors' / '0'} FILES")
         return 0
     except (ValueError, OSError, Diverged) as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 1
     except KeyboardInterrupt:
-        print(f"interrupted; {target} is as it was", file=sys.stderr)
+        complain(f"interrupted; {target} is as it was")
         return INTERRUPTED
 
 
@@ -156,12 +157,12 @@ def _summary(entries: Sequence[Entry]) -> Table:
     for entry in entries:
         recipe = entry.member.record.recipe if entry.member.record else None
         table.add_row(
-            entry.detector or entry.member.name,
+            cell(entry.detector or entry.member.name),
             f"{entry.size:,}",
             "" if entry.macs is None else report.count_text(entry.macs),
             f"{100 * entry.eer_dev:.2f} %",
             "" if entry.eer_eval is None else f"{100 * entry.eer_eval:.2f} %",
-            str(recipe) if recipe and entry.detector else "",
+            cell(recipe) if recipe and entry.detector else "",
         )
     return table
 

@@ -25,6 +25,7 @@ end.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -42,6 +43,8 @@ FIRST = 4
 """The first rung comes after so many epochs, or after a quarter of a short trial."""
 SLICES = 4
 """A neighbourhood along the size axis is one of so many slices of a rung's trials."""
+MOST_HALVINGS = 64
+"""More than any number of epochs can be halved."""
 
 
 class Rung(NamedTuple):
@@ -156,14 +159,25 @@ class Halving:
             ValueError: not such rows.
         """
         made = cls()
+        lengths = set()
         for row in rows:
             match row:
-                case [bool(settled), int(halvings), int(number), [*values]]:
+                case [bool(settled), int(halvings), int(number), [*values]] if _is_verdict(halvings, number, values):
                     kept = made.reached.setdefault(Rung(settled, halvings), {})
                     kept[number] = tuple(float(str(value)) for value in values)
+                    lengths.add(len(values))
                 case _:
-                    raise ValueError(f"a row must be settled, halvings, trial and its values; got {row!r}")
+                    raise ValueError(f"a row must be settled, halvings, trial and its values; got {row!r:.200}")
+        if len(lengths) > 1:
+            raise ValueError(f"all rows must have equally many values; got some with {' and '.join(map(str, lengths))}")
         return made
+
+
+def _is_verdict(halvings: int, number: int, values: Sequence[object]) -> bool:
+    """Whether these can be of a rung that `rungs` gives, and the values those of one objective or two."""
+    whole = type(halvings) is type(number) is int and 1 <= halvings <= MOST_HALVINGS and number >= 0
+    numbers = all(isinstance(value, (int, float)) and abs(value) <= sys.float_info.max for value in values)
+    return whole and 1 <= len(values) <= 2 and numbers and not any(isinstance(value, bool) for value in values)
 
 
 def by_rung(reached: Mapping[Rung, Mapping[int, Sequence[float]]]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import spaces
 from search.arguments import address, key_value, number, run_name, whole
 from trainables import corpora, models
+from trainables.printable import printable
 
 SAMPLERS = ("tpe", "nsga2", "gp", "random")
 OBJECTIVES = ("weighted", "pareto")
@@ -25,7 +26,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n(see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {printable(message)}\n(see {self.prog} --help)\n")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -20,7 +20,9 @@ from rich.text import Text
 
 from search.cluster import Cluster
 from search.run_folder import best_of, front_of, separated
+from search.terminal import cell
 from search.trial_log import Record
+from trainables.printable import printable
 
 logger = logging.getLogger(__name__)
 REFRESH_PER_SECOND = 2
@@ -91,7 +93,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """Say something once, above the panel."""
-        self._console.print(escape(text), soft_wrap=True)
+        self._console.print(_shown(text), soft_wrap=True)
 
     def work(self, what: str, done: int, total: int) -> None:
         """Tell how far a piece of work is, as corpora, features and the base do; ``done == total`` ends it."""
@@ -138,7 +140,7 @@ class Display:
                 mark = "" if clear[record.number] else "~ "
                 interval = f"{mark}{100 * record.eer_low:.2f} to {100 * record.eer_high:.2f} %"
             errors = (f"{100 * record.eer:.2f} %", interval, f"{100 * record.weighted_eer:.2f} %")
-            table.add_row(name, f"{record.size:,}", *errors)
+            table.add_row(cell(name), f"{record.size:,}", *errors)
         self._console.print(table)
         if not all(clear.values()):
             self.note("~: dev has too few utterances to tell this detector from its neighbours by EER")
@@ -149,7 +151,7 @@ class Display:
         grid.add_column(style="bold", no_wrap=True)
         grid.add_column()
         for name, text in list(self._facts.items()):
-            grid.add_row(name, escape(text))
+            grid.add_row(name, _shown(text))
         for what, (done, total) in list(self._work.items()):
             grid.add_row(what, _bar(done, total))
         if self._began is not None:
@@ -161,7 +163,7 @@ class Display:
                 grid.add_row("running", running)
             best = best_of(self._records)
             if best is not None:
-                grid.add_row("best", escape(describe(best)))
+                grid.add_row("best", _shown(describe(best)))
                 members = len(front_of(self._records))
                 grid.add_row("front", f"{members} detector{'s' if members > 1 else ''}")
             grid.add_row("time", f"{clock_text(self._clock() - self._began)} gone{self._left()}")
@@ -183,7 +185,7 @@ class Display:
 
     def _line(self, text: str) -> None:
         if self._live is None:
-            self._console.print(escape(text), soft_wrap=True)
+            self._console.print(_shown(text), soft_wrap=True)
 
 
 class _IntoLog(io.TextIOBase):
@@ -219,6 +221,11 @@ def clock_text(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _shown(text: str) -> str:
+    """A text without markup and without what a terminal would obey."""
+    return escape(printable(text, "\n"))
 
 
 def _bar(done: int, total: int) -> RenderableType:

@@ -239,12 +239,12 @@ def _staircase(axes: Axes, front: Sequence[Entry]) -> None:
 
 
 def _write_around(figure: Figure, axes: Axes, caption: Caption, above: int) -> None:
-    axes.set_title(caption.title, loc="left", pad=22, fontsize=12, fontweight="bold")
+    axes.set_title(caption.title, loc="left", pad=22, fontsize=12, fontweight="bold", parse_math=False)
     axes.annotate(caption.facts, (0, 1), (0, 7), "axes fraction", "offset points", fontsize=9, color=GREY)
     under = [f"trials above the picture: {above}"] if above else []
     if caption.warning:
         under.append(caption.warning)
-    figure.supxlabel("; ".join(under), x=0.015, ha="left", fontsize=8, color=MARKS["paper"][1])
+    figure.supxlabel("; ".join(under), x=0.015, ha="left", fontsize=8, color=MARKS["paper"][1], parse_math=False)
 
 
 def _label(axes: Axes, canvas: FigureCanvasAgg, front: Sequence[Entry], others: Sequence[Entry]) -> None:

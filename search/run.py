@@ -58,12 +58,13 @@ def _run(settings: Settings, starting: Future[cluster.Cluster]) -> int:
     from search import confirm, stages, trials, warm_start
     from search.members import Run
     from search.progress import Display
+    from search.terminal import complain
     from search.trial_log import TrialLog
 
     try:
         warm_start.check(settings)
     except ValueError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
     display, broken = Display(), False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,14 +18,15 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from rich.text import Text
 
+from search.terminal import cell, complain, say
 from trainables import features
 from trainables.checkpoint import Detector, load_detector
 from trainables.corpora.audio import SAMPLE_RATE
 from trainables.features.extraction import Extraction, extract
 from trainables.features.segment import samples_in
 from trainables.features.waveform import standardised
+from trainables.printable import printable
 from trainables.training import device_here
 
 INTERRUPTED = 130
@@ -61,12 +63,14 @@ class Scorer:
                 float(card["seconds"]),
                 str(card["front_end"]),
             )
-        except (KeyError, TypeError) as error:
+            self.note = str((card.get("corpus") or {}).get("note", ""))
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise ValueError(f"a detector's card must say threshold, seconds and front_end: {error!r}") from error
+        if not math.isfinite(self.threshold):
+            raise ValueError(f"the threshold of a detector's card must be finite; got {self.threshold}: export it anew")
         features.load(front_end)
         self._samples = samples_in(seconds, SAMPLE_RATE)
         self._extraction = Extraction(front_end, self._samples, self._samples)
-        self.note = str((card.get("corpus") or {}).get("note", ""))
         self._device = device_here()
         self._module = detector.module.to(self._device)
 
@@ -111,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         scorer = Scorer(load_detector(given.detector))
     except ValueError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 2
     errors = Console(stderr=True)
     try:
@@ -128,12 +132,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     if given.json:
-        print(json.dumps(_document(str(given.detector), scorer, found), indent=1))
+        say(json.dumps(_document(str(given.detector), scorer, found), indent=1))
     else:
         _print_table(scorer, found)
     failed = [one for one in found if one.error is not None]
     for one in failed:
-        print(one.error, file=sys.stderr)
+        complain(printable(one.error))
     return int(bool(failed))
 
 
@@ -170,15 +174,15 @@ def _print_table(scorer: Scorer, found: Sequence[Scored]) -> None:
         if one.score is not None:
             verdict = scorer.verdict(one.score)
             style = "green" if verdict == "bona fide" else "red"
-            table.add_row(Text(one.file), f"{one.score:.3f}", Text(verdict, style))
+            table.add_row(cell(one.file), f"{one.score:.3f}", cell(verdict, style))
     console = Console()
     if not console.is_terminal:
         console.width = 10_000  # a row a line, whoever reads it
     if table.row_count:
         console.print(table)
-        print(f"bona fide where score >= {scorer.threshold:.3f}, log-odds at the threshold of the EER on dev")
+        say(f"bona fide where score >= {scorer.threshold:.3f}, log-odds at the threshold of the EER on dev")
     if scorer.note:
-        print(f"trained on {scorer.note}")
+        say(f"trained on {printable(scorer.note)}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from search import options
+from search.fields import check_fields
 from trainables import corpora, models
 
 RESUMABLE = (
@@ -124,10 +125,14 @@ class Settings:
             data = json.loads(text)
             for name in ("storage", "cache", "corpus_root"):
                 data[name] = None if data[name] is None else Path(data[name])
+            if not isinstance(data["warm_start"], list):
+                raise ValueError(f"warm_start must be a list of folders; got {data['warm_start']!r}")
             data["warm_start"] = tuple(map(Path, data["warm_start"]))
-            return cls(**data)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            made = cls(**data)
+            check_fields(made)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"not the settings of a run: {error}") from error
+        return made
 
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:

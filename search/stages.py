@@ -17,6 +17,7 @@ from search import cluster, run_folder
 from search.cluster import Cluster
 from search.progress import Display, clock_text
 from search.settings import SETTINGS_FILE, Settings
+from search.terminal import LogFormatter
 from trainables import corpora, models, pretraining
 from trainables.activations import Activations
 from trainables.checkpoint import load_detector
@@ -36,7 +37,7 @@ def run_log(settings: Settings) -> Iterator[None]:
     run_folder.write_text(folder / SETTINGS_FILE, settings.to_json())
     run_folder.write_versions(folder)
     handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     rooms = [logging.getLogger(name) for name in cluster.PACKAGES]
     for room in rooms:
         room.setLevel(logging.INFO)

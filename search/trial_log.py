@@ -13,6 +13,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from search.fields import check_fields
+
+STATES = ("COMPLETE", "PRUNED", "FAIL")
+
 
 @dataclass(frozen=True)
 class Record:
@@ -109,7 +113,10 @@ def read(path: Path) -> dict[int, Record]:
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             record = Record(**{key: value for key, value in json.loads(line).items() if key in names})
-        except (ValueError, TypeError, AttributeError) as error:
+            check_fields(record)
+            if record.number < 0 or record.state not in STATES:
+                raise ValueError(f"number and state must be 0 or more and one of {', '.join(STATES)}")
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path}, line {number}: not a record of a trial ({error}): remove the line") from error
         found[record.number] = record
     return found

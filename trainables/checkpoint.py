@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,16 +57,20 @@ def save_detector(folder: Path, arch: Architecture, state: Mapping[str, Tensor],
 def load_detector(folder: Path) -> Detector:
     """Read a detector.
 
+    It may come from anybody: nothing in it is run, no file outside it is read, and memory is taken for weights that are
+    there only.
+
     Raises:
         ValueError: not a detector, damaged, or weights that do not fit its architecture.
     """
     tensors, texts = read_folder(folder, [WEIGHTS], [DESCRIPTION])
     try:
         arch = Architecture.from_json(json.dumps(texts[DESCRIPTION]["architecture"]))
+        arch.check_shapes(tensors[WEIGHTS])
         module = arch.build()
         module.load_state_dict(tensors[WEIGHTS])
         card = dict(texts[DESCRIPTION]["card"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
         raise ValueError(f"{folder} is not a detector of this project: {error}; export it anew") from error
     return Detector(arch, module.eval(), card)
 
@@ -123,24 +128,34 @@ def read_folder(
     for name in tensors:
         try:
             loaded[name] = safetensors.torch.load(data[name])
-        except safetensors.SafetensorError as error:
+        # KeyError: a type that this torch has not; ValueError, RuntimeError: shapes that it refuses.
+        except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError) as error:
             raise ValueError(f"{folder / name} must be safetensors; restore or rebuild it: {error}") from error
     return loaded, {name: _parsed(folder / name, data[name]) for name in texts}
 
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_open_itself) as file:
+            return file.read()
     except OSError as error:
-        raise ValueError(
-            f"{path} of a checkpoint or detector cannot be read: {error}; restore or rebuild it"
-        ) from error
+        reason = "it is a link, put the file in its place" if path.is_symlink() else f"{error}; restore or rebuild it"
+        raise ValueError(f"{path} of a checkpoint or detector cannot be read: {reason}") from error
+
+
+def _open_itself(path: str, flags: int) -> int:
+    """Open a file. A link would lead anywhere, and a pipe or a device may never end."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("it is not a file")
+    return descriptor
 
 
 def _parsed(path: Path, content: bytes) -> dict[str, Any]:
     try:
         value = json.loads(content)
-    except ValueError as error:  # not JSON, or not even text
+    except (ValueError, RecursionError) as error:  # not JSON, or not even text; nested beyond reason
         raise ValueError(f"{path} must be JSON; restore or rebuild it: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} must hold a JSON object; restore or rebuild it")

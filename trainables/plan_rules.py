@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainables import criteria, growth
+from trainables.models.bounds import MOST_NEURONS
 
+MOST_EPOCHS = 10_000
+"""Every cut is a stage of its own and has an epoch at least, so this bounds what a plan costs to read."""
 _DEFAULTS: Mapping[str, Any] = {"restarts": [], "grow_lr": None}
 _REQUIRED = (
     *("space", "epochs", "grow", "rule", "grow_epoch", "grow_steps", "train", "prune_epoch", "prune_steps", "final"),
@@ -63,8 +67,9 @@ def _check_values(c: Mapping[str, Any]) -> None:
     for key, choices in _CHOICES.items():
         if c[key] not in choices:
             raise ValueError(f"plan: {key} must be one of {', '.join(choices)}; got {c[key]!r}")
-    for key in ("epochs", "grow_steps", "prune_steps", "batch_size"):
-        _whole(key, c[key], 1)
+    for key in ("epochs", "grow_steps", "prune_steps"):
+        _whole(key, c[key], 1, MOST_EPOCHS)
+    _whole("batch_size", c["batch_size"], 1)
     for key in ("grow_epoch", "prune_epoch"):
         _whole(key, c[key], 0)
     for key, least in (("grow", 1), ("final", 0)):
@@ -108,10 +113,13 @@ def _check_schedule(c: Mapping[str, Any]) -> None:
         raise ValueError("plan: dropin grows at epoch 0 and never prunes (prune_epoch == epochs); use space plasticity")
 
 
-def _whole(key: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"plan: {key} must be a whole number of at least {least}; got {value!r}")
+def _whole(key: str, value: object, least: int, most: int = MOST_NEURONS) -> None:
+    if type(value) is not int or value < least:
+        raise ValueError(f"plan: {key} must be a whole number of at least {least}; got {value!r:.80}")
+    if value > most:
+        raise ValueError(f"plan: {key} must be a whole number of at most {most}; got {value!r:.80}")
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, since a whole number may be too large to become a float.
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]

@@ -192,7 +192,7 @@ def test_cuda_gives_the_same_and_gradients_in_evaluation_mode() -> None:
 
 @pytest.mark.parametrize("layers", [[], [0], [4.0], [True], "64", 64, None])
 def test_impossible_layers_are_refused(layers: object) -> None:
-    with pytest.raises(ValueError, match=r"layers must be a list of whole numbers >= 1"):
+    with pytest.raises(ValueError, match=r"layers must be a list of 1 to 256 whole numbers"):
         grnn.resolve({"layers": layers})
 
 

@@ -98,9 +98,9 @@ def test_base_equals_a_plain_resnet18() -> None:
     torch.testing.assert_close(module(x), plain(x), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("width", [3, 0, -1, 16.0, "64"])
+@pytest.mark.parametrize("width", [3, 0, -1, 16.0, "64", True, 131073])
 def test_bad_width_is_refused(width: object) -> None:
-    with pytest.raises(ValueError, match="width must be a whole number >= 4"):
+    with pytest.raises(ValueError, match="width must be a whole number from 4 to 131072"):
         Architecture.create("resnet18", {"width": width})
 
 

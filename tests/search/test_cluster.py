@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from search import cluster
+from search import cluster, own_machine
 from search.cluster import Cluster, check_origin, fit, prepare, starting, stream
 
 
@@ -60,7 +60,7 @@ def test_what_no_machine_will_ever_have_is_refused(cpus: float, gpus: float) -> 
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """No variable of Ray's is set, and there is no token; the file where one would be."""
-    for name in [*cluster.QUIET, *(name for name in os.environ if name.startswith("RAY_"))]:
+    for name in [*cluster.QUIET, *own_machine.ALONE, *(name for name in os.environ if name.startswith("RAY_"))]:
         monkeypatch.setenv(name, "")  # so that what the test leaves is undone
         monkeypatch.delenv(name)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
@@ -71,6 +71,13 @@ def test_a_cluster_of_ones_own_asks_for_a_token(bare_environment: Path) -> None:
     prepare(None)
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_only_a_cluster_of_ones_own_is_kept_to_this_machine(bare_environment: Path) -> None:
+    prepare("auto")
+    assert not set(own_machine.ALONE) & set(os.environ)
+    prepare(None)
+    assert {name: os.environ[name] for name in own_machine.ALONE} == dict(own_machine.ALONE)
 
 
 @pytest.mark.parametrize("there", [True, False])

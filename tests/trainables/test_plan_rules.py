@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from mutations import mutated, outcome
 from spaces.shared import Budget, unchanged
 from trainables.models.architecture import Architecture
 from trainables.plan import Plan
@@ -164,3 +165,33 @@ def test_a_plan_is_accepted_if_and_only_if_it_keeps_the_rules(data: st.DataObjec
     else:
         with pytest.raises(ValueError, match=r"."):
             Plan.from_config(plan, RESNET18)
+
+
+CUT = {**PLASTICITY, "prune_epoch": 5}
+VALID = (
+    ({**DROPIN, "grow": {"gru.0": 5, "gru.1": 1}, "grow_steps": 2, "train": "new"}, GRNN),
+    ({**CUT, "grow": {"gru.0": 4}, "grow_epoch": 3, "final": {"gru.0": 4}, "restarts": [7]}, GRNN),
+    ({**CUT, "grow": {"layer2.branch": 4}, "final": {"layer1.0": 0}, "prune_steps": 3}, RESNET18),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), case=st.sampled_from(VALID))
+def test_any_plan_is_taken_or_refused(data: st.DataObject, case: tuple[dict[str, Any], Architecture]) -> None:
+    config, base = case
+    changed = data.draw(mutated(config))
+    assume(isinstance(changed, dict))
+    plan = outcome(Plan.from_config, changed, base)
+    if isinstance(plan, ValueError):
+        assert str(plan)
+        return
+    assert plan.epochs == changed["epochs"] == len(plan.learning_rates())
+    assert all(width <= 2**20 for width in plan.final.total_widths().values())
+
+
+@pytest.mark.parametrize("key", ["epochs", "prune_steps", "batch_size", "prune_epoch"])
+def test_a_plan_without_measure_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match=f"{key} must be a whole number of at most"):
+        Plan.from_config({**PLASTICITY, key: 10**12}, GRNN)
+    with pytest.raises(ValueError, match=r"final\[gru\.0\] must be a whole number of at most"):
+        Plan.from_config({**PLASTICITY, "prune_epoch": 5, "final": {"gru.0": 10**12}}, GRNN)

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
-from trainables.corpora.listing import Listing
+from trainables.corpora.listing import LEAVES, Listing
 from trainables.progress import Progress, silent
 
 COLUMNS = {"LA": "SPEAKER FILE - ATTACK KEY", "PA": "SPEAKER FILE ENVIRONMENT ATTACK KEY"}
@@ -63,7 +63,7 @@ def read(
     if tree is not None:
         wanted = [split for split in SPLITS if split != "eval" or _has_split(tree, variant, split)]
         listed = [split for split in wanted if _read_split(listing, tree, variant, split)]
-        scores = _asv_scores(tree, variant)
+        scores = _asv_scores(listing, tree, variant)
     return listing.corpus(
         required=listed, asv_scores=scores, note=note, skip_bad_files=skip_bad_files, progress=progress
     )
@@ -100,13 +100,8 @@ def _read_split(listing: Listing, tree: Path, variant: str, split: str) -> bool:
     # One listing is much faster than asking for each of 70,000 files.
     present = frozenset(os.listdir(folder)) if listing.need_folder(folder) else frozenset()
     path = protocol(tree, variant, split)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        listing.fault(path, "no such protocol")
-        return False
-    except (OSError, UnicodeDecodeError) as error:
-        listing.fault(path, f"not a readable text file ({error})")
+    text = listing.text(path)
+    if text is None:
         return False
     # Lines as an editor counts them; splitlines() breaks at rarer characters, too.
     for number, line in enumerate(text.split("\n"), 1):
@@ -142,7 +137,11 @@ def _line_faults(columns: list[str], variant: str) -> list[str]:
     return faults
 
 
-def _asv_scores(tree: Path, variant: str) -> dict[str, Path]:
+def _asv_scores(listing: Listing, tree: Path, variant: str) -> dict[str, Path]:
     folder = tree / f"ASVspoof2019_{variant}_asv_scores"
-    found = {split: folder / f"ASVspoof2019.{variant}.asv.{split}.gi.trl.scores.txt" for split in ("dev", "eval")}
-    return {split: path for split, path in found.items() if path.is_file()}
+    named = {split: folder / f"ASVspoof2019.{variant}.asv.{split}.gi.trl.scores.txt" for split in ("dev", "eval")}
+    found = {split: path for split, path in named.items() if path.is_file()}
+    for path in found.values():
+        if not listing.holds(path):
+            listing.fault(path, LEAVES)
+    return found

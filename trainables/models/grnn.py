@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainables.models.bounds import MOST_LAYERS, MOST_NEURONS, is_count
 from trainables.models.chain import Chain, Link
 from trainables.models.options import complete
 from trainables.models.site import Group, Site, Slot, Tap
@@ -55,8 +56,11 @@ def resolve(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = complete("grnn", options, {"layers": [64, 64, 32, 32]})
     layers = config["layers"]
-    if not isinstance(layers, (list, tuple)) or not layers or any(type(n) is not int or n < 1 for n in layers):
-        raise ValueError(f"grnn: layers must be a list of whole numbers >= 1 such as [64, 64, 32, 32]; got {layers!r}")
+    if not isinstance(layers, (list, tuple)) or not 1 <= len(layers) <= MOST_LAYERS or not all(map(is_count, layers)):
+        raise ValueError(
+            f"grnn: layers must be a list of 1 to {MOST_LAYERS} whole numbers from 1 to {MOST_NEURONS} such as "
+            f"[64, 64, 32, 32]; got {str(layers)[:80]}"
+        )
     return {"layers": list(layers)}
 
 

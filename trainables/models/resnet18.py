@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainables.models.bounds import MOST_NEURONS, is_count
 from trainables.models.chain import Chain, Link
 from trainables.models.options import complete
 from trainables.models.site import Group, Role, Site, Slot, Tap
@@ -37,6 +38,8 @@ HEAD = ("fc.",)
 """How the names of the classifier's parameters begin."""
 
 LAYERS = (1, 2, 3, 4)
+MOST_WIDTH = MOST_NEURONS // 8
+"""The last layer has eight times as many channels."""
 BRANCHED = (2, 3)
 
 
@@ -47,8 +50,8 @@ def resolve(options: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: an unknown option or a width that is not a whole number of at least 4.
     """
     config = complete("resnet18", options, {"width": 64})
-    if not isinstance(config["width"], int) or config["width"] < 4:
-        raise ValueError(f"resnet18: width must be a whole number >= 4; got {config['width']!r}")
+    if not is_count(config["width"], MOST_WIDTH) or config["width"] < 4:
+        raise ValueError(f"resnet18: width must be a whole number from 4 to {MOST_WIDTH}; got {config['width']!r:.80}")
     return config
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any
 
 import torch
 from huggingface_hub import hf_hub_download
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 from transformers.activations import ACT2FN
 from transformers.utils import logging
+
+from trainables.models.bounds import MOST_LAYERS, MOST_NEURONS, is_count
 
 BASE: Mapping[str, Any] = {
     "hidden_size": 768,
@@ -76,7 +80,9 @@ def check(fields: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: a missing, unknown or impossible field.
     """
-    wrong = sorted(set(fields) ^ set(BASE))
+    if not isinstance(fields, Mapping):
+        raise ValueError(f"wav2vec2: transformers must map the fields of BASE to values; got {str(fields)[:80]!r}")
+    wrong = sorted(set(fields) ^ set(BASE))[:10]
     if wrong:
         raise ValueError(f"wav2vec2: transformers must hold the fields of BASE exactly; missing or unknown: {wrong}")
     fields = {name: list(value) if isinstance(value, (list, tuple)) else value for name, value in fields.items()}
@@ -85,15 +91,17 @@ def check(fields: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(usual, bool):
             good, rule = isinstance(value, bool), "true or false"
         elif isinstance(usual, int):
-            good, rule = _is_count(value), "a whole number >= 1"
+            most = MOST_LAYERS if name == "num_hidden_layers" else MOST_NEURONS
+            good, rule = is_count(value, most), f"a whole number from 1 to {most}"
         elif isinstance(usual, list):
-            good, rule = isinstance(value, list) and all(map(_is_count, value)), "a list of whole numbers >= 1"
+            good = isinstance(value, list) and len(value) <= MOST_LAYERS and all(map(is_count, value))
+            rule = f"a list of at most {MOST_LAYERS} whole numbers from 1 to {MOST_NEURONS}"
         elif name in CHOICES:
             good, rule = value in CHOICES[name], f"one of {', '.join(CHOICES[name])}"
         else:
             good, rule = type(value) in (int, float) and 0 <= value < 1, "a number from 0 to below 1"
         if not good:
-            raise ValueError(f"wav2vec2: {name} must be {rule}; got {value!r}")
+            raise ValueError(f"wav2vec2: {name} must be {rule}; got {value!r:.80}")
     if not len(fields["conv_dim"]) == len(fields["conv_stride"]) == len(fields["conv_kernel"]) > 0:
         raise ValueError(
             "wav2vec2: conv_dim, conv_stride and conv_kernel must be equally long, one entry a convolution"
@@ -149,9 +157,13 @@ def weights(checkpoint: str, revision: str) -> dict[str, Tensor]:
     try:
         with _quiet():
             loaded: Any = Wav2Vec2Model.from_pretrained(
-                checkpoint, revision=revision, dtype=torch.float32, output_loading_info=True
+                checkpoint,
+                revision=revision,
+                dtype=torch.float32,
+                output_loading_info=True,
+                weights_only=True,  # of a *.bin, which is a pickle, tensors are taken and nothing is called
             )
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
         raise ValueError(f"wav2vec2: cannot load the weights of {checkpoint}: {error}") from error
     model, found = loaded
     missing = sorted(set(found["missing_keys"]) - {"masked_spec_embed"})
@@ -172,10 +184,6 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and value >= 1
 
 
 def _digest(folder: Path) -> str:

@@ -6,9 +6,13 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from trainables.printable import printable
 
 INSTALLED = Path("/")
 _SIMULATE_TIMEOUT, _UPDATE_TIMEOUT, _DOWNLOAD_TIMEOUT = 60, 120, 600
@@ -88,9 +92,28 @@ class Packages:
             debs = self._download_anew(group)
         self.tree.mkdir(parents=True, exist_ok=True)
         for deb in debs:
+            self._check_members(deb)
             self._run(["dpkg-deb", "-x", str(deb), str(self.tree)], _SIMULATE_TIMEOUT)
             deb.unlink()
         return [deb.stem for deb in debs]
+
+    def _check_members(self, deb: Path) -> None:
+        """Make sure that unpacking a package writes below the tree only.
+
+        Raises:
+            Unavailable: a member of it leaves the tree, by its name or through a link.
+        """
+        unpacked = deb.with_suffix(".tar")
+        with unpacked.open("wb") as out:
+            self._run(["dpkg-deb", "--fsys-tarfile", str(deb)], _SIMULATE_TIMEOUT, out=out)
+        try:
+            with tarfile.open(unpacked) as members:
+                fault = leaving(members, self.tree)
+        except tarfile.TarError as error:
+            fault = f"cannot be read ({error})"
+        unpacked.unlink()
+        if fault:
+            raise Unavailable(f"package {deb.name} is not unpacked: {printable(fault)}")
 
     def _download_anew(self, group: Group) -> list[Path]:
         fault = ""
@@ -119,7 +142,10 @@ class Packages:
         )
         return re.findall(r"^Inst (\S+) \(", simulation, re.MULTILINE)
 
-    def _run(self, command: Sequence[str], timeout: float, folder: Path | None = None) -> str:
+    def _run(
+        self, command: Sequence[str], timeout: float, folder: Path | None = None, out: IO[bytes] | None = None
+    ) -> str:
+        """What a program prints, which goes into `out` where that is given."""
         if command[0] == "apt-get":
             command = [command[0], *self._options(), *command[1:]]
         environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
@@ -132,7 +158,8 @@ class Packages:
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
+                stdout=out or subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 timeout=timeout,
                 text=True,
                 errors="replace",
@@ -143,7 +170,7 @@ class Packages:
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if line.startswith("E:")] or done.stderr.splitlines()
             raise Unavailable(f"{what} failed: {errors[0] if errors else f'exit status {done.returncode}'}")
-        return done.stdout
+        return done.stdout or ""
 
     def _options(self) -> list[str]:
         state = self._folder / "apt"
@@ -165,3 +192,31 @@ class Packages:
         for folder in ("cache/archives/partial", "lists/partial"):
             (state / folder).mkdir(parents=True, exist_ok=True)
         return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+
+
+def leaving(members: Iterable[tarfile.TarInfo], tree: Path) -> str | None:
+    """The first member of an archive that would not be written below `tree`, and why; ``None`` where all would be.
+
+    A member may be a link that points anywhere, as packages have them for what they are installed into. But nothing
+    may be written through one, be it the archive's own or there already, and a hard link takes what the tree holds.
+    """
+    links: set[PurePosixPath] = set()
+    for member in members:
+        for name in (member.name, *([member.linkname] if member.islnk() else ())):
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts:
+                return f"{name} leaves the folder"
+            if path.parts and (links & {*path.parents} or not _stays((tree / path).parent, tree)):
+                return f"{name} goes through a link"
+        if member.issym():
+            links.add(PurePosixPath(member.name))
+        elif not (member.isreg() or member.isdir() or member.islnk()):
+            return f"{member.name} is neither a file, a folder nor a link"
+    return None
+
+
+def _stays(folder: Path, tree: Path) -> bool:
+    try:
+        return folder.resolve().is_relative_to(tree.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        return False

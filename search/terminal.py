@@ -1,0 +1,34 @@
+"""What goes to the terminal and into the run's log, which people look at in one, whoever the words come from."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TextIO
+
+from rich.text import Text
+
+from trainables.printable import printable
+
+
+def say(text: object, file: TextIO | None = None) -> None:
+    """Print a text, by default on stdout: its lines stay lines, what cannot be seen is escaped."""
+    print(printable(text, "\n"), file=file)
+
+
+def complain(error: object) -> None:
+    """Print an error on stderr, as `say` does."""
+    say(error, sys.stderr)
+
+
+def cell(text: object, style: str = "") -> Text:
+    """A text that stays in one line of a table and has no markup."""
+    return Text(printable(text), style)
+
+
+class LogFormatter(logging.Formatter):
+    """Lines of a log; tracebacks stay what they are, what cannot be seen is escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The entry, of one line or several."""
+        return printable(super().format(record), "\n\t")
