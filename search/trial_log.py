@@ -35,6 +35,8 @@ class Record:
         seconds_parts: seconds of the trial by what it did with them.
         error: why the trial failed, one line.
         total_widths: neurons by site of the final detector.
+        links_kept: how many links of the detector the last epoch did not compute, their outputs being in the cache.
+        from_kept_stage: whether the trial went on from another one's grown stage.
     """
 
     number: int
@@ -56,6 +58,8 @@ class Record:
     seconds_parts: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
     total_widths: Mapping[str, int] = field(default_factory=dict)
+    links_kept: int = 0
+    from_kept_stage: bool = False
 
 
 class TrialLog:
