@@ -162,7 +162,7 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
         ray.shutdown()
         raise
     url = context.dashboard_url or None
-    session: Mapping[str, str] = getattr(context, "address_info")  # which Ray's types hide  # noqa: B009
+    local: Any = context  # whose type says less than it holds
     login = (
         f"log in with what `{_ray_command()} get-auth-token` prints" if os.environ["RAY_AUTH_MODE"] == "token" else None
     )
@@ -174,7 +174,7 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
         login,
         waiting,
         tunnel(address, url) if url else None,
-        Path(session["session_dir"]),
+        Path(local.address_info["session_dir"]),
     )
 
 

@@ -93,11 +93,11 @@ def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor
                 base = stages.train_base(settings, features, card, place, display)
                 job = trials.make_job(settings, base, features, place())
                 searcher = trials.make_searcher(settings, job, log, warm_start.known(settings))
-                known = (job["size_base"], log.records.values())
-                gauges = Gauges(settings.name, settings.space, settings.model, *known)
-                what = (trainables.load(settings.space), searcher, log, settings)
+                tags = (settings.name, settings.space, settings.model)
+                gauges = Gauges(*tags, job["size_base"], log.records.values())
+                trainable = trainables.load(settings.space)
                 try:
-                    trials.run_trials(*what, place(), display, gauges)
+                    trials.run_trials(trainable, searcher, log, settings, place(), display, gauges)
                 except (Exception, KeyboardInterrupt) as error:
                     # Whatever it was: what has ended is in the log, and makes a front.
                     logger.exception("the trials broke off")
