@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -57,6 +58,8 @@ class Cluster:
         dashboard: the dashboard's address, or ``None``.
         login: how to log in to the dashboard, or ``None`` where no login is asked for.
         waiting: what no node has yet, so that trials wait for the cluster to grow, or ``None``.
+        tunnel: the command that brings the dashboard to another machine, where one is looking from there.
+        session: folder of Ray's session on this machine.
     """
 
     cpus: int
@@ -65,6 +68,8 @@ class Cluster:
     dashboard: str | None
     login: str | None
     waiting: str | None
+    tunnel: str | None = None
+    session: Path | None = None
 
 
 def check_origin(modules: Mapping[str, ModuleType] | None = None) -> Path:
@@ -163,10 +168,33 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
         ray.shutdown()
         raise
     url = context.dashboard_url or None
+    local: Any = context  # whose type says less than it holds
     login = (
         f"log in with what `{_ray_command()} get-auth-token` prints" if os.environ["RAY_AUTH_MODE"] == "token" else None
     )
-    return Cluster(cpus_per_trial, gpus_per_trial, concurrent, f"http://{url}" if url else None, login, waiting)
+    return Cluster(
+        cpus_per_trial,
+        gpus_per_trial,
+        concurrent,
+        f"http://{url}" if url else None,
+        login,
+        waiting,
+        tunnel(address, url) if url else None,
+        Path(local.address_info["session_dir"]),
+    )
+
+
+def tunnel(address: str | None, url: str) -> str:
+    """The command that brings a dashboard, which listens on loopback only, to the machine where it is given.
+
+    Args:
+        address: as for `start`.
+        url: the dashboard's host and port.
+    """
+    if address is not None:
+        return "ray dashboard cluster.yaml"
+    port = url.rpartition(":")[2]
+    return f"ssh -L {port}:127.0.0.1:{port} {socket.gethostname()}"
 
 
 def fit(

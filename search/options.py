@@ -123,4 +123,10 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--gpus-per-trial", type=number(at_least=0), metavar="N", help="GPUs a trial (default: 1 where there are any)"
     )
+    where.add_argument(
+        "--monitor",
+        action="store_true",
+        help="charts over time: run Prometheus and Grafana beside the search, as far as they are installed (on a "
+        "cluster: on its head node)",
+    )
     return made

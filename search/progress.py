@@ -89,7 +89,9 @@ class Display:
         if place.waiting:
             self.fact("waiting for", place.waiting)
         if place.dashboard:
-            self.fact("dashboard", f"{place.dashboard}{f' ({place.login})' if place.login else ''}")
+            far = f"from another machine first `{place.tunnel}`" if place.tunnel else None
+            how = "; ".join(filter(None, (place.login, far)))
+            self.fact("dashboard", f"{place.dashboard}{f' ({how})' if how else ''}")
 
     def note(self, text: str) -> None:
         """Say something once, above the panel."""

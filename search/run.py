@@ -8,12 +8,14 @@ import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from search import cluster
 
 if TYPE_CHECKING:
+    from search.monitor import Monitor
     from search.settings import Settings
 
 logger = logging.getLogger("search.run")
@@ -41,21 +43,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
     # Only now: this imports trainables and spaces, which the check above has vouched for.
+    from search.monitor import Monitor
     from search.settings import complete, read
 
     settings = read(arguments)
+    monitor = Monitor(settings.run_folder / "monitor") if settings.monitor else None
     # Before Ray is imported, which reads its environment then.
     cluster.prepare(settings.address)
-    with cluster.starting(
+    if monitor is not None:
+        monitor.tell_ray()
+    ray = cluster.starting(
         settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
-    ) as place:
-        return _run(complete(settings), place)
+    )
+    with ray as place, monitor or nullcontext():
+        return _run(complete(settings), place, monitor)
 
 
-def _run(settings: Settings, starting: Future[cluster.Cluster]) -> int:
+def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor | None) -> int:
     # Only now: torch, Tune and all that needs them are imported while Ray starts.
     import trainables
     from search import confirm, stages, trials, warm_start
+    from search.gauges import Gauges
     from search.members import Run
     from search.progress import Display
     from search.terminal import complain
@@ -73,6 +81,8 @@ def _run(settings: Settings, starting: Future[cluster.Cluster]) -> int:
         """The cluster, as soon as there is one; shown once."""
         found = starting.result()
         display.cluster(found)
+        for name, text in monitor.start(found.session) if monitor is not None else ():
+            display.fact(name, text)
         return found
 
     with stages.run_log(settings):
@@ -84,14 +94,18 @@ def _run(settings: Settings, starting: Future[cluster.Cluster]) -> int:
                 base = stages.train_base(settings, features, card, place, display)
                 job = trials.make_job(settings, base, features, place())
                 searcher = trials.make_searcher(settings, job, log, warm_start.known(settings))
+                tags = (settings.name, settings.space, settings.model)
+                gauges = Gauges(*tags, job["size_base"], log.records.values())
+                trainable = trainables.load(settings.space)
                 try:
-                    trials.run_trials(trainables.load(settings.space), searcher, log, settings, place(), display)
+                    trials.run_trials(trainable, searcher, log, settings, place(), display, gauges)
                 except (Exception, KeyboardInterrupt) as error:
                     # Whatever it was: what has ended is in the log, and makes a front.
                     logger.exception("the trials broke off")
                     display.note(f"the trials broke off: {error or 'ended at once'}")
                     broken = isinstance(error, Exception)
                 display.still()
+                gauges.still()
             found = trials.finish(settings, log, display)
             if found and settings.confirm and not broken:
                 run = Run.open(settings.run_folder)

@@ -57,7 +57,7 @@ class _Running(NamedTuple):
 class PlanSearch(Searcher):
     """Hands out recipes, then the plans of interrupted trials, anchors, and what Optuna chooses.
 
-    What a trial gets is ``{"job", "plan", "number", "recipe", "spared"}``; who is spared is not stopped early.
+    What a trial gets is ``{"job", "plan", "number", "name", "recipe", "spared"}``; who is spared is not stopped early.
 
     Attributes:
         left_out: why a recipe is not tried, by its name.
@@ -80,6 +80,7 @@ class PlanSearch(Searcher):
         objective: str = "weighted",
         warm: Sequence[Known] = (),
         prunings: Callable[[Mapping[str, Any]], Sequence[Mapping[str, Any]]] | None = None,
+        name: Callable[[int, str | None, Plan], str] | None = None,
     ) -> None:
         """Open or make the study and settle what an earlier process left.
 
@@ -98,6 +99,7 @@ class PlanSearch(Searcher):
             warm: trials of earlier runs to learn from.
             prunings: from the parameters of a trial to those of others that cut the same grown stage otherwise; they
                 are tried next where a trial turns out to be on the front.
+            name: what people call a trial, from its number, its recipe's name and its plan.
         """
         super().__init__(metric=METRIC, mode="min")
         self.objectives = OBJECTIVES[objective]
@@ -107,6 +109,7 @@ class PlanSearch(Searcher):
         self._job, self._assess = dict(job), assess
         self._make_sampler = partial(make_sampler, sampler, seed, startup=startup)
         self._prunings = prunings or (lambda parameters: ())
+        self._name = name or (lambda number, recipe, plan: f"trial-{number}")
         self._running: dict[str, _Running] = {}
         self._front: list[tuple[float, float]] = []
         self._plans = {_key(record.plan): record.number for record in ended.values()}
@@ -169,7 +172,8 @@ class PlanSearch(Searcher):
 
     def _hand_out(self, number: int, recipe: str | None, plan: Plan) -> dict[str, Any]:
         self._plans[_key(plan)] = number
-        what = {"plan": copy.deepcopy(plan), "number": number, "recipe": recipe, "spared": is_recipe(recipe)}
+        name, spared = self._name(number, recipe, plan), is_recipe(recipe)
+        what = {"plan": copy.deepcopy(plan), "number": number, "name": name, "recipe": recipe, "spared": spared}
         return {"job": self._job, **what}
 
     def _adopt(self, trial_id: str, trial: optuna.Trial, plan: Plan, attributes: Mapping[str, Any]) -> dict[str, Any]:

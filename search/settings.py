@@ -17,7 +17,7 @@ from trainables import corpora, models
 
 RESUMABLE = (
     *("trials", "minutes", "confirm", "controls", "corpus_root", "cache", "activations_gb", "stages_gb"),
-    *("address", "cpus_per_trial", "gpus_per_trial"),
+    *("address", "cpus_per_trial", "gpus_per_trial", "monitor"),
 )
 """What may differ when a run is resumed: how long and where, never what."""
 SETTINGS_FILE = "settings.json"
@@ -59,6 +59,7 @@ class Settings:
         cache: absolute folder of built corpora, features, bases and activations.
         stages_gb: how much of the run's folder grown stages may fill, in 10^9 bytes; 0 keeps none.
         activations_gb: how much of it outputs of frozen layers may fill, in 10^9 bytes; 0 keeps none.
+        monitor: run Prometheus and Grafana beside the search.
     """
 
     space: str
@@ -92,6 +93,7 @@ class Settings:
     cache: Path
     activations_gb: float
     stages_gb: float
+    monitor: bool = False
 
     @property
     def run_folder(self) -> Path:
@@ -229,6 +231,7 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
         cache=cache,
         activations_gb=given.get("activations_gb", options.DEFAULT_ACTIVATIONS_GB),
         stages_gb=given.get("stages_gb", options.DEFAULT_STAGES_GB),
+        monitor=given.get("monitor", False),
     )
 
 

@@ -40,6 +40,8 @@ class Record:
         error: why the trial failed, one line.
         node: address of the machine that it ended on.
         total_widths: neurons by site of the final detector.
+        links_kept: how many links of the detector the last epoch did not compute, their outputs being in the cache.
+        from_kept_stage: whether the trial went on from another one's grown stage.
     """
 
     number: int
@@ -62,6 +64,8 @@ class Record:
     error: str | None = None
     node: str | None = None
     total_widths: Mapping[str, int] = field(default_factory=dict)
+    links_kept: int = 0
+    from_kept_stage: bool = False
 
 
 class TrialLog:

@@ -21,11 +21,13 @@ import spaces
 from search import cluster, run_folder
 from search.assessment import assess
 from search.cluster import Cluster
+from search.gauges import Gauges
 from search.progress import Display
 from search.sampler import PlanSearch
 from search.scheduler import HalvingScheduler
 from search.settings import Settings
 from search.trial_log import TrialLog
+from search.trial_names import trial_name
 from search.warm_start import Known
 from search.watch import Limits, Watcher
 from spaces import recipes, shared
@@ -82,6 +84,7 @@ def make_searcher(
         objective=settings.objective,
         warm=warm,
         prunings=partial(prunings, settings.space, settings.prunings),
+        name=partial(trial_name, arch=arch),
     )
 
 
@@ -130,6 +133,7 @@ def run_trials(
     settings: Settings,
     place: Cluster,
     display: Display,
+    gauges: Gauges | None = None,
 ) -> None:
     """Run trials until there are enough, time is over, or a signal asks for the end.
 
@@ -150,13 +154,13 @@ def run_trials(
             num_samples=left,
             max_concurrent_trials=place.concurrent,
             reuse_actors=True,
-            trial_name_creator=lambda trial: f"trial-{trial.config['number']}",
+            trial_name_creator=lambda trial: str(trial.config["name"]),
             trial_dirname_creator=lambda trial: str(trial.config["number"]),
         ),
         run_config=tune.RunConfig(
             name=TUNE_FOLDER,
             storage_path=str(settings.run_folder),
-            callbacks=[Watcher(log, display, limits)],
+            callbacks=[Watcher(log, display, limits, gauges)],
             stop=limits,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             # Trials ask for checkpoints themselves, by time; the watcher removes all but the latest.

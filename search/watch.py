@@ -19,6 +19,7 @@ from ray.tune.experiment import Trial
 from ray.tune.result import NODE_IP
 
 from search import objective, run_folder
+from search.gauges import Gauges
 from search.progress import Display, describe
 from search.sampler import METRIC, ending
 from search.trial_log import Record, TrialLog
@@ -38,9 +39,9 @@ class Watcher(Callback):
     The tables follow the log by some seconds: programs of this project read the log, people may look at the tables.
     """
 
-    def __init__(self, log: TrialLog, display: Display, limits: Limits) -> None:
-        """Write to `log` and show on `display`, also why the search ends before its last trial."""
-        self._log, self._display, self._limits = log, display, limits
+    def __init__(self, log: TrialLog, display: Display, limits: Limits, gauges: Gauges | None = None) -> None:
+        """Write to `log`, publish on `gauges` and show on `display`, also why the search ends before its last trial."""
+        self._log, self._display, self._limits, self._gauges = log, display, limits, gauges
         self._ending = False
         self._written, self._next_tables = len(log.records), 0.0
         self._front = run_folder.front_of(log.records.values())
@@ -57,6 +58,8 @@ class Watcher(Callback):
             logger.warning("%s", why)
             again = " (again to end at once)" if self._limits.asked else ""
             self._display.note(f"{why}: trials under way are stopped, the front is written{again}")
+        if self._gauges is not None:
+            self._gauges.tick()
         if len(self._log.records) > self._written and time.monotonic() >= self._next_tables:
             self._write_tables()
 
@@ -64,6 +67,8 @@ class Watcher(Callback):
         """A trial began on a worker."""
         logger.info("trial %d begins%s", trial.config["number"], _named(trial.config["recipe"]))
         self._display.trial(trial.config["number"], 0, trial.config["plan"]["epochs"])
+        if self._gauges is not None:
+            self._gauges.running(trial.config["number"])
 
     def on_trial_result(
         self, iteration: int, trials: Sequence[Trial], trial: Trial, result: Mapping[str, Any], **info: Any
@@ -72,6 +77,8 @@ class Watcher(Callback):
         number, epoch, epochs = trial.config["number"], result.get("epoch", 0), result.get("epochs", 0)
         logger.info("trial %d: epoch %d of %d, EER %.4f", number, epoch, epochs, result.get("eer", math.nan))
         self._display.trial(number, epoch, epochs)
+        if self._gauges is not None:
+            self._gauges.running(number, result.get(NODE_IP), _finite(result.get("seconds_step")))
 
     def on_checkpoint(
         self, iteration: int, trials: Sequence[Trial], trial: Trial, checkpoint: Checkpoint, **info: Any
@@ -103,6 +110,8 @@ class Watcher(Callback):
         else:
             logger.info("%s", describe(record))
         self._display.ended(record)
+        if self._gauges is not None:
+            self._gauges.ended(record)
         self._keep_detectors(record)
         _empty(trial)
 
@@ -185,6 +194,8 @@ def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, trace
         error=error,
         node=result.get(NODE_IP),
         total_widths=result.get("total_widths", {}),
+        links_kept=result.get("links_kept", 0),
+        from_kept_stage=result.get("from_kept_stage", False),
     )
 
 

@@ -36,13 +36,16 @@ class DetectorTrainable(tune.Trainable):
     """Carries out the plan in ``config["plan"]`` on the base and features that ``config["job"]`` names.
 
     The config is a plain dict: job (base, features, activations, activations_limit, run_folder, size_weight,
-    size_base, seed, random_crop, precision, prunings, stages_limit, threads, gpu), plan, number, recipe, spared. Each
-    step does one epoch and reports dev EER, loss, size and cost, and asks for a checkpoint where the last is
+    size_base, seed, random_crop, precision, prunings, stages_limit, threads, gpu), plan, number, name, recipe, spared.
+    Each step does one epoch and reports dev EER, loss, size and cost, and asks for a checkpoint where the last is
     `CHECKPOINT_SECONDS` old. The last one writes the detector of the best dev EER to
     ``run_folder/detectors/<number>``.
     """
 
     space = ""
+    name = ""
+    took_over = False
+    """Whether this actor carried out other trials before."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Parse the plan and open what it needs.
@@ -54,6 +57,8 @@ class DetectorTrainable(tune.Trainable):
         began = time.monotonic()
         job = config["job"]
         self.job, self.number = job, int(config["number"])
+        self.name = str(config.get("name", f"{self.space}-{self.number}"))
+        print(f"{self.name} begins", flush=True)  # into the actor's log, which the dashboard shows
         torch.set_num_threads(job["threads"])
         base = _base(job["base"])
         plan = Plan.from_config(config["plan"], base.arch)
@@ -108,6 +113,7 @@ class DetectorTrainable(tune.Trainable):
             "best_epoch": run.best_epoch,
             "best_eer_interval": run.best_interval,
             "last_change": run.plan.last_change,
+            "from_kept_stage": run.from_kept_stage,
             "criterion": run.plan.config["criterion"],
             "total_widths": run.plan.final.total_widths(),
             "done": done,
@@ -127,12 +133,17 @@ class DetectorTrainable(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial without starting a process anew."""
+        self.took_over = True
         self.setup(new_config)
         return True
 
     def __repr__(self) -> str:
-        """What the dashboard calls the actor."""
-        return f"{self.space}"
+        """The current trial, as errors name it.
+
+        The dashboard's list of actors shows what this was when the actor started: Ray asks then, and never again. So
+        the first trial's name says that others follow; which one it is now, the last line of the actor's log says.
+        """
+        return self.name if self.took_over else f"{self.name} and later ones"
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:

@@ -49,6 +49,7 @@ class Execution:
         epoch: epochs done.
         best: state dict of the finished detector at its best dev EER since the last change of structure, or ``None``.
         best_eer: that EER; ``best_threshold``, ``best_epoch``, ``best_interval`` belong to it.
+        from_kept_stage: whether it went on from a kept stage instead of the base.
         seconds: time spent so far, by what on: structure (growth, cuts, what they look at), activations, training,
             scoring, kept stages.
     """
@@ -109,10 +110,12 @@ class Execution:
         rewinds = plan.config["after"] == "rewind_weights" or (kept_stages is not None and bool(plan.first_cut))
         self.snapshot: dict[str, Tensor] | None = dict(base.module.state_dict()) if rewinds else None
         self.original = {n: torch.ones(w, dtype=torch.bool) for n, w in base.arch.total_widths().items()}
+        self.from_kept_stage = False
         self._install(base.arch, base.module.state_dict())
         if kept_stages is not None and (place := kept_stages.find(plan)) is not None:
             try:
                 self._set(*TrialState.read(place))
+                self.from_kept_stage = True
             except ValueError:
                 kept_stages.forget(plan)
 
@@ -170,6 +173,7 @@ class Execution:
             "seed": self.seed,
             "best": [self.best_eer, self.best_threshold, self.best_epoch, *self.best_interval],
             "order": self.order.bit_generator.state,
+            "from_kept_stage": self.from_kept_stage,
         }
         moments = adam.collect(self.optimizer, self.module) if self.epoch else {}
         model = self.module.state_dict()
@@ -190,6 +194,8 @@ class Execution:
             raise ValueError(f"{folder} is a checkpoint of another plan or seed")
         self.plan = plan
         self._set(state, chance)
+        # A trial that is tried again may have found the stage that it had kept itself; what it did at first counts.
+        self.from_kept_stage = state.facts["from_kept_stage"]
 
     def _set(self, state: TrialState, chance: Mapping[str, Tensor]) -> None:
         self.epoch = state.facts["epoch"]

@@ -29,7 +29,8 @@ class TrialState:
         best: state dict of the best detector so far, or ``None``.
         snapshot: values to rewind to, or ``None``.
         original: by site, which neurons the base had.
-        facts: epoch, seed, plan, best (numbers), order (state of the generator that shuffles): JSON types.
+        facts: epoch, seed, plan, best (numbers), order (state of the generator that shuffles), from_kept_stage: JSON
+            types.
     """
 
     arch: Architecture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from search import cluster, own_machine
-from search.cluster import Cluster, check_origin, fit, prepare, starting, stream
+from search.cluster import Cluster, check_origin, fit, prepare, starting, stream, tunnel
 
 
 def test_the_projects_packages_come_from_one_folder() -> None:
@@ -94,6 +94,12 @@ def test_what_the_user_set_stays(bare_environment: Path, monkeypatch: pytest.Mon
     prepare(None)
     assert os.environ["RAY_AUTH_MODE"] == "disabled"
     assert os.environ["TUNE_WARN_THRESHOLD_S"] == "1"
+
+
+def test_how_to_reach_a_dashboard_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "desk")
+    assert tunnel(None, "127.0.0.1:8266") == "ssh -L 8266:127.0.0.1:8266 desk"
+    assert tunnel("auto", "127.0.0.1:8265") == "ray dashboard cluster.yaml"
 
 
 def test_ray_starts_in_a_thread_that_lasts_until_it_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ def test_without_limit_of_trials_and_minutes_nothing_is_said_of_what_is_left() -
 
 def test_the_panel_shows_how_it_stands() -> None:
     display, _, clock = plain()
-    display.cluster(Cluster(1, 0.5, 2, "http://127.0.0.1:8265", "log in with X", "a machine with 1 GPU"))
+    display.cluster(Cluster(1, 0.5, 2, "http://127.0.0.1:8265", "log in with X", "a machine with 1 GPU", "ssh there"))
     display.work("base", 3, 8)
     display.search(4, [])
     display.trial(5, 2, 6)
@@ -106,7 +106,7 @@ def test_the_panel_shows_how_it_stands() -> None:
     panel = shown(display)
     for part in (
         "2 at once, 1 CPU, 0.5 GPU each",
-        "http://127.0.0.1:8265 (log in with X)",
+        "http://127.0.0.1:8265 (log in with X; from another machine first `ssh there`)",
         "waiting for",
         "3 of 8",
         "1 of 4 ended, 1 running, 0 failed",
@@ -120,6 +120,20 @@ def test_the_panel_shows_how_it_stands() -> None:
     display.still()
     assert "of 8" not in shown(display)
     assert "epoch" not in shown(display)
+
+
+@pytest.mark.parametrize(
+    ("login", "tunnel", "line"),
+    [
+        (None, None, "dashboard: http://here"),
+        ("log in", None, "dashboard: http://here (log in)"),
+        (None, "ssh there", "dashboard: http://here (from another machine first `ssh there`)"),
+    ],
+)
+def test_what_is_said_of_the_dashboard_is_one_line(login: str | None, tunnel: str | None, line: str) -> None:
+    display, text, _ = plain()
+    display.cluster(Cluster(1, 0.0, 2, "http://here", login, None, tunnel))
+    assert line in text.getvalue().splitlines()
 
 
 def test_on_a_terminal_the_panel_is_drawn_and_stays() -> None:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,7 @@ def test_nothing_is_kept_of_ended_trials(settings: Settings, workers: Cluster, m
     monkeypatch.setattr("search.trials.Watcher", Looking)
     carry_out(replace(settings, trials=4), workers, recipes={"plain": PLAIN, "raise": FAILING["raise"]})
     assert len(kept) == 4
+    assert {str(trial) for trial in kept.values()} == {f"trial-{number}" for number in range(4)}
     for trial in kept.values():
         assert not trial.config
         assert not trial.evaluated_params
@@ -255,6 +257,14 @@ def test_trials_ask_for_their_resources_under_their_own_name(workers: Cluster) -
     assert request.required_resources == {"CPU": 3, "GPU": 0.5}
 
 
+def test_trials_are_given_names_that_say_what_they_do(settings: Settings) -> None:
+    searcher = trials.make_searcher(settings, {}, TrialLog(settings.run_folder / "trials.jsonl"))
+    given = [searcher.suggest(str(number)) for number in range(3)]
+    assert [one and one["name"] for one in given] == [
+        *("plasticity-0-paper", "plasticity-1-control", "plasticity-2-anchor-shallow")
+    ]
+
+
 def test_plans_are_refused_by_rule_and_by_size() -> None:
     arch = Architecture.create("resnet18", {"width": 4})
     plan = {
@@ -288,6 +298,36 @@ def test_a_plan_that_can_be_better_in_neither_is_refused(eer: float, more: int, 
 @pytest.mark.parametrize(("number", "startup"), [(None, 10), (4, 2), (24, 6), (400, 10)])
 def test_a_quarter_of_the_trials_is_drawn_at_random(number: int | None, startup: int) -> None:
     assert trials.startup_trials(number) == startup
+
+
+def test_ray_is_told_of_the_monitor_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+
+    @contextmanager
+    def starting(address: str | None, **asked: Any) -> Iterator[None]:
+        told.append("Ray starts")
+        yield
+        told.append("Ray ends")
+
+    monkeypatch.setattr("search.cluster.prepare", lambda address: None)
+    monkeypatch.setattr("search.cluster.starting", starting)
+    monkeypatch.setattr("search.monitor.Monitor.tell_ray", lambda monitor: told.append(monitor.folder))
+    monkeypatch.setattr("search.monitor.Monitor.__exit__", lambda monitor, *error: told.append("monitor ends"))
+
+    def carry_on(settings: Settings, place: object, monitor: object) -> int:
+        told.append(monitor is not None)
+        return 0
+
+    monkeypatch.setattr(run, "_run", carry_on)
+    options = ["--storage", str(tmp_path), "--name", "one", "--cache", str(tmp_path)]
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert run.main([*options, "--monitor"]) == 0
+        assert run.main(options) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    monitored = [tmp_path / "one" / "monitor", "Ray starts", True, "monitor ends", "Ray ends"]
+    assert told == [*monitored, "Ray starts", False, "Ray ends"]
 
 
 def test_mixed_up_packages_end_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,6 +145,17 @@ def test_a_resumed_run_may_find_its_corpus_and_cache_elsewhere(tmp_path: Path, m
     assert resumed.corpus_root == tmp_path / "speech"
 
 
+def test_a_run_is_monitored_when_it_is_asked_for_and_stays_so_when_resumed(tmp_path: Path) -> None:
+    settings = stored(tmp_path)
+    resume = ["--resume", str(settings.run_folder)]
+    assert not settings.monitor
+    assert not parse(resume).monitor
+    asked = parse([*resume, "--monitor"])
+    assert asked.monitor
+    (settings.run_folder / SETTINGS_FILE).write_text(asked.to_json())
+    assert parse(resume).monitor
+
+
 def test_a_resumed_run_cannot_change_what_it_searches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = stored(tmp_path)
     with pytest.raises(SystemExit):

@@ -11,6 +11,7 @@ from ray.tune import Checkpoint
 from rich.console import Console
 
 from search import watch
+from search.gauges import STARTING, Gauges, Reading
 from search.progress import Display
 from search.trial_log import Record, TrialLog
 from search.watch import Limits, Watcher
@@ -76,6 +77,40 @@ def test_only_the_latest_state_of_a_trial_is_kept(tmp_path: Path) -> None:
     trial.checkpoint = Checkpoint(str(places[0]))
     watching.on_checkpoint(1, [], trial, Checkpoint(str(places[1])))
     assert [place.exists() for place in places] == [False, True]
+
+
+def test_gauges_are_told_of_trials_as_they_begin_report_and_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = []
+    monkeypatch.setattr(Gauges, "publish", lambda gauges: published.append(gauges.readings()))
+    gauges = Gauges("one", "plasticity", "resnet18", 100)
+    log = TrialLog(tmp_path / "trials.jsonl")
+    watching = Watcher(log, Display(Console(file=io.StringIO())), Limits(None), gauges)
+    config = {"number": 3, "recipe": None, "plan": {"epochs": 2}}
+    trial: Any = SimpleNamespace(config=config)
+    watching.on_trial_start(0, [], trial)
+    assert Reading("dropin_trials_running", 1, (("node", STARTING),)) in gauges.readings()
+    result = {"epoch": 1, "epochs": 2, "eer": 0.2, "seconds_step": 0.5, "node_ip": "10.0.0.1"}
+    watching.on_trial_result(0, [], trial, result)
+    assert Reading("dropin_trials_running", 1, (("node", "10.0.0.1"),)) in gauges.readings()
+    assert Reading("dropin_step_seconds", 0.5) in gauges.readings()
+    watching.on_step_end(0, [])
+    assert published == [gauges.readings()]
+    ended = {**result, "epoch": 2, "best_eer": 0.2, "best_weighted_eer": 0.2, "size": 100, "links_kept": 1}
+    monkeypatch.setattr(watch, "_empty", lambda trial: None)
+    trial.last_result = {**ended, "from_kept_stage": True}
+    watching.on_trial_complete(0, [], trial)
+    assert (log.records[3].links_kept, log.records[3].from_kept_stage) == (1, True)
+    readings = gauges.readings()
+    for reading in (
+        Reading("dropin_trials_running", 0, (("node", "10.0.0.1"),)),
+        Reading("dropin_trials", 1, (("state", "COMPLETE"),)),
+        Reading("dropin_best_weighted_eer", 0.2),
+        Reading("dropin_cache_hits", 1, (("cache", "stages"),)),
+        Reading("dropin_cache_hits", 1, (("cache", "activations"),)),
+    ):
+        assert reading in readings
 
 
 @pytest.mark.parametrize("resumed", [False, True])

@@ -45,6 +45,7 @@ def test_a_plan_that_goes_on_from_a_kept_stage_ends_as_from_the_base(model: str,
     other = config(model, criterion="taylor", final={**FINAL[model], site: width - 1}, after=after)
     alone, shared = carried_out(model, other, None), carried_out(model, other, kept)
     assert (alone.epoch, shared.epoch) == (0, 2)
+    assert (alone.from_kept_stage, shared.from_kept_stage) == (False, True)
     assert run_all(alone)[2:] == run_all(shared)
     assert alone.best is not None
     assert shared.best is not None
@@ -119,9 +120,27 @@ def test_a_damaged_stage_is_removed_and_the_plan_begins_at_the_base(tmp_path: Pa
     (place / "model.safetensors").write_bytes(b"cut off")
     again = carried_out("grnn", config("grnn"), kept)
     assert again.epoch == 0
+    assert not again.from_kept_stage
     assert kept.find(first.plan) is None
     assert run_all(again) == expected
     assert kept.find(first.plan) is not None
+
+
+@pytest.mark.parametrize("first_found", [False, True])
+def test_a_trial_that_is_tried_again_says_where_it_began_at_first(first_found: bool, tmp_path: Path) -> None:
+    """When it is tried again, the stage is there in any case: the first try has kept it."""
+    kept = KeptStages(tmp_path / "stages", 10**9)
+    if first_found:
+        run_all(carried_out("grnn", config("grnn"), kept))
+    first = carried_out("grnn", config("grnn"), kept)
+    while first.epoch < 3:
+        first.run_epoch()
+    (tmp_path / "checkpoint").mkdir()
+    first.save(tmp_path / "checkpoint")
+    again = carried_out("grnn", config("grnn"), kept)
+    assert again.from_kept_stage
+    again.load(tmp_path / "checkpoint")
+    assert again.from_kept_stage == first_found
 
 
 @MODELS

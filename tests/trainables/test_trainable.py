@@ -193,6 +193,31 @@ def test_a_reused_actor_does_what_a_fresh_one_does(space: str, here: dict[str, A
     assert all(torch.equal(shared[key], again[key]) for key in again)
 
 
+def test_an_actor_is_called_what_its_trial_is(here: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """Its list of actors shows what Ray was told first; the actor's log says the rest."""
+    trainable = load("dropin")(config={**config(here, "dropin"), "name": "dropin-0-paper"})
+    assert repr(trainable) == "dropin-0-paper and later ones"
+    assert trainable.reset({**config(here, "dropin", number=7), "name": "dropin-7-zero-1.1x"})
+    assert repr(trainable) == "dropin-7-zero-1.1x"
+    assert trainable.reset(config(here, "dropin", number=8))
+    assert repr(trainable) == "dropin-8"
+    assert capsys.readouterr().out.splitlines() == [
+        *("dropin-0-paper begins", "dropin-7-zero-1.1x begins", "dropin-8 begins")
+    ]
+
+
+@pytest.mark.parametrize("prunings", [1, 2])
+def test_a_trial_says_whether_it_went_on_from_a_kept_stage(prunings: int, here: dict[str, Any]) -> None:
+    job = {**here, "prunings": prunings, "stages_limit": 10**9}
+    found = []
+    for number in (0, 1):
+        trainable = load("plasticity")(config={**config(job, "plasticity", number), "spared": True})
+        found.append(trainable.train()["from_kept_stage"])
+        while not trainable.train()["done"]:
+            continue
+    assert found == [False, prunings > 1]
+
+
 @pytest.mark.parametrize(("space", "other"), [("dropin", "plasticity"), ("plasticity", "dropin")])
 def test_a_plan_of_the_other_space_is_refused(space: str, other: str, here: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"carries out plans of space {space}; got one of {other}"):
