@@ -35,6 +35,8 @@ class Record:
         seconds_parts: seconds of the trial by what it did with them.
         error: why the trial failed, one line.
         total_widths: neurons by site of the final detector.
+        ended: when the trial ended, in seconds since 1970 (UTC).
+        cpus, gpus: how many of each the trial had to itself.
     """
 
     number: int
@@ -56,6 +58,9 @@ class Record:
     seconds_parts: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
     total_widths: Mapping[str, int] = field(default_factory=dict)
+    ended: float | None = None
+    cpus: float | None = None
+    gpus: float | None = None
 
 
 class TrialLog:

@@ -11,6 +11,8 @@ import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,7 @@ class Watcher(Callback):
 
     def _end(self, trial: Trial, *, failed: bool) -> None:
         record = record_of(trial.config, trial.last_result, _traceback(trial) if failed else None)
+        record = replace(record, ended=datetime.now(tz=timezone.utc).timestamp(), **_resources(trial))
         self._log.append(record)
         if record.state == "FAIL":
             logger.error("trial %d failed: %s", record.number, _traceback(trial) or record.error)
@@ -184,6 +187,14 @@ def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, trace
         error=error,
         total_widths=result.get("total_widths", {}),
     )
+
+
+def _resources(trial: Trial) -> dict[str, float]:
+    """CPUs and GPUs that a trial had to itself, where Tune says so."""
+    wanted = trial.placement_group_factory
+    if wanted is None:
+        return {}
+    return {name: float(wanted.required_resources.get(kind, 0.0)) for name, kind in (("cpus", "CPU"), ("gpus", "GPU"))}
 
 
 def _empty(trial: Trial) -> None:
