@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
 from search.tables import Entry
@@ -101,9 +101,7 @@ def _axes(axes: Axes, sizes: Sequence[int], best: float, top: float) -> None:
     margin = max(1.06, (high / low) ** 0.08)
     axes.set_xscale("log")
     axes.set_xlim(low / margin, high * margin)
-    # Within a decade a logarithmic axis has hardly a round number: round numbers of a linear one, where they belong.
-    wide = high / low > 12
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(size_locator(low, high))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count_text(value)))
@@ -116,6 +114,14 @@ def _axes(axes: Axes, sizes: Sequence[int], best: float, top: float) -> None:
     axes.set_axisbelow(True)
     axes.tick_params(length=0, colors=DARK)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def size_locator(low: float, high: float) -> Locator:
+    """Where a logarithmic axis of parameters has its numbers.
+
+    Within a decade it has hardly a round number: round numbers of a linear one, where they belong.
+    """
+    return LogLocator(subs=(1, 2, 5)) if high / low > 12 else MaxNLocator(6, steps=[1, 2, 2.5, 5, 10])
 
 
 def _staircase(axes: Axes, front: Sequence[Entry]) -> None:

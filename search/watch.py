@@ -98,7 +98,8 @@ class Watcher(Callback):
 
     def _end(self, trial: Trial, *, failed: bool) -> None:
         record = record_of(trial.config, trial.last_result, _traceback(trial) if failed else None)
-        record = replace(record, ended=datetime.now(tz=timezone.utc).timestamp(), **_resources(trial))
+        cpus, gpus = _resources(trial)
+        record = replace(record, ended=datetime.now(tz=timezone.utc).timestamp(), cpus=cpus, gpus=gpus)
         self._log.append(record)
         if record.state == "FAIL":
             logger.error("trial %d failed: %s", record.number, _traceback(trial) or record.error)
@@ -189,12 +190,12 @@ def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, trace
     )
 
 
-def _resources(trial: Trial) -> dict[str, float]:
+def _resources(trial: Trial) -> tuple[float | None, float | None]:
     """CPUs and GPUs that a trial had to itself, where Tune says so."""
     wanted = trial.placement_group_factory
     if wanted is None:
-        return {}
-    return {name: float(wanted.required_resources.get(kind, 0.0)) for name, kind in (("cpus", "CPU"), ("gpus", "GPU"))}
+        return None, None
+    return wanted.required_resources.get("CPU", 0.0), wanted.required_resources.get("GPU", 0.0)
 
 
 def _empty(trial: Trial) -> None:

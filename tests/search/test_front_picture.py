@@ -13,6 +13,8 @@ from search.tables import Entry
 from search.trial_log import Record
 
 CAPTION = Caption("plasticity: resnet18 on demo", "12 trials ended", "simulated speech")
+
+
 def record(number: int, eer: float, size: int, recipe: str | None = None) -> Record:
     return Record(number, "COMPLETE", recipe, {}, eer=eer, size=size)
 
