@@ -12,7 +12,6 @@ import hashlib
 from importlib import resources
 
 import jinja2
-from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from search import run_folder
@@ -51,8 +50,8 @@ def document(subject: Subject) -> str:
     best = run_folder.best_of(run.records)
     return environment.get_template(TEMPLATE).render(
         policy=_policy(scripts),
-        style=Markup(_text(STYLE)),
-        scripts=[Markup(script) for script in scripts],
+        style=_text(STYLE),
+        scripts=scripts,
         data={"figures": figures, "cards": trial_cards.cards(subject)},
         subject=subject,
         settings=run.settings,

@@ -11,6 +11,7 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -143,7 +144,7 @@ def test_each_control_meets_the_best_of_the_front_that_is_no_larger(settings: Se
 
 
 def test_eer_by_attack_comes_from_an_export(settings: Settings) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"role": "front", "name": "0", "trial": 7, "eer_dev_low": 0.9, "eer_dev_A01": 0.1, "eer_dev_A02": 0.25},
         {"role": "recipe", "name": "paper", "trial": 0, "eer_dev_low": None, "eer_dev_A01": None, "eer_dev_A02": None},
         {"role": "base", "name": "base", "trial": None, "eer_dev_low": None, "eer_dev_A01": 0.0, "eer_dev_A02": 0.5},
@@ -159,7 +160,7 @@ def journal(path: Path, trials: int) -> Path:
     """A study in which x alone decides on the first value, y on the second, and z on nothing."""
     storage = JournalStorage(JournalFileBackend(str(path)))
     study = optuna.create_study(storage=storage, study_name=NAME, directions=["minimize", "minimize"])
-    ranges = dict.fromkeys("xyz", optuna.distributions.IntDistribution(0, 4))
+    ranges: dict[str, BaseDistribution] = dict.fromkeys("xyz", IntDistribution(0, 4))
     for n in range(trials):
         params = {"x": n % 5, "y": n // 5 % 5, "z": n * 7 // 3 % 5}
         values = [params["x"] + n / 1000, params["y"] + n / 1000]
