@@ -82,7 +82,7 @@ def test_only_the_latest_state_of_a_trial_is_kept(tmp_path: Path) -> None:
 def test_a_record_says_when_the_trial_ended_and_on_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "_empty", lambda trial: None)
     watching, log = watcher(tmp_path)
-    config = {"number": 3, "recipe": None, "plan": {}}
+    config: dict[str, Any] = {"recipe": None, "plan": {}}
     for place, asked in enumerate(
         (PlacementGroupFactory([{"CPU": 2, "GPU": 0.5}]), PlacementGroupFactory([{"CPU": 1}]))
     ):
