@@ -9,8 +9,8 @@ from typing import Any
 
 from search.evaluation import Evaluation
 from search.members import Run
-from search.report import Entry, count_text
-from search.wording import plan_in_words
+from search.tables import Entry
+from search.wording import count_text, plan_in_words
 from trainables.printable import printable
 
 NOTHING = "-"

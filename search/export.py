@@ -11,12 +11,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from search import cards, placement, report
+from search import cards, placement
+from search.front_picture import Caption, draw_front
 from search.measurement import listen, measure
 from search.members import Run, members
 from search.progress import Display
-from search.report import Entry
+from search.tables import Entry, write_tables
 from search.terminal import cell, complain
+from search.wording import count_text
 from trainables.checkpoint import load_detector, save_detector
 from trainables.models.architecture import Architecture
 from trainables.training import Diverged
@@ -53,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(_summary(entries))
         display.note(f"front: {target / 'front.png'}, {target / 'front.csv'}, {target / 'front.parquet'}")
         display.note(f"next: python -m search.score {target / 'detectors' / '0'} FILES")
+        display.note(f"report: python -m search.report {run.folder} --front {target}")
         return 0
     except (ValueError, OSError, Diverged) as error:
         complain(error)
@@ -109,11 +112,11 @@ def export(
         for place, (entry, card) in kept.items():
             text = cards.page(entry, card, run, front=len(kept), base=base, base_widths=widths)
             (folder / place / "card.md").write_text(text, encoding="utf-8")
-        report.write_tables(folder, entries)
+        write_tables(folder, entries)
         # Not those that were stopped: their EER is that of an epoch, not of a detector.
         ended = [r for r in run.records if r.state == "COMPLETE"]
         trials = [(r.size, r.eer) for r in ended if r.size is not None and r.eer is not None]
-        report.draw_front(folder / "front.png", entries, trials, _caption(run, len(kept)))
+        draw_front(folder / "front.png", entries, trials, _caption(run, len(kept)))
     return entries
 
 
@@ -142,11 +145,11 @@ def _progress(run: Run) -> str:
     return f"{ended} trials ended" if wanted is None or ended >= wanted else f"{ended} of {wanted} trials ended so far"
 
 
-def _caption(run: Run, front: int) -> report.Caption:
+def _caption(run: Run, front: int) -> Caption:
     settings = run.settings
     facts = f"{_progress(run)}, {front} on the front; {settings.epochs} epochs a trial, seed {settings.seed}"
     title = f"{settings.space}: {settings.model} on {run.corpus['name']}"
-    return report.Caption(title, facts, str(run.corpus.get("note", "")))
+    return Caption(title, facts, str(run.corpus.get("note", "")))
 
 
 def _summary(entries: Sequence[Entry]) -> Table:
@@ -159,7 +162,7 @@ def _summary(entries: Sequence[Entry]) -> Table:
         table.add_row(
             cell(entry.detector or entry.member.name),
             f"{entry.size:,}",
-            "" if entry.macs is None else report.count_text(entry.macs),
+            "" if entry.macs is None else count_text(entry.macs),
             f"{100 * entry.eer_dev:.2f} %",
             "" if entry.eer_eval is None else f"{100 * entry.eer_eval:.2f} %",
             cell(recipe) if recipe and entry.detector else "",

@@ -12,7 +12,7 @@ import torch
 from search.evaluation import Evaluation
 from search.members import Member, Run
 from search.progress import Display
-from search.report import Entry
+from search.tables import Entry
 from trainables import corpora
 from trainables.checkpoint import Detector, load_detector
 from trainables.corpora.corpus import Corpus

@@ -1,296 +1,78 @@
-"""Results as tables and as a picture of the front. What is shown is handed in; nothing is measured here."""
+"""The command that shows a run: ``python -m search.report RUN``. One HTML page, which can be mailed as it is."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
-from matplotlib.transforms import Bbox
+from search import run_folder
+from search.members import Run
+from search.terminal import complain, say
 
-from search.evaluation import Evaluation
-from search.members import Member
-from search.wording import plan_in_words
-
-BLUE, GREY, DARK = "#1f5fa8", "#8a8f98", "#22262b"
-MARKS: Mapping[str, tuple[str, str]] = {"base": ("s", DARK), "paper": ("D", "#c4541a"), "control": ("^", "#2b8a55")}
-"""Marker and colour of what the front is compared with; other recipes get `OTHER`."""
-OTHER = ("v", "#8b4a9c")
-PNG_DPI = 160
-PLACES = (
-    *((10, 0, "left", "center"), (-10, 0, "right", "center"), (0, 10, "center", "bottom"), (0, -10, "center", "top")),
-    *((10, 8, "left", "bottom"), (10, -8, "left", "top"), (-10, 8, "right", "bottom"), (-10, -8, "right", "top")),
-    *((14, 26, "left", "bottom"), (-14, -26, "right", "top")),
-)
-"""Where a name may stand beside its mark: offset in points and alignment, best first."""
+PAGE = "report.html"
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A row of the tables.
-
-    Attributes:
-        member: which detector.
-        detector: its folder in the export, ``None`` for what is there for comparison only.
-        size: parameters.
-        eer_dev: dev EER as the run found it, by which the front was chosen.
-        threshold: the detector's decision threshold; ``None`` where the detector is gone, as all below.
-        macs: multiply-accumulates for an utterance.
-        dev: how it does on dev.
-        eval: how it does on eval; ``None`` also where the corpus has no eval.
-    """
-
-    member: Member
-    detector: str | None
-    size: int
-    eer_dev: float
-    threshold: float | None = None
-    macs: int | None = None
-    dev: Evaluation | None = None
-    eval: Evaluation | None = None
-
-    @property
-    def eer_eval(self) -> float | None:
-        """EER on eval, where it was scored."""
-        return None if self.eval is None else self.eval.eer
-
-
-@dataclass(frozen=True)
-class Caption:
-    """What stands over and under a picture.
-
-    Attributes:
-        title: what was searched on what.
-        facts: a second line in small type.
-        warning: what a reader has to know about the corpus, or nothing.
-    """
-
-    title: str
-    facts: str
-    warning: str = ""
-
-
-def table(entries: Sequence[Entry]) -> pa.Table:
-    """A row for each entry; errors are fractions, what is not known is null; low and high are 95 % bootstrap intervals.
-
-    ``eer_dev_ATTACK`` and ``eer_eval_ATTACK`` are there for every attack of the split; ``misses_eval`` and
-    ``false_alarms_eval`` are those at the detector's threshold; plan and total_widths are JSON.
-    """
-    columns: dict[str, tuple[pa.DataType, list[Any]]] = {
-        "role": (pa.string(), [e.member.role for e in entries]),
-        "name": (pa.string(), [e.member.name for e in entries]),
-        "detector": (pa.string(), [e.detector for e in entries]),
-        "size": (pa.int64(), [e.size for e in entries]),
-        "macs": (pa.int64(), [e.macs for e in entries]),
-        "eer_dev": (pa.float64(), [e.eer_dev for e in entries]),
-        "eer_dev_low": (pa.float64(), [e.dev and e.dev.interval[0] for e in entries]),
-        "eer_dev_high": (pa.float64(), [e.dev and e.dev.interval[1] for e in entries]),
-        "eer_eval": (pa.float64(), [e.eer_eval for e in entries]),
-        "eer_eval_low": (pa.float64(), [e.eval and e.eval.interval[0] for e in entries]),
-        "eer_eval_high": (pa.float64(), [e.eval and e.eval.interval[1] for e in entries]),
-        "min_tdcf_dev": (pa.float64(), [e.dev and e.dev.min_tdcf for e in entries]),
-        "min_tdcf_eval": (pa.float64(), [e.eval and e.eval.min_tdcf for e in entries]),
-        "threshold": (pa.float64(), [e.threshold for e in entries]),
-        "misses_eval": (pa.float64(), [e.eval and e.eval.misses for e in entries]),
-        "false_alarms_eval": (pa.float64(), [e.eval and e.eval.false_alarms for e in entries]),
-    }
-    records = [e.member.record for e in entries]
-    columns |= {
-        "trial": (pa.int64(), [r and r.number for r in records]),
-        "recipe": (pa.string(), [r and r.recipe for r in records]),
-        "weighted_eer": (pa.float64(), [r and r.weighted_eer for r in records]),
-        "trainable_parameters": (pa.int64(), [r and r.trainable_parameters for r in records]),
-        "epochs": (pa.int64(), [r and r.epochs for r in records]),
-        "seconds": (pa.float64(), [r and r.seconds for r in records]),
-    }
-    for split, found in (("dev", [e.dev for e in entries]), ("eval", [e.eval for e in entries])):
-        for attack in sorted({name for one in found if one for name in one.by_attack}):
-            values = [one and one.by_attack.get(attack) for one in found]
-            columns[f"eer_{split}_{attack}"] = (pa.float64(), values)
-    columns |= {
-        "plan_in_words": (pa.string(), [r and "; ".join(plan_in_words(r.plan)) for r in records]),
-        "plan": (pa.string(), [r and json.dumps(r.plan) for r in records]),
-        "total_widths": (pa.string(), [r and json.dumps(r.total_widths) for r in records]),
-    }
-    return pa.table({name: pa.array(values, kind) for name, (kind, values) in columns.items()})
-
-
-def write_tables(folder: Path, entries: Sequence[Entry]) -> None:
-    """Write front.parquet and front.csv, which say the same, into an existing folder."""
-    rows = table(entries)
-    pq.write_table(rows, folder / "front.parquet")
-    pyarrow.csv.write_csv(rows, folder / "front.csv")
-
-
-def draw_front(path: Path, entries: Sequence[Entry], trials: Iterable[tuple[int, float]], caption: Caption) -> None:
-    """Write `front_figure` as a PNG."""
-    front_figure(entries, trials, caption).savefig(path, dpi=PNG_DPI)
-
-
-def front_figure(entries: Sequence[Entry], trials: Iterable[tuple[int, float]], caption: Caption) -> Figure:
-    """Dev EER against size: the front as a staircase, what it is compared with by name, all trials faint.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the report of a run from the command line.
 
     Args:
-        entries: the front, smallest first, and what it is compared with; at least one member of the front.
-        trials: size and EER of all trials.
-        caption: what to write around it.
+        arguments: without the program's name; ``None`` for those of this process.
+
+    Returns:
+        0, or 1 when the report cannot be made, 2 when the command line is wrong.
     """
-    front = [entry for entry in entries if entry.detector is not None]
-    others = [entry for entry in entries if entry.detector is None]
-    cloud = list(trials)
-    top = _top([entry.eer_dev for entry in entries], [eer for _, eer in cloud])
-    sizes = [entry.size for entry in entries] + [size for size, eer in cloud if eer <= top]
-    with matplotlib.rc_context({"font.size": 10, "axes.edgecolor": GREY, "text.color": DARK, "axes.labelcolor": DARK}):
-        figure = Figure(figsize=(8, 5.2), layout="constrained")
-        canvas = FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        _axes(axes, sizes, min(entry.eer_dev for entry in entries), top)
-        axes.scatter(
-            [size for size, _ in cloud], [100 * eer for _, eer in cloud], s=22, color=GREY, alpha=0.35, lw=0, zorder=2
-        )
-        _staircase(axes, front)
-        for entry in others:
-            marker, colour = MARKS.get(entry.member.name, OTHER)
-            # Hollow: where two of them meet, both are seen.
-            axes.scatter(
-                [entry.size],
-                [100 * entry.eer_dev],
-                s=64,
-                marker=marker,
-                facecolor="none",
-                edgecolor=colour,
-                lw=1.8,
-                zorder=5,
-            )
-        _write_around(figure, axes, caption, sum(eer > top for _, eer in cloud))
-        canvas.draw()
-        _label(axes, canvas, front, others)
-    return figure
+    given = _parser().parse_args(arguments)
+    try:
+        run = Run.open(given.run)
+        target = run.folder / PAGE if given.to is None else given.to.expanduser().resolve()
+        check(target)
+    except ValueError as error:
+        complain(error)
+        return 2
+    # Only now: torch and Optuna take a while, and a wrong path is told at once.
+    from search.page.document import document
+    from search.page.subject import Subject
+
+    try:
+        page = document(Subject.of(run, given.front))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        run_folder.write_text(target, page)
+    except (ValueError, OSError) as error:
+        complain(error)
+        return 1
+    say(f"report: {target}, {len(page.encode()) / 1e6:.1f} MB; any browser shows it, without a network")
+    return 0
 
 
-def _top(shown: Sequence[float], trials: Sequence[float]) -> float:
-    """Up to which EER the picture reaches: all that has a name, and the trials that are at most twice as bad."""
-    limit = 2 * max(*shown, 0.005)
-    return 1.12 * max(*shown, *(eer for eer in trials if eer <= limit), 0.005)
+def check(target: Path) -> None:
+    """Make sure that a page may be written to `target`: it is called so, and no folder is there.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if target.suffix != ".html":
+        raise ValueError(f"--to must be a file that ends in .html; got {target}: name it so, or leave --to out")
+    if target.is_dir():
+        raise ValueError(f"--to must be a file; {target} is a folder: name a file in it")
 
 
-def _axes(axes: Axes, sizes: Sequence[int], best: float, top: float) -> None:
-    low, high = min(sizes), max(sizes)
-    margin = max(1.06, (high / low) ** 0.08)
-    axes.set_xscale("log")
-    axes.set_xlim(low / margin, high * margin)
-    # Within a decade a logarithmic axis has hardly a round number: round numbers of a linear one, where they belong.
-    wide = high / low > 12
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count_text(value)))
-    # From zero, unless most of the picture were empty.
-    bottom = -0.02 * top if best < 0.4 * top else best - 0.5 * (top - best)
-    axes.set_ylim(100 * bottom, 100 * top)
-    axes.set_xlabel("parameters (logarithmic)")
-    axes.set_ylabel("EER on dev, %")
-    axes.grid(color="#e6e8eb", lw=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, colors=DARK)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _staircase(axes: Axes, front: Sequence[Entry]) -> None:
-    """What the front dominates lies above and to the right of this line."""
-    x = [front[0].size, *(entry.size for entry in front), axes.get_xlim()[1]]
-    y = [axes.get_ylim()[1], *(100 * entry.eer_dev for entry in front), 100 * front[-1].eer_dev]
-    axes.plot(x, y, drawstyle="steps-post", color=BLUE, lw=1.6, zorder=3)
-    axes.fill_between(x, y, axes.get_ylim()[1], step="post", color=BLUE, alpha=0.05, lw=0, zorder=1)
-    for entry in front:
-        if entry.dev is not None:
-            axes.plot(
-                [entry.size] * 2, [100 * end for end in entry.dev.interval], color=BLUE, alpha=0.4, lw=1, zorder=4
-            )
-    axes.scatter(
-        [entry.size for entry in front],
-        [100 * entry.eer_dev for entry in front],
-        s=150,
-        color=BLUE,
-        edgecolor="white",
-        lw=1,
-        zorder=6,
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m search.report",
+        description="Write a page about a run, finished or not: its front, trials, controls, course and cost.",
+        allow_abbrev=False,
     )
-    for entry in front:
-        axes.annotate(
-            entry.member.name,
-            (entry.size, 100 * entry.eer_dev),
-            color="white",
-            fontsize=8,
-            ha="center",
-            va="center_baseline",
-            zorder=7,
-        )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, finished or not")
+    parser.add_argument(
+        "--to", type=Path, metavar="FILE.html", help=f"the page; one that is there is replaced (default: RUN/{PAGE})"
+    )
+    parser.add_argument(
+        "--front", type=Path, metavar="DIR", help="an export of the run, for EER on eval and attack by attack"
+    )
+    return parser
 
 
-def _write_around(figure: Figure, axes: Axes, caption: Caption, above: int) -> None:
-    axes.set_title(caption.title, loc="left", pad=22, fontsize=12, fontweight="bold", parse_math=False)
-    axes.annotate(caption.facts, (0, 1), (0, 7), "axes fraction", "offset points", fontsize=9, color=GREY)
-    under = [f"trials above the picture: {above}"] if above else []
-    if caption.warning:
-        under.append(caption.warning)
-    figure.supxlabel("; ".join(under), x=0.015, ha="left", fontsize=8, color=MARKS["paper"][1], parse_math=False)
-
-
-def _label(axes: Axes, canvas: FigureCanvasAgg, front: Sequence[Entry], others: Sequence[Entry]) -> None:
-    """Names beside what has one, each at the first place around its mark that nothing else takes."""
-    taken = _taken(axes, canvas.figure.dpi / 72 * 7, front, others)
-    recipes = [(entry, entry.member.recipe, BLUE) for entry in front if entry.member.recipe]
-    named = [(entry, entry.member.name, MARKS.get(entry.member.name, OTHER)[1]) for entry in others]
-    frame = axes.get_window_extent()
-    for entry, name, colour in [*recipes, *named]:
-        for number, (dx, dy, horizontal, vertical) in enumerate(PLACES, 1):
-            text = axes.annotate(
-                name,
-                (entry.size, 100 * entry.eer_dev),
-                (dx, dy),
-                textcoords="offset points",
-                ha=horizontal,
-                va=vertical,
-                color=colour,
-                fontsize=9,
-                zorder=8,
-            )
-            box = text.get_window_extent(canvas.get_renderer())
-            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
-            if number == len(PLACES) or (inside and not any(box.overlaps(other) for other in taken)):
-                break
-            text.remove()
-        taken.append(box)
-
-
-def _taken(axes: Axes, radius: float, front: Sequence[Entry], others: Sequence[Entry]) -> list[Bbox]:
-    """Boxes in pixels around the marks and along the staircase."""
-    points = axes.transData.transform([(entry.size, 100 * entry.eer_dev) for entry in (*front, *others)])
-    found = [Bbox.from_extents(x - radius, y - radius, x + radius, y + radius) for x, y in points]
-    frame = axes.get_window_extent()
-    stairs = points[: len(front)]
-    found.append(Bbox.from_extents(stairs[0][0] - 1, stairs[0][1], stairs[0][0] + 1, frame.y1))
-    for (x, y), (right, below) in zip(stairs, [*stairs[1:], (frame.x1, None)], strict=True):
-        found.append(Bbox.from_extents(x, y - 1, right, y + 1))
-        if below is not None:
-            found.append(Bbox.from_extents(right - 1, below, right + 1, y))
-    return found
-
-
-def count_text(value: float) -> str:
-    """A count as people write it beside an axis: 950, 42k, 1.5M."""
-    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= factor:
-            return f"{value / factor:.3g}{unit}"
-    return f"{value:.3g}"
+if __name__ == "__main__":
+    sys.exit(main())

@@ -42,6 +42,8 @@ class Record:
         total_widths: neurons by site of the final detector.
         links_kept: how many links of the detector the last epoch did not compute, their outputs being in the cache.
         from_kept_stage: whether the trial went on from another one's grown stage.
+        ended: when the trial ended, in seconds since 1970 (UTC).
+        cpus, gpus: how many of each the trial had to itself.
     """
 
     number: int
@@ -66,6 +68,9 @@ class Record:
     total_widths: Mapping[str, int] = field(default_factory=dict)
     links_kept: int = 0
     from_kept_stage: bool = False
+    ended: float | None = None
+    cpus: float | None = None
+    gpus: float | None = None
 
 
 class TrialLog:

@@ -233,6 +233,7 @@ def finish(settings: Settings, log: TrialLog, display: Display) -> bool:
         display.table(front)
         display.note(f"front: {folder / 'front.parquet'}; all trials: {folder / 'results.parquet'}")
         display.note(f"next: python -m search.export {folder} --to front/")
+        display.note(f"report: python -m search.report {folder}")
         return True
     failures = [record.error for record in records if record.error]
     reason = f"the first failed with: {failures[0]}" if failures else "none ended"

@@ -11,6 +11,8 @@ import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,8 @@ class Watcher(Callback):
 
     def _end(self, trial: Trial, *, failed: bool) -> None:
         record = record_of(trial.config, trial.last_result, _traceback(trial) if failed else None)
+        cpus, gpus = _resources(trial)
+        record = replace(record, ended=datetime.now(tz=timezone.utc).timestamp(), cpus=cpus, gpus=gpus)
         self._log.append(record)
         if record.state == "FAIL":
             logger.error("trial %d failed: %s", record.number, _traceback(trial) or record.error)
@@ -197,6 +201,14 @@ def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, trace
         links_kept=result.get("links_kept", 0),
         from_kept_stage=result.get("from_kept_stage", False),
     )
+
+
+def _resources(trial: Trial) -> tuple[float | None, float | None]:
+    """CPUs and GPUs that a trial had to itself, where Tune says so."""
+    wanted = trial.placement_group_factory
+    if wanted is None:
+        return None, None
+    return wanted.required_resources.get("CPU", 0.0), wanted.required_resources.get("GPU", 0.0)
 
 
 def _empty(trial: Trial) -> None:

@@ -1,4 +1,4 @@
-"""A plan in words, for people who look at a front and want to know what a trial did."""
+"""Plans and counts in words, for people who look at a front and want to know what a trial did."""
 
 from __future__ import annotations
 
@@ -111,3 +111,11 @@ def _rates(plan: Mapping[str, Any]) -> str:
 
 def _epochs(count: int) -> str:
     return f"{count} epoch" if count == 1 else f"{count} epochs"
+
+
+def count_text(value: float) -> str:
+    """A count as people write it beside an axis: 950, 42k, 1.5M."""
+    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= factor:
+            return f"{value / factor:.3g}{unit}"
+    return f"{value:.3g}"

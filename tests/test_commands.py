@@ -57,6 +57,8 @@ def test_from_nothing_to_a_score(tmp_path: Path) -> None:
     members = sorted((front / "detectors").iterdir())
     assert 1 <= len(members) <= len(rows)
     assert (front / "front.png").stat().st_size > 10_000
+    assert str(run / "report.html") in command("search.report", str(run), "--front", str(front), cache=cache)
+    assert (run / "report.html").stat().st_size > 1_000_000
     detector = load_detector(members[0])
     assert sum(p.numel() for p in detector.module.parameters()) == detector.arch.size() == int(rows[0]["size"])
 

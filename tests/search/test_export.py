@@ -295,6 +295,6 @@ def test_what_was_stopped_early_is_not_in_the_picture(
 ) -> None:
     """Its EER is that of an epoch: of the six trials of the log four ran to their end."""
     drawn: list[tuple[int, float]] = []
-    monkeypatch.setattr("search.report.draw_front", lambda path, entries, trials, caption: drawn.extend(trials))
+    monkeypatch.setattr("search.export.draw_front", lambda path, entries, trials, caption: drawn.extend(trials))
     assert export.main([str(copied), "--to", str(tmp_path / "out")]) == 0
     assert [eer for _, eer in drawn] == list(finished_run.EERS.values())

@@ -62,6 +62,14 @@ def test_a_trial_ends_once(tmp_path: Path) -> None:
         log.append(ONE)
 
 
+def test_a_log_of_a_version_that_wrote_less_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_text('{"number": 0, "state": "FAIL", "recipe": null, "plan": {}}\n')
+    found = read(path)[0]
+    assert found == Record(0, "FAIL", None, {})
+    assert (found.ended, found.cpus, found.gpus) == (None, None, None)
+
+
 def test_nan_never_gets_into_the_file(tmp_path: Path) -> None:
     log = TrialLog(tmp_path / "trials.jsonl")
     with pytest.raises(ValueError, match="JSON"):

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import io
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from ray.tune import Checkpoint
+from ray.tune import Checkpoint, PlacementGroupFactory
 from rich.console import Console
 
 from search import watch
@@ -111,6 +112,23 @@ def test_gauges_are_told_of_trials_as_they_begin_report_and_end(
         Reading("dropin_cache_hits", 1, (("cache", "activations"),)),
     ):
         assert reading in readings
+
+
+def test_a_record_says_when_the_trial_ended_and_on_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_empty", lambda trial: None)
+    watching, log = watcher(tmp_path)
+    config: dict[str, Any] = {"recipe": None, "plan": {}}
+    for place, asked in enumerate(
+        (PlacementGroupFactory([{"CPU": 2, "GPU": 0.5}]), PlacementGroupFactory([{"CPU": 1}]))
+    ):
+        before = datetime.now(tz=timezone.utc).timestamp()
+        given = {"config": {**config, "number": place}, "last_result": {}, "placement_group_factory": asked}
+        trial: Any = SimpleNamespace(**given, error_file=None)
+        watching.on_trial_error(0, [], trial)
+        ended = log.records[place].ended
+        assert ended is not None
+        assert before <= ended <= datetime.now(tz=timezone.utc).timestamp()
+    assert [(one.cpus, one.gpus) for one in log.records.values()] == [(2, 0.5), (1, 0)]
 
 
 @pytest.mark.parametrize("resumed", [False, True])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from search.wording import plan_in_words
+from search.wording import count_text, plan_in_words
 from spaces import recipes, shared
 
 SITES = [shared.SiteInfo(f"layer{n}", "inner", 16, n) for n in (1, 2, 3)]
@@ -103,3 +103,10 @@ def test_learning_rates_come_in_the_order_of_the_stages() -> None:
     assert "learning rate 0.001, then 0.0005, batches" in plan_in_words(given)[-1]
     given["grow_epoch"] = 0
     assert "learning rate 0.0005, batches" in plan_in_words(given)[-1]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(950, "950"), (42_000, "42k"), (1_500_000, "1.5M"), (11_171_266, "11.2M"), (2e9, "2G")]
+)
+def test_counts_in_short(value: float, text: str) -> None:
+    assert count_text(value) == text

@@ -1,30 +1,22 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from matplotlib.figure import Figure
 
 from search import run_folder
-from search.evaluation import Evaluation
+from search.front_picture import Caption, draw_front, front_figure
 from search.members import Member
-from search.report import Caption, Entry, count_text, draw_front, front_figure, table, write_tables
+from search.tables import Entry
 from search.trial_log import Record
 
 CAPTION = Caption("plasticity: resnet18 on demo", "12 trials ended", "simulated speech")
-PLAN = {
-    **{"space": "dropin", "epochs": 3, "grow": {"layer1.0": 4}, "rule": "zero", "grow_epoch": 0, "grow_steps": 1},
-    **{"train": "new", "prune_epoch": 3, "prune_steps": 1, "final": {}, "criterion": "original", "after": "finetune"},
-    **{"moments": "carry", "optimizer": "adam", "lr": 1e-3, "recover_lr": 1e-4, "schedule": "constant"},
-    **{"weight_decay": 0.0, "clip": 0.0, "batch_size": 32},
-}
 
 
 def record(number: int, eer: float, size: int, recipe: str | None = None) -> Record:
-    return Record(number, "COMPLETE", recipe, PLAN, eer=eer, size=size, total_widths={"layer1.0": 8})
+    return Record(number, "COMPLETE", recipe, {}, eer=eer, size=size)
 
 
 def entries(records: list[Record], base: tuple[float, int] | None = None) -> list[Entry]:
@@ -47,32 +39,6 @@ def points(records: list[Record]) -> list[tuple[int, float]]:
 
 def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.axes[0].texts]
-
-
-def test_a_row_says_what_was_measured_and_null_where_nothing_was(tmp_path: Path) -> None:
-    first, second = entries([record(7, 0.1, 1000, "paper")], base=(0.2, 900))
-    dev = Evaluation(0.11, {"A01": 0.2, "A02": 0.0}, 0.3, 0.4, None, (0.05, 0.2))
-    on_eval = Evaluation(0.0, {"A07": 0.5}, 0.25, 0.75, 0.9, (0.0, 0.1))
-    first = Entry(first.member, first.detector, 1000, 0.1, -1.5, 12345, dev, on_eval)
-    rows = table([first, second]).to_pylist()
-    words = "add neurons that at first add nothing: 4 to layer1.0; train only what is new for 3 epochs; "
-    words += "adam, learning rate 0.001, batches of 32, moments carried over"
-    assert rows[0] == {
-        **{"role": "front", "name": "0", "detector": "detectors/0", "size": 1000, "macs": 12345},
-        **{"eer_dev": 0.1, "eer_eval": 0.0, "min_tdcf_dev": None, "min_tdcf_eval": 0.9, "threshold": -1.5},
-        **{"eer_dev_low": 0.05, "eer_dev_high": 0.2, "eer_eval_low": 0.0, "eer_eval_high": 0.1},
-        **{"misses_eval": 0.25, "false_alarms_eval": 0.75, "trial": 7, "recipe": "paper", "weighted_eer": None},
-        **{"trainable_parameters": None, "epochs": 0, "seconds": None},
-        **{"eer_dev_A01": 0.2, "eer_dev_A02": 0.0, "eer_eval_A07": 0.5},
-        **{"plan": json.dumps(PLAN), "plan_in_words": words, "total_widths": '{"layer1.0": 8}'},
-    }
-    known = {"role": "base", "name": "base", "size": 900, "eer_dev": 0.2}
-    assert rows[1] == {**dict.fromkeys(rows[0]), **known}
-    write_tables(tmp_path, [first, second])
-    assert pq.read_table(tmp_path / "front.parquet").to_pylist() == rows
-    lines = (tmp_path / "front.csv").read_text().splitlines()
-    assert len(lines) == 3
-    assert lines[0].split(",")[:5] == ['"role"', '"name"', '"detector"', '"size"', '"macs"']
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -145,10 +111,3 @@ def test_trials_that_are_far_worse_are_left_out_and_counted() -> None:
     figure = front_figure(entries(records), points(records), CAPTION)
     assert 15 < figure.axes[0].get_ylim()[1] < 50
     assert [text.get_text() for text in figure.texts] == ["trials above the picture: 1; simulated speech"]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(950, "950"), (42_000, "42k"), (1_500_000, "1.5M"), (11_171_266, "11.2M"), (2e9, "2G")]
-)
-def test_counts_in_short(value: float, text: str) -> None:
-    assert count_text(value) == text

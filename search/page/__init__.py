@@ -1,0 +1,1 @@
+"""The report of a run: one HTML page that needs nothing else. A file here is a part of the page, and what it counts."""
