@@ -89,7 +89,7 @@ def test_gauges_are_told_of_trials_as_they_begin_report_and_end(
     log = TrialLog(tmp_path / "trials.jsonl")
     watching = Watcher(log, Display(Console(file=io.StringIO())), Limits(None), gauges)
     config = {"number": 3, "recipe": None, "plan": {"epochs": 2}}
-    trial: Any = SimpleNamespace(config=config)
+    trial: Any = SimpleNamespace(config=config, placement_group_factory=None)
     watching.on_trial_start(0, [], trial)
     assert Reading("dropin_trials_running", 1, (("node", STARTING),)) in gauges.readings()
     result = {"epoch": 1, "epochs": 2, "eer": 0.2, "seconds_step": 0.5, "node_ip": "10.0.0.1"}
