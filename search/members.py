@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from search import mirror, run_folder, trial_log
+from search import pulling, run_folder, trial_log
 from search.settings import SETTINGS_FILE, Settings, default_cache
 from search.trial_log import Record
 from spaces.recipes import is_recipe
@@ -65,12 +65,12 @@ class Run:
             cache: folder of caches; ``None`` for the user's.
 
         Raises:
-            ValueError: see `open` and `search.mirror.pulled`.
+            ValueError: see `open` and `search.pulling.pulled`.
         """
         if isinstance(place, Path):
             return cls.open(place)
         cache = (cache or default_cache()).expanduser().resolve()
-        run = cls.open(mirror.pulled(place, cache, SETTINGS_FILE))
+        run = cls.open(pulling.pulled(place, cache, SETTINGS_FILE))
         where = {"storage": run.folder.parent, "name": run.folder.name, "remote": fetching.parted(place)[0]}
         return replace(run, settings=replace(run.settings, cache=cache, **where))
 

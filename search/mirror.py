@@ -1,12 +1,11 @@
-"""A run's folder and its copy in a storage that is no file system: pushed while the run goes on, pulled to resume it.
+"""The copy of a run's folder in a storage that is no file system: a thread makes it follow while the run goes on.
 
-The search works in a folder below its cache, as it does everywhere; a thread makes the copy follow it. Where the storage
-cannot be reached, the run goes on and the copy follows later.
+The search works in a folder below its cache, as it does everywhere. Where the storage cannot be reached, the run goes
+on and the copy follows later. `search.pulling` is the way back.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
@@ -17,8 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from filelock import FileLock
 
 from trainables import fetching
 from trainables.fetching import joined
@@ -33,11 +30,12 @@ SHARE = 0.2
 """Share of the time that the thread may take."""
 LAST_TRIES = (0.0, 1.0, 3.0)
 """Seconds before each of the tries to complete the copy in the end."""
+COARSE = 50_000_000
+"""Nanoseconds in which a file may change again without showing it by its time."""
 GROWING = (".jsonl", ".journal", ".log")
 """Files that are only appended to."""
 ELSEWHERE = frozenset({"tune", "stages", "trained"})
 """What is gone when a run is over, and is no part of the copy."""
-TRIALS = "trials.jsonl"
 
 
 class Mirror:
@@ -145,6 +143,7 @@ class Mirror:
         What a log tells of was written before. So logs are looked at first and sent last, no further than they went
         then: whatever moment a run is resumed from, all that its log tells of is there.
         """
+        now = time.time_ns()
         logs = {name: stamp for name, stamp in _files(self.folder).items() if name.endswith(GROWING)}
         others = {name: stamp for name, stamp in _files(self.folder).items() if not name.endswith(GROWING)}
         here = {**others, **logs}
@@ -159,7 +158,8 @@ class Mirror:
                 if (self.folder / name).exists():
                     raise  # it is the storage that is not there
                 continue  # removed since
-            self._copied[name] = stamp
+            # One that was written just now is sent again the next time.
+            self._copied[name] = stamp if now - stamp[1] > COARSE else (stamp[0], 0)
         for name in sorted(set(self._copied) - set(here)):
             fetching.remove_file(joined(self.uri, name))
             del self._copied[name]
@@ -216,76 +216,6 @@ def finish(mirror: Mirror) -> None:
                 f"{mirror.folder}, and are sent when the run is resumed there",
                 file=sys.stderr,
             )
-
-
-def folder_of(uri: str, cache: Path) -> Path:
-    """Where the folder is here whose copy `uri` is: below the cache, apart from those of other storages."""
-    above, name = fetching.parted(uri)
-    return cache / "runs" / hashlib.sha256(above.encode()).hexdigest()[:12] / name
-
-
-def pulled(uri: str, cache: Path, marker: str) -> Path:
-    """The folder whose copy `uri` is, as far as the copy goes or further.
-
-    What is here stays where its log of trials goes as far as that of the copy, and is replaced where the copy's goes on
-    from it.
-
-    Args:
-        uri: the copy.
-        cache: folder of caches.
-        marker: a file that shows that it is a run.
-
-    Raises:
-        ValueError: it is not there, the storage cannot be reached, or each of both has trials that the other lacks.
-    """
-    folder = folder_of(uri, cache)
-    try:
-        there = fetching.sizes(uri)
-        if marker not in there:
-            raise ValueError(f"a run is a folder that search.run wrote; {uri} has no {marker}: correct the URI")
-        names = [name for name in there if ELSEWHERE.isdisjoint(name.split("/"))]
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            theirs = _whole_lines(fetching.read_bytes(joined(uri, TRIALS))) if TRIALS in there else b""
-            ours = _whole_lines((folder / TRIALS).read_bytes()) if (folder / TRIALS).is_file() else b""
-            if not (ours.startswith(theirs) or theirs.startswith(ours)):
-                raise ValueError(
-                    f"a run goes on in one place; {uri} and its folder here, {folder}, have each trials that the other "
-                    "lacks: remove the folder to go on with the storage's"
-                )
-            if (folder / marker).is_file() and ours.startswith(theirs):
-                for name in names:
-                    if not (folder / name).exists():
-                        fetching.receive(joined(uri, name), folder / name, there[name])
-            else:
-                fetching.download(uri, folder, names)
-    except OSError as error:
-        raise ValueError(f"{uri} cannot be read ({error}): check the URI and the credentials") from error
-    return folder
-
-
-def check_new(uri: str) -> None:
-    """Refuse a place for a run where something is, or where nothing can be written.
-
-    Raises:
-        ValueError: see above.
-    """
-    above, _ = fetching.parted(uri)
-    probe = joined(above, f".writable-{os.getpid()}")
-    try:
-        if fetching.sizes(uri):
-            raise ValueError(f"--name must be new; {uri} exists: choose another, or go on with --resume {uri}")
-        fetching.send_bytes(b"", probe)
-        fetching.remove_file(probe)
-    except OSError as error:
-        raise ValueError(
-            f"--storage must be a place that can be written; got {above} ({error}): check that the bucket exists, and "
-            "the credentials in the environment"
-        ) from error
-
-
-def _whole_lines(content: bytes) -> bytes:
-    return content[: content.rfind(b"\n") + 1]
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int]]:

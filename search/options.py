@@ -110,7 +110,10 @@ def parser() -> argparse.ArgumentParser:
     )
     where.add_argument("--name", type=run_name, help="the run's folder in it (default: from the time and the options)")
     where.add_argument(
-        "--resume", type=name_or_uri, metavar="RUN", help="go on with a run: its folder or URI, or its name in --storage"
+        "--resume",
+        type=name_or_uri,
+        metavar="RUN",
+        help="go on with a run: its folder or URI, or its name in --storage",
     )
     where.add_argument("--cache", type=Path, metavar="DIR", help="folder of corpora, features and bases (DROPIN_CACHE)")
     where.add_argument(

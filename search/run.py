@@ -102,9 +102,7 @@ def _run(settings: Settings, starting: Future[cluster.Cluster], copy: Mirror | N
             if found and settings.confirm and not broken:
                 run = Run.open(settings.run_folder)
                 with display:
-                    rows = confirm.confirm(
-                        run, settings.confirm, place, display, controls=settings.controls, copy=copy
-                    )
+                    rows = confirm.confirm(run, settings.confirm, place, display, controls=settings.controls, copy=copy)
                 confirm.show(run, rows, display)
             return int(not found or broken)
         except KeyboardInterrupt:

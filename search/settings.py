@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search import mirror, options
+from search import options, pulling
 from trainables import corpora, fetching, models
 
 RESUMABLE = (
@@ -197,12 +197,12 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
     cache = _absolute(given.get("cache", default_cache()))
     asked = given.get("storage", Path("runs"))
     remote = asked if isinstance(asked, str) else None
-    folder = _absolute(asked) / name if remote is None else mirror.folder_of(fetching.joined(remote, name), cache)
+    folder = _absolute(asked) / name if remote is None else pulling.folder_of(fetching.joined(remote, name), cache)
     storage = folder.parent
     if folder.exists():
         raise ValueError(f"--name must be new; {folder} exists: choose another, or go on with --resume {folder}")
     if remote is not None:
-        mirror.check_new(fetching.joined(remote, name))
+        pulling.check_new(fetching.joined(remote, name))
     for option, place in (("--storage", storage), ("--cache", cache)):
         _check_writable(option, place)
     minutes = given.get("minutes")
@@ -256,7 +256,7 @@ def _resumed(given: Mapping[str, Any]) -> Settings:
     if isinstance(storage, str) or fetching.is_uri(given["resume"]):
         uri = given["resume"] if fetching.is_uri(given["resume"]) else fetching.joined(storage, given["resume"])
         where = {"cache": _absolute(given.get("cache", default_cache())), "remote": fetching.parted(uri)[0]}
-        folder = named = mirror.pulled(uri, where["cache"], SETTINGS_FILE)
+        folder = named = pulling.pulled(uri, where["cache"], SETTINGS_FILE)
     else:
         named = _absolute(Path(given["resume"]))
         stored = _absolute(storage) / given["resume"]

@@ -102,10 +102,7 @@ def train_base(
     """The base's folder in the run, trained on the cluster, which is asked for only then, where the cache has none."""
     arch = Architecture.create(settings.model, settings.model_options)
     base = settings.run_folder / "base"
-    if _is_whole(base):
-        came = "from the run"
-    else:
-        came = _bring_base(base, arch, settings, features, card, place, display)
+    came = "from the run" if _is_whole(base) else _bring_base(base, arch, settings, features, card, place, display)
     eer = load_detector(base).card["eer_dev"]
     display.fact("base", f"EER {100 * eer:.2f} % at {arch.size():,} parameters, {came}")
     return base

@@ -60,7 +60,9 @@ def opened(uri: str) -> tuple[FileSystem, str]:
     try:
         filesystem, path = fs.FileSystem.from_uri(uri)
     except (ValueError, OSError, NotImplementedError) as error:
-        raise ValueError(f"a URI must be one such as s3://bucket/prefix or gs://bucket/prefix; {uri}: {error}") from error
+        raise ValueError(
+            f"a URI must be such as s3://bucket/prefix or gs://bucket/prefix; got {uri}: {error}"
+        ) from error
     if not path.strip("/"):
         raise ValueError(f"a URI must name a bucket; got {uri}: make it s3://bucket/prefix")
     return filesystem, path.rstrip("/")

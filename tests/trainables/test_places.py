@@ -93,9 +93,7 @@ def test_stages_of_other_seeds_are_kept_apart(trained: Path, own: Path, tmp_path
         assert Places.of({**job, **other}).stages != Places.of(job).stages
 
 
-def test_trials_come_out_the_same_with_one_copy_of_all_that_they_need(
-    trained: Path, own: Path, tmp_path: Path
-) -> None:
+def test_trials_come_out_the_same_with_one_copy_of_all_that_they_need(trained: Path, own: Path, tmp_path: Path) -> None:
     job = in_storage(trained, tmp_path / "shared")
     for number in range(3):
         there = list(run(job, number))
