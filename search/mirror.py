@@ -159,7 +159,7 @@ class Mirror:
                     raise  # it is the storage that is not there
                 continue  # removed since
             # One that was written just now is sent again the next time.
-            self._copied[name] = stamp if now - stamp[1] > COARSE else (stamp[0], 0)
+            self._copied[name] = stamp if now - stamp[1] > COARSE else (stamp[0], -1)
         for name in sorted(set(self._copied) - set(here)):
             fetching.remove_file(joined(self.uri, name))
             del self._copied[name]

@@ -77,7 +77,10 @@ def sizes(uri: str) -> dict[str, int]:
     from pyarrow import fs
 
     filesystem, path = opened(uri)
-    found = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+    try:
+        found = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+    except FileNotFoundError:  # made or removed in between
+        return {}
     return {info.path[len(path) + 1 :]: info.size for info in found if info.type == fs.FileType.File}
 
 
@@ -91,7 +94,9 @@ def send(file: Path, uri: str) -> None:
 
     filesystem, path = opened(uri)
     _make_parent(filesystem, path)
-    fs.copy_files(str(file), path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=filesystem)
+    # With threads, an upload may wait for the very threads that it holds.
+    local = fs.LocalFileSystem()
+    fs.copy_files(str(file), path, source_filesystem=local, destination_filesystem=filesystem, use_threads=False)
 
 
 def send_bytes(content: bytes, uri: str) -> None:

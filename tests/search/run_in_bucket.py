@@ -52,7 +52,6 @@ def main() -> int:
         import ray
 
         ray.cloudpickle.register_pickle_by_value(pretended)
-        ray.cloudpickle.register_pickle_by_value(sys.modules["__main__"])
         assert settings.copy is not None
         folder = settings.run_folder / "detectors"
         trace = str(Path(cache) / "trace")
