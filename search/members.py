@@ -71,8 +71,9 @@ class Run:
             return cls.open(place)
         cache = (cache or default_cache()).expanduser().resolve()
         run = cls.open(pulling.pulled(place, cache, SETTINGS_FILE))
-        where = {"storage": run.folder.parent, "name": run.folder.name, "remote": fetching.parted(place)[0]}
-        return replace(run, settings=replace(run.settings, cache=cache, **where))
+        above, name = fetching.parted(place)
+        settings = replace(run.settings, storage=run.folder.parent, name=name, remote=above, cache=cache)
+        return replace(run, settings=settings)
 
 
 @dataclass(frozen=True)

@@ -34,11 +34,11 @@ def content(folder: Path) -> dict[str, str]:
 def ask(source: str, cache: Path, trace: Path) -> Path:
     """What a process of the node does; every fetch leaves a line in `trace`, and takes a while."""
 
-    def traced(*arguments: Any) -> None:
+    def traced(*arguments: Any, **named: Any) -> None:
         with trace.open("a") as file:
             file.write(f"{os.getpid()}\n")
         time.sleep(0.5)
-        download(*arguments)
+        download(*arguments, **named)
 
     fetching.download = traced
     return local_copy(source, cache, FILES)
