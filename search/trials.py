@@ -30,6 +30,7 @@ from search.trial_log import TrialLog
 from search.warm_start import Known
 from search.watch import Limits, Watcher
 from spaces import recipes, shared
+from spaces.recipes import is_recipe
 from trainables import fetching, models
 from trainables.models.architecture import Architecture
 from trainables.places import STAGES_FOLDER
@@ -139,6 +140,8 @@ def run_trials(
 
     Every trial that ends is in `log`; trials that were stopped by the end are not, and a resumed run starts them again.
     """
+    if copy is not None:
+        fetch_detectors(copy, log)
     left = NO_LIMIT if settings.trials is None else settings.trials - len(log.records)
     if left <= 0:
         display.note(f"all {settings.trials} trials have ended; raise --trials for more")
@@ -193,6 +196,18 @@ def run_trials(
         elsewhere.settle()
     if searcher.gave_up:
         display.note(searcher.gave_up)
+
+
+def fetch_detectors(copy: Mirror, log: TrialLog) -> None:
+    """Fetch from the copy what a search that was killed had not fetched yet: detectors of the front and of recipes."""
+    records = [record for record in log.records.values() if record.state == "COMPLETE"]
+    shown = [*run_folder.front_of(records), *(record for record in records if is_recipe(record.recipe))]
+    places = {log.path.parent / "detectors" / str(record.number) for record in shown}
+    missing = sorted(place for place in places if not place.exists())
+    for place in missing:
+        copy.fetch(place)
+    if missing:
+        copy.settle()
 
 
 def with_resources(trainable: type[tune.Trainable], place: Cluster) -> type[tune.Trainable]:
