@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -63,4 +64,23 @@ def address(text: str) -> str:
     """``auto`` or ``HOST:PORT``."""
     if text != "auto" and not re.fullmatch(r"[^\s/]+:\d+", text):
         raise argparse.ArgumentTypeError(f"must be auto or HOST:PORT; got {text!r}")
+    return text
+
+
+def path_or_uri(text: str) -> Path | str:
+    """A path, or the URI of a place in a storage as it is, such as ``s3://bucket/prefix``."""
+    from trainables import fetching  # whose origin is checked before
+
+    return name_or_uri(text).rstrip("/") if fetching.is_uri(text) else Path(text)
+
+
+def name_or_uri(text: str) -> str:
+    """A name or a path, which are not looked at, or the URI of a place in a storage."""
+    from trainables import fetching  # likewise
+
+    if fetching.is_uri(text):
+        try:
+            fetching.opened(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
     return text

@@ -13,18 +13,20 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search import cluster
-from search.arguments import whole
+from search.arguments import path_or_uri, whole
 
 if TYPE_CHECKING:
     from search.confirmation import Row
     from search.members import Run
+    from search.mirror import Mirror
     from search.progress import Display
 
 logger = logging.getLogger(__name__)
+FOLDER = "confirm"
+"""In the run's folder."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,25 +44,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     given = _parser().parse_args(arguments)
+    from search import mirror
     from search.members import Run
     from search.terminal import complain
+    from trainables import fetching
 
     try:
-        run = Run.open(given.run)
+        run = Run.find(given.run)
     except ValueError as error:
         complain(error)
         return 2
     settings = run.settings
     cluster.prepare(settings.address)
-    with cluster.starting(
-        settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
-    ) as starting:
+    copied = None if settings.copy is None else fetching.joined(settings.copy, FOLDER)
+    with (
+        mirror.mirrored(run.folder / FOLDER, copied) as copy,
+        cluster.starting(
+            settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
+        ) as starting,
+    ):
         from search.progress import Display
 
         display = Display()
         try:
             with display:
-                rows = confirm(run, given.seeds, starting.result, display, controls=given.controls)
+                rows = confirm(run, given.seeds, starting.result, display, controls=given.controls, copy=copy)
             show(run, rows, display)
             return 0
         except KeyboardInterrupt:
@@ -73,7 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def confirm(
-    run: Run, seeds: int, place: Callable[[], cluster.Cluster], display: Display, *, controls: bool
+    run: Run,
+    seeds: int,
+    place: Callable[[], cluster.Cluster],
+    display: Display,
+    *,
+    controls: bool,
+    copy: Mirror | None = None,
 ) -> list[Row]:
     """Train the front's members anew with seeds that follow the run's, and score them on dev and eval.
 
@@ -85,6 +99,7 @@ def confirm(
         place: the cluster, asked for once something has to be trained.
         display: told how far it is.
         controls: train what members are compared with as well.
+        copy: what makes the copy of the folder follow it, if there is one.
 
     Raises:
         ValueError: no front, or another corpus than the run's.
@@ -101,15 +116,15 @@ def confirm(
         own = replace(
             run.settings,
             seed=seed,
-            storage=run.folder / "confirm",
-            name=f"seed-{seed}",
+            storage=run.folder.parent,
+            name=f"{run.folder.name}/{FOLDER}/seed-{seed}",
             trials=len(plans),
             minutes=None,
             max_parameters=None,
             stopping="none",
             prunings=1,
             warm_start=(),
-            resume=(run.folder / "confirm" / f"seed-{seed}").exists(),
+            resume=(run.folder / FOLDER / f"seed-{seed}").exists(),
         )
         with stages.run_log(own):
             features, card = stages.hear(own, display)
@@ -117,7 +132,7 @@ def confirm(
             log = TrialLog(own.run_folder / "trials.jsonl")
             job = trials.make_job(own, base, features, place())
             searcher = trials.make_searcher(own, job, log, plans=plans)
-            trials.run_trials(trainables.load(own.space), searcher, log, own, place(), display)
+            trials.run_trials(trainables.load(own.space), searcher, log, own, place(), display, copy=copy)
             others = [
                 functools.partial(one.train, own, base, features, place()) for one in wanted.values() if one.train
             ]
@@ -150,7 +165,7 @@ def show(run: Run, rows: Sequence[Row], display: Display) -> None:
     for row in rows:
         table.add_row(*map(cell, row.cells()))
     Console(highlight=False).print(table)
-    display.note(f"median (lowest to highest): {write(run.folder / 'confirm' / 'confirm.csv', rows)}")
+    display.note(f"median (lowest to highest): {write(run.folder / FOLDER / 'confirm.csv', rows)}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -158,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m search.confirm",
         description="Train a front's members anew with fresh seeds; median and spread of their EER on dev and eval.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument("run", type=path_or_uri, metavar="RUN", help="folder or URI of a run")
     parser.add_argument("--seeds", type=whole(1), default=3, metavar="N", help="fresh seeds (default: 3)")
     parser.add_argument(
         "--controls", action="store_true", help="also the paper's plan, no growth, static replay and LoRA, beside each"

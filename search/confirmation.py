@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from search import cluster, measurement
+from search import measurement, offering
 from search.cluster import Cluster
 from search.members import Member, Run, members
 from search.progress import Display
@@ -121,9 +121,9 @@ def _replay(
         epochs = own.base_epochs + plan["epochs"]
         settings: dict[str, Any] = {"epochs": epochs, "seed": own.seed, "random_crop": own.random_crop}
         card = {key: value for key, value in load_detector(base).card.items() if key != "eer_dev"}
-        rows = cluster.stream(
-            pretraining.pretrain, final, features=features, folder=folder, card=card, precision=own.precision,
-            from_scratch=True, threads=place.cpus, gpu=place.gpus > 0, cpus=place.cpus, gpus=place.gpus, **settings,
+        rows = offering.train(
+            own, place, pretraining.pretrain, final, store=features, folder=folder, card=card, precision=own.precision,
+            from_scratch=True, threads=place.cpus, gpu=place.gpus > 0, cpus=place.cpus, **settings,
         )  # fmt: skip
         _last(rows)
     return f"{name}: trained from scratch"
@@ -136,9 +136,9 @@ def _lora(
         return f"{name} is left out, since peft is not installed: pip install -e '.[bench]'"
     folder = own.run_folder / "detectors" / name
     if not folder.exists():
-        rows = cluster.stream(
-            lora.train, base, features=features, plan=dict(plan), parameters=parameters, seed=own.seed, folder=folder,
-            precision=own.precision, threads=place.cpus, gpu=place.gpus > 0, cpus=place.cpus, gpus=place.gpus,
+        rows = offering.train(
+            own, place, lora.train, start=base, store=features, plan=dict(plan), parameters=parameters, seed=own.seed,
+            folder=folder, precision=own.precision, threads=place.cpus, gpu=place.gpus > 0, cpus=place.cpus,
         )  # fmt: skip
         _last(rows)
     trained = load_detector(folder).card["trainable_parameters"]

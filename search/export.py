@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search import cards, placement
+from search.arguments import path_or_uri
 from search.front_picture import Caption, draw_front
 from search.measurement import listen, measure
 from search.members import Run, members
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     target = given.to.expanduser().resolve()
     try:
-        run = Run.open(given.run)
+        run = Run.find(given.run, given.cache)
         placement.check(target)
     except ValueError as error:
         complain(error)
@@ -126,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Export the front of a run: tables, a picture, and each detector with its card, scored on eval.",
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, finished or not")
+    parser.add_argument("run", type=path_or_uri, metavar="RUN", help="folder or URI of a run, finished or not")
     parser.add_argument(
         "--to",
         type=Path,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from search import run_folder, trial_log
-from search.settings import SETTINGS_FILE, Settings
+from search import pulling, run_folder, trial_log
+from search.settings import SETTINGS_FILE, Settings, default_cache
 from search.trial_log import Record
 from spaces.recipes import is_recipe
+from trainables import fetching
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,25 @@ class Run:
             ) from error
         assert isinstance(digest, str)
         return cls(folder, settings, corpus, tuple(trial_log.read(folder / "trials.jsonl").values()))
+
+    @classmethod
+    def find(cls, place: Path | str, cache: Path | None = None) -> Run:
+        """Read a run's folder, or that whose copy a URI names, which is pulled into the cache first.
+
+        Args:
+            place: a path, or a URI as text.
+            cache: folder of caches; ``None`` for the user's.
+
+        Raises:
+            ValueError: see `open` and `search.pulling.pulled`.
+        """
+        if isinstance(place, Path):
+            return cls.open(place)
+        cache = (cache or default_cache()).expanduser().resolve()
+        run = cls.open(pulling.pulled(place, cache, SETTINGS_FILE))
+        above, name = fetching.parted(place)
+        settings = replace(run.settings, storage=run.folder.parent, name=name, remote=above, cache=cache)
+        return replace(run, settings=settings)
 
 
 @dataclass(frozen=True)

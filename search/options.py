@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import spaces
-from search.arguments import address, key_value, number, run_name, whole
+from search.arguments import address, key_value, name_or_uri, number, path_or_uri, run_name, whole
 from trainables import corpora, models
 from trainables.printable import printable
 
@@ -102,9 +102,20 @@ def parser() -> argparse.ArgumentParser:
     )
     how.add_argument("--controls", action="store_true", help="with --confirm, also what the front is compared with")
     where = made.add_argument_group("where")
-    where.add_argument("--storage", type=Path, metavar="DIR", help="folder of runs (default: runs)")
+    where.add_argument(
+        "--storage",
+        type=path_or_uri,
+        metavar="DIR",
+        help="folder of runs (default: runs), or s3://BUCKET/PREFIX, gs://BUCKET/PREFIX: then the run is in the cache "
+        "and its copy there, and the nodes of a cluster need no common file system",
+    )
     where.add_argument("--name", type=run_name, help="the run's folder in it (default: from the time and the options)")
-    where.add_argument("--resume", metavar="RUN", help="go on with a run: its folder, or its name in --storage")
+    where.add_argument(
+        "--resume",
+        type=name_or_uri,
+        metavar="RUN",
+        help="go on with a run: its folder or URI, or its name in --storage",
+    )
     where.add_argument("--cache", type=Path, metavar="DIR", help="folder of corpora, features and bases (DROPIN_CACHE)")
     where.add_argument(
         "--activations-gb",

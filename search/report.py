@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search import run_folder
+from search.arguments import path_or_uri
 from search.members import Run
 from search.terminal import complain, say
 
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     try:
-        run = Run.open(given.run)
+        run = Run.find(given.run)
         target = run.folder / PAGE if given.to is None else given.to.expanduser().resolve()
         check(target)
     except ValueError as error:
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Write a page about a run, finished or not: its front, trials, controls, course and cost.",
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, finished or not")
+    parser.add_argument("run", type=path_or_uri, metavar="RUN", help="folder or URI of a run, finished or not")
     parser.add_argument(
         "--to", type=Path, metavar="FILE.html", help=f"the page; one that is there is replaced (default: RUN/{PAGE})"
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from search import cluster
 
 if TYPE_CHECKING:
+    from search.mirror import Mirror
     from search.monitor import Monitor
     from search.settings import Settings
 
@@ -29,8 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; ``None`` for those of this process.
 
     Returns:
-        0 when there is a front, 1 when there is none or something failed, 2 when the project's packages are mixed up
-        with others or ``--warm-start`` names what this run cannot learn from, 130 when interrupted before the trials.
+        0 when there is a front, 1 when there is none, something failed, or files are not in the storage, 2 when the
+        project's packages are mixed up with others or ``--warm-start`` names what this run cannot learn from, 130 when
+        interrupted before the trials.
 
     Raises:
         SystemExit: with code 2 and a message when the command line is wrong.
@@ -43,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
     # Only now: this imports trainables and spaces, which the check above has vouched for.
+    from search import mirror
     from search.monitor import Monitor
     from search.settings import complete, read
 
@@ -55,11 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ray = cluster.starting(
         settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
     )
-    with ray as place, monitor or nullcontext():
-        return _run(complete(settings), place, monitor)
+    with mirror.mirrored(settings.run_folder, settings.copy) as copy, ray as place, monitor or nullcontext():
+        code = _run(complete(settings), place, monitor, copy)
+    return max(code, int(copy is not None and bool(copy.lacking)))
 
 
-def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor | None) -> int:
+def _run(
+    settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor | None, copy: Mirror | None
+) -> int:
     # Only now: torch, Tune and all that needs them are imported while Ray starts.
     import trainables
     from search import confirm, stages, trials, warm_start
@@ -89,7 +95,7 @@ def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor
         try:
             with display:
                 log = TrialLog(settings.run_folder / "trials.jsonl")
-                display.fact("run", str(settings.run_folder))
+                display.fact("run", settings.copy or str(settings.run_folder))
                 features, card = stages.hear(settings, display)
                 base = stages.train_base(settings, features, card, place, display)
                 job = trials.make_job(settings, base, features, place())
@@ -98,7 +104,7 @@ def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor
                 gauges = Gauges(*tags, job["size_base"], log.records.values())
                 trainable = trainables.load(settings.space)
                 try:
-                    trials.run_trials(trainable, searcher, log, settings, place(), display, gauges)
+                    trials.run_trials(trainable, searcher, log, settings, place(), display, gauges, copy)
                 except (Exception, KeyboardInterrupt) as error:
                     # Whatever it was: what has ended is in the log, and makes a front.
                     logger.exception("the trials broke off")
@@ -110,11 +116,12 @@ def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor
             if found and settings.confirm and not broken:
                 run = Run.open(settings.run_folder)
                 with display:
-                    rows = confirm.confirm(run, settings.confirm, place, display, controls=settings.controls)
+                    rows = confirm.confirm(run, settings.confirm, place, display, controls=settings.controls, copy=copy)
                 confirm.show(run, rows, display)
             return int(not found or broken)
         except KeyboardInterrupt:
-            display.note(f"interrupted before the first trial; go on with --resume {settings.run_folder}")
+            again = settings.copy or settings.run_folder
+            display.note(f"interrupted before the first trial; go on with --resume {again}")
             return INTERRUPTED
         except Exception as error:
             logger.exception("the run broke off")

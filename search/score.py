@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,8 +20,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from search.arguments import path_or_uri
 from search.terminal import cell, complain, say
-from trainables import features
+from trainables import features, fetching
 from trainables.checkpoint import Detector, load_detector
 from trainables.corpora.audio import SAMPLE_RATE
 from trainables.features.extraction import Extraction, extract
@@ -113,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     try:
-        scorer = Scorer(load_detector(given.detector))
+        scorer = Scorer(_load(given.detector))
     except ValueError as error:
         complain(error)
         return 2
@@ -141,6 +143,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(failed))
 
 
+def _load(place: Path | str) -> Detector:
+    if isinstance(place, Path):
+        return load_detector(place)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            fetching.download(place, Path(folder, "detector"))
+        except OSError as error:
+            raise ValueError(f"{place} cannot be read ({error}): check the URI and the credentials") from error
+        return load_detector(Path(folder, "detector"))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m search.score",
@@ -149,7 +162,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "detector", type=Path, metavar="DETECTOR", help="folder of a detector, such as front/detectors/0"
+        "detector",
+        type=path_or_uri,
+        metavar="DETECTOR",
+        help="folder or URI of a detector, such as front/detectors/0",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="audio of any format and rate that libsndfile decodes")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search import options
+from search import options, pulling
 from search.fields import check_fields
-from trainables import corpora, models
+from trainables import corpora, fetching, models
 
 RESUMABLE = (
     *("trials", "minutes", "confirm", "controls", "corpus_root", "cache", "activations_gb", "stages_gb"),
@@ -60,6 +60,7 @@ class Settings:
         stages_gb: how much of the run's folder grown stages may fill, in 10^9 bytes; 0 keeps none.
         activations_gb: how much of it outputs of frozen layers may fill, in 10^9 bytes; 0 keeps none.
         monitor: run Prometheus and Grafana beside the search.
+        remote: URI of the storage that holds copies of runs, without credentials, or ``None``; see `search.mirror`.
     """
 
     space: str
@@ -94,11 +95,22 @@ class Settings:
     activations_gb: float
     stages_gb: float
     monitor: bool = False
+    remote: str | None = None
 
     @property
     def run_folder(self) -> Path:
         """Where everything about the run is."""
         return self.storage / self.name
+
+    @property
+    def copy(self) -> str | None:
+        """URI of the copy of the run's folder, or ``None``."""
+        return None if self.remote is None else fetching.joined(self.remote, self.name)
+
+    @property
+    def apart(self) -> bool:
+        """Whether workers may be on machines that share no folder with this one."""
+        return self.remote is not None and self.address is not None
 
     @property
     def activations(self) -> Path:
@@ -188,12 +200,16 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
         raise ValueError(f"--corpus {corpus} must be told where it lies: add --corpus-root DIR")
     if root is not None and not root.expanduser().is_dir():
         raise ValueError(f"--corpus-root must be a folder; got {root}: correct the path")
-    storage = _absolute(given.get("storage", Path("runs")))
     name = given.get("name") or time.strftime(f"{space}-{model}-{corpus}-%Y%m%d-%H%M%S")
-    folder = storage / name
+    cache = _absolute(given.get("cache", default_cache()))
+    asked = given.get("storage", Path("runs"))
+    remote = asked if isinstance(asked, str) else None
+    folder = _absolute(asked) / name if remote is None else pulling.folder_of(fetching.joined(remote, name), cache)
+    storage = folder.parent
     if folder.exists():
         raise ValueError(f"--name must be new; {folder} exists: choose another, or go on with --resume {folder}")
-    cache = _absolute(given.get("cache", default_cache()))
+    if remote is not None:
+        pulling.check_new(fetching.joined(remote, name))
     for option, place in (("--storage", storage), ("--cache", cache)):
         _check_writable(option, place)
     minutes = given.get("minutes")
@@ -232,6 +248,7 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
         activations_gb=given.get("activations_gb", options.DEFAULT_ACTIVATIONS_GB),
         stages_gb=given.get("stages_gb", options.DEFAULT_STAGES_GB),
         monitor=given.get("monitor", False),
+        remote=remote,
     )
 
 
@@ -242,9 +259,16 @@ def _resumed(given: Mapping[str, Any]) -> Settings:
         raise ValueError(
             f"a resumed run keeps its settings; got {listed} with --resume: leave it out or start a new run"
         )
-    named = _absolute(Path(given["resume"]))
-    stored = _absolute(given.get("storage", Path("runs"))) / given["resume"]
-    folder = named if (named / SETTINGS_FILE).is_file() else stored
+    where: dict[str, Any] = {}
+    storage = given.get("storage", Path("runs"))
+    if isinstance(storage, str) or fetching.is_uri(given["resume"]):
+        uri = given["resume"] if fetching.is_uri(given["resume"]) else fetching.joined(storage, given["resume"])
+        where = {"cache": _absolute(given.get("cache", default_cache())), "remote": fetching.parted(uri)[0]}
+        folder = named = pulling.pulled(uri, where["cache"], SETTINGS_FILE)
+    else:
+        named = _absolute(Path(given["resume"]))
+        stored = _absolute(storage) / given["resume"]
+        folder = named if (named / SETTINGS_FILE).is_file() else stored
     if not (folder / SETTINGS_FILE).is_file():
         raise ValueError(
             f"--resume must name the folder of a run; there is no {SETTINGS_FILE} in {named}: correct the path"
@@ -252,6 +276,7 @@ def _resumed(given: Mapping[str, Any]) -> Settings:
     settings = Settings.from_json((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
     changed = {name: given[name] for name in RESUMABLE if name in given}
     changed.update({name: _absolute(changed[name]) for name in ("corpus_root", "cache") if name in changed})
+    changed.update(where)
     # The folder may have been moved since; what it is called now counts.
     return replace(settings, **changed, storage=folder.parent, name=folder.name, resume=True)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from search import cluster, run_folder
+from search import cluster, offering, run_folder
 from search.cluster import Cluster
 from search.progress import Display, clock_text
 from search.settings import SETTINGS_FILE, Settings
@@ -102,6 +102,23 @@ def train_base(
 ) -> Path:
     """The base's folder in the run, trained on the cluster, which is asked for only then, where the cache has none."""
     arch = Architecture.create(settings.model, settings.model_options)
+    base = settings.run_folder / "base"
+    came = "from the run" if _is_whole(base) else _bring_base(base, arch, settings, features, card, place, display)
+    eer = load_detector(base).card["eer_dev"]
+    display.fact("base", f"EER {100 * eer:.2f} % at {arch.size():,} parameters, {came}")
+    return base
+
+
+def _bring_base(
+    base: Path,
+    arch: Architecture,
+    settings: Settings,
+    features: Path,
+    card: Mapping[str, Any],
+    place: Callable[[], Cluster],
+    display: Display,
+) -> str:
+    """Put the base into the run's folder by way of the cache; how it came."""
     cached = pretraining.base_folder(
         arch,
         features=features,
@@ -124,16 +141,12 @@ def train_base(
             began = time.monotonic()
             _pretrain(arch, settings, features, card, cached, place(), display)
             came = f"trained in {clock_text(time.monotonic() - began)}"
-    base = settings.run_folder / "base"
-    if not _is_whole(base):
-        shutil.rmtree(base, ignore_errors=True)
-        part = base.with_name("base.part")
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(cached, part)
-        part.replace(base)
-    eer = load_detector(base).card["eer_dev"]
-    display.fact("base", f"EER {100 * eer:.2f} % at {arch.size():,} parameters, {came}")
-    return base
+    shutil.rmtree(base, ignore_errors=True)
+    part = base.with_name("base.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(cached, part)
+    part.replace(base)
+    return came
 
 
 def _is_whole(folder: Path) -> bool:
@@ -159,10 +172,12 @@ def _pretrain(
     # Nothing else runs yet: on one machine the base gets what all trials together will have, if that makes it faster.
     alone = settings.address is None and not getattr(models.load(settings.model), "SERIAL", False)
     cpus = place.cpus * place.concurrent if alone else place.cpus
-    rows = cluster.stream(
+    rows = offering.train(
+        settings,
+        place,
         pretraining.pretrain,
         arch,
-        features=features,
+        store=features,
         epochs=settings.base_epochs,
         seed=settings.seed,
         random_crop=settings.random_crop,
@@ -173,7 +188,6 @@ def _pretrain(
         threads=cpus,
         gpu=place.gpus > 0,
         cpus=cpus,
-        gpus=place.gpus,
     )
     display.work("base", 0, settings.base_epochs)
     for row in rows:

@@ -18,10 +18,11 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 import spaces
-from search import cluster, run_folder
+from search import cluster, mirror, offering, run_folder
 from search.assessment import assess
 from search.cluster import Cluster
 from search.gauges import Gauges
+from search.mirror import Mirror
 from search.progress import Display
 from search.sampler import PlanSearch
 from search.scheduler import HalvingScheduler
@@ -31,9 +32,10 @@ from search.trial_names import trial_name
 from search.warm_start import Known
 from search.watch import Limits, Watcher
 from spaces import recipes, shared
-from trainables import models
-from trainables.base import STAGES_FOLDER
+from spaces.recipes import is_recipe
+from trainables import fetching, models
 from trainables.models.architecture import Architecture
+from trainables.places import STAGES_FOLDER
 
 logger = logging.getLogger(__name__)
 TUNE_FOLDER = "tune"
@@ -97,8 +99,10 @@ def prunings(space: str, count: int, parameters: Mapping[str, Any]) -> Sequence[
 def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> dict[str, Any]:
     """What every trial of the run is given beside its plan."""
     return {
-        "base": str(base),
-        "features": str(features),
+        "base": offering.base(settings, base),
+        "features": offering.features(settings, features),
+        "storage": settings.copy if settings.apart else None,
+        "cache": str(settings.cache),
         "activations": str(settings.activations),
         "activations_limit": settings.activations_limit,
         "run_folder": str(settings.run_folder),
@@ -134,11 +138,14 @@ def run_trials(
     place: Cluster,
     display: Display,
     gauges: Gauges | None = None,
+    copy: Mirror | None = None,
 ) -> None:
     """Run trials until there are enough, time is over, or a signal asks for the end.
 
     Every trial that ends is in `log`; trials that were stopped by the end are not, and a resumed run starts them again.
     """
+    if copy is not None:
+        fetch_detectors(copy, log)
     left = NO_LIMIT if settings.trials is None else settings.trials - len(log.records)
     if left <= 0:
         display.note(f"all {settings.trials} trials have ended; raise --trials for more")
@@ -146,6 +153,11 @@ def run_trials(
     # Checkpoints of trials that an earlier process left under way; they start again from the base.
     shutil.rmtree(settings.run_folder / TUNE_FOLDER, ignore_errors=True)
     limits = Limits(settings.minutes)
+    elsewhere = copy if settings.apart else None
+    state: dict[str, Any] = {"storage_path": str(settings.run_folder)}
+    if elsewhere is not None and settings.copy is not None:
+        fetching.remove(fetching.joined(settings.copy, TUNE_FOLDER))
+        state["storage_filesystem"], state["storage_path"] = fetching.opened(settings.copy)
     tuner = tune.Tuner(
         with_resources(trainable, place),
         tune_config=tune.TuneConfig(
@@ -159,8 +171,8 @@ def run_trials(
         ),
         run_config=tune.RunConfig(
             name=TUNE_FOLDER,
-            storage_path=str(settings.run_folder),
-            callbacks=[Watcher(log, display, limits, gauges)],
+            **state,
+            callbacks=[Watcher(log, display, limits, gauges, elsewhere)],
             stop=limits,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             # Trials ask for checkpoints themselves, by time; the watcher removes all but the latest.
@@ -177,12 +189,29 @@ def run_trials(
         # A signal to all processes of the group, as batch systems send it, has ended Ray as well, and Ray's client
         # waits for it in vain.
         logger.error("Ray does not answer; the run ends without it")
-        os._exit(int(not finish(settings, log, display)))
+        code = int(not finish(settings, log, display))
+        if copy is not None:
+            mirror.finish(copy)
+        os._exit(code)
 
     with ending_on_signal(limits, leave):
         tuner.fit()
+    if elsewhere is not None:
+        elsewhere.settle()
     if searcher.gave_up:
         display.note(searcher.gave_up)
+
+
+def fetch_detectors(copy: Mirror, log: TrialLog) -> None:
+    """Fetch from the copy what a search that was killed had not fetched yet: detectors of the front and of recipes."""
+    records = [record for record in log.records.values() if record.state == "COMPLETE"]
+    shown = [*run_folder.front_of(records), *(record for record in records if is_recipe(record.recipe))]
+    places = {log.path.parent / "detectors" / str(record.number) for record in shown}
+    missing = sorted(place for place in places if not place.exists())
+    for place in missing:
+        copy.fetch(place)
+    if missing:
+        copy.settle()
 
 
 def with_resources(trainable: type[tune.Trainable], place: Cluster) -> type[tune.Trainable]:

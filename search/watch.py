@@ -16,12 +16,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from pyarrow.fs import FileSystem
 from ray.tune import Callback, Checkpoint, Stopper
 from ray.tune.experiment import Trial
 from ray.tune.result import NODE_IP
 
 from search import objective, run_folder
 from search.gauges import Gauges
+from search.mirror import Mirror
 from search.progress import Display, describe
 from search.sampler import METRIC, ending
 from search.trial_log import Record, TrialLog
@@ -41,8 +43,24 @@ class Watcher(Callback):
     The tables follow the log by some seconds: programs of this project read the log, people may look at the tables.
     """
 
-    def __init__(self, log: TrialLog, display: Display, limits: Limits, gauges: Gauges | None = None) -> None:
-        """Write to `log`, publish on `gauges` and show on `display`, also why the search ends before its last trial."""
+    def __init__(
+        self,
+        log: TrialLog,
+        display: Display,
+        limits: Limits,
+        gauges: Gauges | None = None,
+        elsewhere: Mirror | None = None,
+    ) -> None:
+        """Write to `log`, publish on `gauges` and show on `display`, also why the search ends before its last trial.
+
+        Args:
+            log: of the run.
+            display: of the run.
+            limits: what ends the search.
+            gauges: what is published of it.
+            elsewhere: the copy of the run's folder, where workers write detectors and checkpoints into that.
+        """
+        self._elsewhere = elsewhere
         self._log, self._display, self._limits, self._gauges = log, display, limits, gauges
         self._ending = False
         self._written, self._next_tables = len(log.records), 0.0
@@ -90,7 +108,7 @@ class Watcher(Callback):
         Tune would remove it as well if it were told to keep one, but then writes the state of all trials every time.
         """
         if trial.checkpoint is not None:
-            shutil.rmtree(trial.checkpoint.path, ignore_errors=True)
+            self._remove(trial.checkpoint.filesystem, trial.checkpoint.path)
 
     def on_trial_complete(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
         """A trial ended without raising."""
@@ -117,6 +135,8 @@ class Watcher(Callback):
         if self._gauges is not None:
             self._gauges.ended(record)
         self._keep_detectors(record)
+        if trial.storage is not None and trial.storage.trial_dir_name is not None:  # else it never came so far
+            self._remove(trial.storage.storage_filesystem, trial.storage.trial_fs_path)
         _empty(trial)
 
     def _keep_detectors(self, record: Record) -> None:
@@ -125,10 +145,25 @@ class Watcher(Callback):
             return
         front = run_folder.front_of([*self._front, record])
         members = {one.number for one in front}
+        if self._elsewhere is not None and (record.number in members or is_recipe(record.recipe)):
+            self._elsewhere.fetch(self._detector(record))
         for one in (*self._front, record):
             if one.number not in members and not is_recipe(one.recipe):
-                shutil.rmtree(self._log.path.parent / "detectors" / str(one.number), ignore_errors=True)
+                if self._elsewhere is None:
+                    shutil.rmtree(self._detector(one), ignore_errors=True)
+                else:
+                    self._elsewhere.discard(self._detector(one))
         self._front = sorted(front, key=lambda one: one.number)
+
+    def _detector(self, record: Record) -> Path:
+        return self._log.path.parent / "detectors" / str(record.number)
+
+    def _remove(self, filesystem: FileSystem, path: str) -> None:
+        """Remove a folder of Tune's; one in a storage without keeping the search waiting."""
+        if self._elsewhere is None:
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            self._elsewhere.discard_path(filesystem, path)
 
     def _write_tables(self) -> None:
         began = time.monotonic()
@@ -214,8 +249,7 @@ def _resources(trial: Trial) -> tuple[float | None, float | None]:
 def _empty(trial: Trial) -> None:
     """Take out of an ended trial what takes memory, and its folders off the disk."""
     if trial.storage is not None and trial.storage.trial_dir_name is not None:  # else it never came so far
-        for place in (trial.storage.trial_fs_path, trial.storage.trial_driver_staging_path):
-            shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(trial.storage.trial_driver_staging_path, ignore_errors=True)
     trial.config.clear()
     trial.evaluated_params.clear()
     trial.experiment_tag = ""

@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+import storage
 from search import cluster
 from search.cluster import Cluster
 from search.settings import Settings, parse
@@ -46,6 +47,25 @@ def workers() -> Iterator[Cluster]:
         ray.cloudpickle.register_pickle_by_value(pretended)
         yield Cluster(cpus=1, gpus=0.0, concurrent=2, dashboard=None, login=None, waiting=None)
         ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """Address of an S3 server on this machine."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URI of a new bucket; the environment says where its server is, and lets in."""
+    for name, value in storage.environment(s3).items():
+        monkeypatch.setenv(name, value)
+    return storage.new_bucket(s3)
 
 
 @pytest.fixture

@@ -22,12 +22,11 @@ from trainables.features.split import Split
 from trainables.features.store import open_split
 from trainables.kept_stages import KeptStages
 from trainables.metrics.weighted_eer import weighted_eer
+from trainables.places import Places, leave_detector
 from trainables.plan import Plan
 from trainables.pretraining import class_counts
 from trainables.training import Diverged, device_here
 
-STAGES_FOLDER = "stages"
-"""Kept stages in the run's folder. Gone when the run is over."""
 CHECKPOINT_SECONDS = 30.0
 """How much of a trial a lost worker may cost. Writing a checkpoint takes longer than some epochs."""
 
@@ -39,7 +38,8 @@ class DetectorTrainable(tune.Trainable):
     size_base, seed, random_crop, precision, prunings, stages_limit, threads, gpu), plan, number, name, recipe, spared.
     Each step does one epoch and reports dev EER, loss, size and cost, and asks for a checkpoint where the last is
     `CHECKPOINT_SECONDS` old. The last one writes the detector of the best dev EER to
-    ``run_folder/detectors/<number>``.
+    ``run_folder/detectors/<number>``. Where nodes share no folder, the job says so by ``storage``, the run's URI, and
+    ``cache``; base and features are URIs then, and the detector goes to ``storage/detectors/<number>``.
     """
 
     space = ""
@@ -52,6 +52,7 @@ class DetectorTrainable(tune.Trainable):
 
         Raises:
             ValueError: a plan of another space, or one that breaks a rule; a damaged base or feature store.
+        OSError: what this node lacks cannot be fetched.
         """
         importlib.import_module("torch._dynamo")  # or the first optimiser would, in the midst of the trial
         began = time.monotonic()
@@ -60,24 +61,25 @@ class DetectorTrainable(tune.Trainable):
         self.name = str(config.get("name", f"{self.space}-{self.number}"))
         print(f"{self.name} begins", flush=True)  # into the actor's log, which the dashboard shows
         torch.set_num_threads(job["threads"])
-        base = _base(job["base"])
+        places = Places.of(job)
+        base = _base(str(places.base))
         plan = Plan.from_config(config["plan"], base.arch)
         if plan.space != self.space:
             raise ValueError(f"{type(self).__name__} carries out plans of space {self.space}; got one of {plan.space}")
-        self.size = plan.final.size()
+        self.size, self.base_card = plan.final.size(), base.card
         several = job["prunings"] > 1
-        self.dev = _split(job["features"], "dev")
+        self.dev = _split(str(places.features), "dev")
         self.execution = Execution(
             plan,
             base,
-            _split(job["features"], "train"),
+            _split(str(places.features), "train"),
             self.dev,
             seed=job["seed"],
             device=device_here(job["gpu"]),
             random_crop=job["random_crop"],
             precision=job["precision"],
-            activations=Activations(Path(job["activations"]), Path(job["features"]), job["activations_limit"]),
-            kept_stages=KeptStages(Path(job["run_folder"]) / STAGES_FOLDER, job["stages_limit"]) if several else None,
+            activations=Activations(places.activations, places.features, job["activations_limit"]),
+            kept_stages=KeptStages(places.stages, job["stages_limit"]) if several else None,
             choose_criterion=several and not config["spared"],
         )
         self.saved = time.monotonic()
@@ -161,7 +163,7 @@ class DetectorTrainable(tune.Trainable):
         run = self.execution
         assert run.best is not None, "the last epoch always counts"
         card = {
-            **_base(self.job["base"]).card,
+            **self.base_card,
             "eer_dev": run.best_eer,
             "eer_dev_interval": list(run.best_interval),
             "threshold": run.best_threshold,
@@ -173,7 +175,8 @@ class DetectorTrainable(tune.Trainable):
             "size": self.size,
             "total_widths": run.plan.final.total_widths(),
         }
-        save_detector(Path(self.job["run_folder"]) / "detectors" / str(self.number), run.plan.final, run.best, card)
+        final, best = run.plan.final, run.best
+        leave_detector(self.job, self.number, lambda folder: save_detector(folder, final, best, card))
 
 
 @functools.lru_cache(maxsize=2)

@@ -27,12 +27,14 @@ import pretended
 from search import run, trial_log, trials
 from search.assessment import Assessment, assess
 from search.cluster import Cluster
+from search.mirror import Mirror
 from search.progress import Display
 from search.sampler import PlanSearch
 from search.settings import Settings
 from search.trial_log import Record, TrialLog
 from search.watch import Limits, Watcher
 from spaces import shared
+from storage import lay, tree
 from trainables.models.architecture import Architecture
 
 PLAIN = {"x": 0.5, "size": 100, "epochs": 2}
@@ -111,6 +113,22 @@ def test_a_resumed_run_keeps_what_ended_and_does_the_rest(settings: Settings, wo
     assert all(both[number] == record for number, record in first.items())
     assert sorted(both) == [0, 1, 2, 3, 4, 5]
     assert carry_out(settings, workers, recipes={"plain": PLAIN}) == both  # nothing is left to do
+
+
+def test_detectors_that_a_killed_search_left_in_the_copy_are_fetched(tmp_path: Path) -> None:
+    uri = (tmp_path / "shared" / "one").as_uri()
+    log = TrialLog(tmp_path / "one" / "trials.jsonl")
+    log.path.parent.mkdir()
+    for record in (
+        Record(0, "COMPLETE", "paper", {}, eer=0.3, size=100),
+        Record(1, "COMPLETE", None, {}, eer=0.2, size=100),
+        Record(2, "COMPLETE", None, {}, eer=0.25, size=100),
+        Record(3, "PRUNED", "control", {}, eer=0.1, size=10),
+    ):
+        log.append(record)
+        lay(tmp_path / "shared" / "one" / "detectors" / str(record.number), {"card": b"{}"})
+    trials.fetch_detectors(Mirror(tmp_path / "one", uri), log)
+    assert set(tree(tmp_path / "one")) == {"trials.jsonl", "detectors/0/card", "detectors/1/card"}
 
 
 def test_on_a_cluster_a_trial_whose_worker_is_lost_goes_on_elsewhere(settings: Settings, workers: Cluster) -> None:

@@ -160,6 +160,14 @@ def test_simulated_speech_is_told(audio: Path, tmp_path: Path, capsys: pytest.Ca
     assert "trained on simulated speech" in capsys.readouterr().out
 
 
+def test_a_detector_may_be_in_a_storage(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = detector(tmp_path / "detector")
+    there = answer(capsys, place.as_uri(), *files(audio))
+    assert there["files"] == answer(capsys, str(place), *files(audio))["files"]
+    assert main([(tmp_path / "nothing").as_uri(), *files(audio)]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

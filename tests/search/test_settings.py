@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from search.pulling import folder_of
 from search.settings import SETTINGS_FILE, Settings, complete, default_cache, parse, read
 from trainables import models
+from trainables.fetching import send_bytes
 
 
 def given(tmp_path: Path, *more: str) -> Settings:
@@ -89,6 +93,7 @@ def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -
         (["--corpus", "fake-or-real", "--corpus-root", "/no/such/place"], "/no/such/place"),
         (["--resume", "nothing"], "nothing"),
         (["--trails", "3"], "--trails"),
+        (["--storage", "ftp://host/runs"], "got ftp://host/runs"),
     ],
 )
 def test_bad_options_end_with_code_2_and_one_message(
@@ -161,6 +166,43 @@ def test_a_resumed_run_cannot_change_what_it_searches(tmp_path: Path, capsys: py
     with pytest.raises(SystemExit):
         parse(["--resume", str(settings.run_folder), "--seed", "6", "--size-weight", "1"])
     assert "--seed, --size-weight" in capsys.readouterr().err
+
+
+def test_with_a_storage_the_run_is_in_the_cache(bucket: str, tmp_path: Path) -> None:
+    settings = parse(["--storage", f"{bucket}/runs/", "--name", "one", "--cache", str(tmp_path)])
+    assert (settings.remote, settings.copy) == (f"{bucket}/runs", f"{bucket}/runs/one")
+    assert settings.run_folder == folder_of(f"{bucket}/runs/one", tmp_path)
+    assert not settings.apart
+    assert replace(settings, address="auto").apart
+    assert Settings.from_json(settings.to_json()) == settings
+
+
+@pytest.mark.parametrize("how", ["uri", "name"])
+def test_resume_takes_the_settings_from_the_storage(how: str, bucket: str, tmp_path: Path) -> None:
+    settings = parse(["--storage", f"{bucket}/runs", "--name", "one", "--seed", "5", "--cache", str(tmp_path / "a")])
+    send_bytes(settings.to_json().encode(), f"{bucket}/runs/one/{SETTINGS_FILE}")
+    named = [f"{bucket}/runs/one"] if how == "uri" else ["one", "--storage", f"{bucket}/runs"]
+    resumed = parse(["--resume", *named, "--cache", str(tmp_path / "b")])
+    assert resumed.run_folder == folder_of(f"{bucket}/runs/one", tmp_path / "b")
+    assert resumed == replace(settings, resume=True, cache=tmp_path / "b", storage=resumed.run_folder.parent)
+
+
+def test_settings_of_before_there_were_storages_are_read(tmp_path: Path) -> None:
+    settings = given(tmp_path)
+    old = {key: value for key, value in json.loads(settings.to_json()).items() if key != "remote"}
+    assert Settings.from_json(json.dumps(old)) == settings
+
+
+@pytest.mark.parametrize("option", ["--storage", "--resume"])
+def test_credentials_on_the_command_line_are_refused_and_not_repeated(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse([option, "s3://AKIA123:hush@bucket/runs"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "no credentials" in said
+    assert "hush" not in said
 
 
 def test_reading_the_command_line_takes_no_torch() -> None:

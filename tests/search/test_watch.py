@@ -13,9 +13,12 @@ from rich.console import Console
 
 from search import watch
 from search.gauges import STARTING, Gauges, Reading
+from search.mirror import Mirror
 from search.progress import Display
 from search.trial_log import Record, TrialLog
 from search.watch import Limits, Watcher
+from storage import lay, tree
+from trainables.fetching import opened
 
 
 def watcher(folder: Path) -> tuple[Watcher, TrialLog]:
@@ -154,3 +157,36 @@ def test_only_detectors_of_the_front_and_of_recipes_are_kept(resumed: bool, tmp_
             watching._keep_detectors(record)
     left = sorted(int(folder.name) for folder in (tmp_path / "detectors").iterdir())
     assert left == [0, 5, 7]
+
+
+def test_where_workers_write_into_the_copy_detectors_are_fetched_and_removed_there(tmp_path: Path) -> None:
+    uri = (tmp_path / "shared" / "one").as_uri()
+    folder = tmp_path / "one"
+    folder.mkdir()
+    log = TrialLog(folder / "trials.jsonl")
+    copy = Mirror(folder, uri)
+    watching = Watcher(log, Display(Console(file=io.StringIO())), Limits(None), elsewhere=copy)
+    ended = [
+        Record(0, "COMPLETE", "paper", {}, eer=0.3, size=100),
+        Record(1, "COMPLETE", None, {}, eer=0.2, size=100),
+        Record(2, "COMPLETE", None, {}, eer=0.25, size=100),
+        Record(3, "COMPLETE", None, {}, eer=0.1, size=100),
+    ]
+    for record in ended:
+        lay(tmp_path / "shared" / "one" / "detectors" / str(record.number), {"card": b"{}"})
+        log.append(record)
+        watching._keep_detectors(record)
+    assert copy.settle()
+    names = {"detectors/0/card", "detectors/3/card", "trials.jsonl"}
+    assert set(tree(folder)) == set(tree(tmp_path / "shared" / "one")) == names
+
+
+def test_a_state_in_a_storage_is_removed_there(tmp_path: Path) -> None:
+    lay(tmp_path / "shared" / "tune" / "0", {"state.json": b"{}"})
+    copy = Mirror(tmp_path / "one", (tmp_path / "shared" / "one").as_uri())
+    watching = Watcher(TrialLog(tmp_path / "trials.jsonl"), Display(Console(file=io.StringIO())), Limits(None), elsewhere=copy)
+    filesystem, path = opened((tmp_path / "shared" / "tune" / "0").as_uri())
+    trial: Any = SimpleNamespace(checkpoint=Checkpoint(path, filesystem))
+    watching.on_checkpoint(0, [], trial, Checkpoint(path))
+    assert copy.settle()
+    assert tree(tmp_path / "shared") == {}
