@@ -63,9 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return max(code, int(copy is not None and bool(copy.lacking)))
 
 
-def _run(
-    settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor | None, copy: Mirror | None
-) -> int:
+def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor | None, copy: Mirror | None) -> int:
     # Only now: torch, Tune and all that needs them are imported while Ray starts.
     import trainables
     from search import confirm, stages, trials, warm_start

@@ -184,7 +184,9 @@ def test_where_workers_write_into_the_copy_detectors_are_fetched_and_removed_the
 def test_a_state_in_a_storage_is_removed_there(tmp_path: Path) -> None:
     lay(tmp_path / "shared" / "tune" / "0", {"state.json": b"{}"})
     copy = Mirror(tmp_path / "one", (tmp_path / "shared" / "one").as_uri())
-    watching = Watcher(TrialLog(tmp_path / "trials.jsonl"), Display(Console(file=io.StringIO())), Limits(None), elsewhere=copy)
+    watching = Watcher(
+        TrialLog(tmp_path / "trials.jsonl"), Display(Console(file=io.StringIO())), Limits(None), elsewhere=copy
+    )
     filesystem, path = opened((tmp_path / "shared" / "tune" / "0").as_uri())
     trial: Any = SimpleNamespace(checkpoint=Checkpoint(path, filesystem))
     watching.on_checkpoint(0, [], trial, Checkpoint(path))
