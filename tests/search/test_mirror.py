@@ -234,11 +234,11 @@ def test_where_the_storage_goes_away_the_copy_follows_later(
     (tmp_path / "shared").unlink()
     assert following.settle()
     assert there(uri) == {"a.txt": b"a"}
-    with mirrored(tmp_path / "one", uri) as following:
+    with mirrored(tmp_path / "one", uri) as again:
         shutil.rmtree(tmp_path / "shared")
         (tmp_path / "shared").write_text("")
-    assert following is not None
-    assert following.lacking == ("a.txt",)
+    assert again is not None
+    assert again.lacking == ("a.txt",)
     said = capsys.readouterr().err
     assert uri in said
     assert str(tmp_path / "one") in said

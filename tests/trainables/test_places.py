@@ -16,7 +16,7 @@ from trainables.fetching import download, joined, offer
 from trainables.places import DETECTOR, FEATURES, Places, apart, cache_here
 from trainables.pretraining import pretrain
 
-PLAN = plan_config("plasticity", 2, grow={"gru.0": 2}, final={"gru.0": 5})
+PLAN = plan_config("plasticity", 2, grow={"gru.0": 2}, prune_epoch=1, final={"gru.0": 5})
 SETTINGS: dict[str, Any] = {"epochs": 1, "seed": 0, "random_crop": False, "card": {"front_end": "lfcc"}, "gpu": False}
 
 
