@@ -92,7 +92,7 @@ def test_gauges_are_told_of_trials_as_they_begin_report_and_end(
     log = TrialLog(tmp_path / "trials.jsonl")
     watching = Watcher(log, Display(Console(file=io.StringIO())), Limits(None), gauges)
     config = {"number": 3, "recipe": None, "plan": {"epochs": 2}}
-    trial: Any = SimpleNamespace(config=config, placement_group_factory=None)
+    trial: Any = SimpleNamespace(config=config, placement_group_factory=None, storage=None)
     watching.on_trial_start(0, [], trial)
     assert Reading("dropin_trials_running", 1, (("node", STARTING),)) in gauges.readings()
     result = {"epoch": 1, "epochs": 2, "eer": 0.2, "seconds_step": 0.5, "node_ip": "10.0.0.1"}
@@ -126,7 +126,7 @@ def test_a_record_says_when_the_trial_ended_and_on_what(tmp_path: Path, monkeypa
     ):
         before = datetime.now(tz=timezone.utc).timestamp()
         given = {"config": {**config, "number": place}, "last_result": {}, "placement_group_factory": asked}
-        trial: Any = SimpleNamespace(**given, error_file=None)
+        trial: Any = SimpleNamespace(**given, error_file=None, storage=None)
         watching.on_trial_error(0, [], trial)
         ended = log.records[place].ended
         assert ended is not None
