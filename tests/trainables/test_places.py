@@ -98,7 +98,8 @@ def test_trials_come_out_the_same_with_one_copy_of_all_that_they_need(trained: P
     for number in range(3):
         there = list(run(job, number))
     here = list(run(on_paths(trained, tmp_path / "run"), 2))
-    assert [result["eer"] for result in there] == [result["eer"] for result in here]
+    # The third trial there goes on from the stage that the first has left.
+    assert [result["eer"] for result in there] == [result["eer"] for result in here][-len(there) :]
     download(joined(job["storage"], "detectors", "2"), tmp_path / "back")
     left = tmp_path / "run" / "detectors" / "2"
     assert (tmp_path / "back" / WEIGHTS).read_bytes() == (left / WEIGHTS).read_bytes()
