@@ -136,19 +136,20 @@ def test_gauges_appear_on_rays_endpoint_with_their_tags(workers: Cluster) -> Non
     run.running(1, "10.0.0.1", 0.5)
     node = ray.nodes()[0]
     endpoint = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    wanted = [*run.readings(), Reading("dropin_best_weighted_eer", 0.125)]
+
+    def published(reading: Reading) -> list[float]:
+        """Values of its lines."""
+        tags = {"run": "one", "space": "plasticity", "model": "resnet18", **dict(reading.tags)}
+        own = [line for line in lines if line.startswith(f"ray_{reading.name}{{")]
+        own = [line for line in own if all(f'{tag}="{text}"' in line for tag, text in tags.items())]
+        return [float(line.rsplit(" ", 1)[1]) for line in own]
+
     end, lines = time.monotonic() + WAIT, [""]
-    while time.monotonic() < end and not any(line.startswith("ray_dropin_best") for line in lines):
+    while time.monotonic() < end and not all(map(published, wanted)):  # Ray reports them one after the other
         run.publish()
         time.sleep(1.0)
         with urllib.request.urlopen(endpoint) as answer:
             lines = answer.read().decode().splitlines()
-    published = [line for line in lines if line.startswith("ray_dropin_")]
-    for reading in (*run.readings(), Reading("dropin_best_weighted_eer", 0.125)):
-        tags = {"run": "one", "space": "plasticity", "model": "resnet18", **dict(reading.tags)}
-        found = [
-            line
-            for line in published
-            if line.startswith(f"ray_{reading.name}{{") and all(f'{tag}="{text}"' in line for tag, text in tags.items())
-        ]
-        assert len(found) == 1, reading
-        assert float(found[0].rsplit(" ", 1)[1]) == pytest.approx(reading.value)
+    for reading in wanted:
+        assert published(reading) == [pytest.approx(reading.value)], reading

@@ -279,7 +279,7 @@ def test_trials_are_given_names_that_say_what_they_do(settings: Settings) -> Non
     searcher = trials.make_searcher(settings, {}, TrialLog(settings.run_folder / "trials.jsonl"))
     given = [searcher.suggest(str(number)) for number in range(3)]
     assert [one and one["name"] for one in given] == [
-        *("plasticity-0-paper", "plasticity-1-control", "plasticity-2-anchor-shallow")
+        *("plasticity-0-paper", "plasticity-1-control", "plasticity-2-anchor-lower-half")
     ]
 
 
@@ -332,7 +332,7 @@ def test_ray_is_told_of_the_monitor_before_it_starts(tmp_path: Path, monkeypatch
     monkeypatch.setattr("search.monitor.Monitor.tell_ray", lambda monitor: told.append(monitor.folder))
     monkeypatch.setattr("search.monitor.Monitor.__exit__", lambda monitor, *error: told.append("monitor ends"))
 
-    def carry_on(settings: Settings, place: object, monitor: object) -> int:
+    def carry_on(settings: Settings, place: object, monitor: object, copy: object) -> int:
         told.append(monitor is not None)
         return 0
 

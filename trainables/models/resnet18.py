@@ -102,16 +102,24 @@ def build(config: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> R
 
 
 class PiecewiseConv(nn.ModuleList):
-    """A convolution over concatenated channels, one kernel per input group; no bias."""
+    """A convolution over concatenated channels, one kernel per input group; no bias.
+
+    A kernel of one pixel with a stride reads every so many pixels only. They are taken out first: on some processors
+    with AVX-512 oneDNN writes beyond its memory in the backward pass of such a convolution of few channels (seen with
+    PyTorch 2.14, two threads, an odd batch).
+    """
 
     def __init__(self, inputs: Sequence[int], channels: int, kernel: int, stride: int) -> None:
+        every, stride = (stride, 1) if kernel == 1 else (1, stride)
         super().__init__(
             nn.Conv2d(width, channels, kernel, stride=stride, padding=kernel // 2, bias=False) for width in inputs
         )
+        self.every = every
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Sum over the input groups ``[batch, width, mel, frame]``."""
-        return _total([conv(x) for conv, x in zip(self, inputs, strict=True)])
+        every = self.every
+        return _total([conv(x[:, :, ::every, ::every]) for conv, x in zip(self, inputs, strict=True)])
 
 
 class Part(nn.Module):
