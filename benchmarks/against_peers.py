@@ -153,11 +153,7 @@ def end(process: subprocess.Popen[bytes], deadline: float) -> None:
 
 def volume(told: Told, until: float, base: int) -> float:
     """Hypervolume of what was told by then."""
-    points = [(eer, np.log10(size)) for at, eer, size in told if at <= until]
-    if not points:
-        return 0.0
-    corner, floor = np.array([0.5, np.log10(2 * base)]), np.array([0.0, np.log10(base / 100)])
-    return pareto.hypervolume(np.array(points), corner) / float((corner - floor).prod())
+    return pareto.share([(eer, size) for at, eer, size in told if at <= until], base)
 
 
 def reaches(told: Told, wanted: float, base: int) -> float:

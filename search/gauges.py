@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import numpy as np
 from ray.util.metrics import Gauge
 
 from search import pareto
@@ -23,10 +22,6 @@ REPEAT = 5.0
 STATES = ("COMPLETE", "PRUNED", "FAIL")
 STARTING = "starting"
 """The node of a trial that has yet to say where it runs, which it does after its first epoch."""
-WORST_EER = 0.5
-"""Where the hypervolume ends; in size at twice the base's."""
-SMALLEST = 100
-"""Its share is of what reaches down to no errors at a hundredth of the base's size."""
 COMMON = ("run", "space", "model")
 GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "dropin_best_weighted_eer": ("lowest weighted EER of a complete trial, a fraction", ()),
@@ -123,7 +118,7 @@ class Gauges:
         ]
         found.append(Reading("dropin_front_size", len(self._front)))
         if self._size_base is not None:
-            found.append(Reading("dropin_front_hypervolume", volume(self._front, self._size_base)))
+            found.append(Reading("dropin_front_hypervolume", pareto.share(_points(self._front), self._size_base)))
         if self._best is not None and self._best.weighted_eer is not None:
             found.append(Reading("dropin_best_weighted_eer", self._best.weighted_eer))
         if self._seconds_step is not None:
@@ -140,15 +135,5 @@ class Gauges:
         self._next = time.monotonic() + REPEAT
 
 
-def volume(front: Sequence[Record], size_base: int) -> float:
-    """Hypervolume of detectors in EER and the logarithm of size, as a share of what could be dominated at best.
-
-    It ends at an EER of `WORST_EER` and twice the base's size, and counts as 1 where no errors are made at a
-    hundredth of the base's size; a front of smaller ones may pass 1.
-    """
-    points = [(r.eer, np.log10(r.size)) for r in front if r.eer is not None and r.size is not None]
-    if not points:
-        return 0.0
-    corner = np.array([WORST_EER, np.log10(2 * size_base)])
-    at_best = WORST_EER * np.log10(2 * SMALLEST)
-    return float(pareto.hypervolume(np.array(points), corner) / at_best)
+def _points(front: Sequence[Record]) -> list[tuple[float, int]]:
+    return [(r.eer, r.size) for r in front if r.eer is not None and r.size is not None]

@@ -12,6 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 Points = npt.NDArray[np.float64]
+WORST_EER = 0.5
+"""That of guessing: where the hypervolume of detectors ends."""
+SMALLEST = 100
+"""So small a part of the base counts as the smallest detector when hypervolumes are given as shares."""
 
 
 def dominates(a: npt.ArrayLike, b: npt.ArrayLike) -> bool:
@@ -118,6 +122,26 @@ def hypervolume(points: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     if values.shape[1] != len(corner):
         raise ValueError(f"points and reference must agree on d; got points of {values.shape[1]}, {len(corner)}")
     return _volume(values[(values < corner).all(axis=1)], corner)
+
+
+def share(detectors: npt.ArrayLike, size_base: int) -> float:
+    """Hypervolume of detectors in EER and log10 of size, as a share of what could be dominated at best.
+
+    It ends at `WORST_EER` and twice the base's size, and is 1 where no errors are made at a `SMALLEST`th of the base's
+    size; smaller detectors may pass that. One that is worse in either adds nothing.
+
+    Args:
+        detectors: ``[n, 2]``, EER as a fraction and number of parameters, at least 1.
+        size_base: the base's number of parameters.
+
+    Raises:
+        ValueError: see `hypervolume`.
+    """
+    points = np.array(detectors, dtype=float).reshape(-1, 2)
+    if not len(points):
+        return 0.0
+    points[:, 1] = np.log10(points[:, 1])
+    return hypervolume(points, (WORST_EER, np.log10(2 * size_base))) / (WORST_EER * np.log10(2 * SMALLEST))
 
 
 def _volume(inside: Points, corner: Points) -> float:

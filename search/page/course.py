@@ -6,7 +6,6 @@ is in the order in which trials ended.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
@@ -15,9 +14,6 @@ from search import pareto
 from search.page.figure import Figure, axis, figure
 from search.page.numbers import duration
 from search.trial_log import Record
-
-WORST = 0.5
-"""EER of the reference point: that of guessing."""
 
 
 def timed(records: Sequence[Record]) -> bool:
@@ -52,19 +48,15 @@ def elapsed(records: Sequence[Record]) -> list[float]:
 
 
 def hypervolumes(records: Sequence[Record], base_size: int) -> list[float]:
-    """The hypervolume of EER and log10 of the parameters after each of these trials; never less than before.
-
-    The reference point is `WORST` and twice the base's parameters: a trial that is worse in either adds nothing.
-    """
-    reference = (WORST, math.log10(2 * base_size))
+    """The hypervolume after each of these trials, as `pareto.share` measures it; never less than before."""
     front: list[tuple[float, float]] = []
     found, volume = [], 0.0
     for one in records:
         if one.state == "COMPLETE" and one.eer is not None and one.size:
-            point = (one.eer, math.log10(one.size))
+            point = (one.eer, float(one.size))
             if not any(eer <= point[0] and size <= point[1] for eer, size in front):
                 front = [other for other in front if not pareto.dominates(point, other)] + [point]
-                volume = pareto.hypervolume(front, reference)
+                volume = pareto.share(front, base_size)
         found.append(volume)
     return found
 

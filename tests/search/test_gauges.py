@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search import gauges
+from search import gauges, pareto
 from search.cluster import Cluster
-from search.gauges import GAUGES, STARTING, Gauges, Reading, volume
+from search.gauges import GAUGES, STARTING, Gauges, Reading
 from search.run_folder import best_of, front_of
 from search.trial_log import Record
 
@@ -31,21 +31,6 @@ def told(*records: Record, size_base: int | None = BASE) -> Gauges:
 def values(told: Gauges) -> dict[tuple[str, str], float]:
     """By name and the gauge's own tag, if it has one."""
     return {(name, "".join(text for _, text in tags)): value for name, value, tags in told.readings()}
-
-
-@pytest.mark.parametrize(
-    ("eer", "size", "share"),
-    [
-        (0.0, BASE // 100, 1.0),
-        (0.25, BASE // 100, 0.5),
-        (0.0, BASE, np.log10(2) / np.log10(200)),
-        (0.5, BASE // 100, 0.0),
-        (0.0, 2 * BASE, 0.0),
-        (0.6, 3 * BASE, 0.0),
-    ],
-)
-def test_the_volume_of_one_detector(eer: float, size: int, share: float) -> None:
-    assert volume([complete(0, eer, size)], BASE) == pytest.approx(share)
 
 
 def test_a_run_that_has_just_begun() -> None:
@@ -96,7 +81,8 @@ def test_what_is_kept_along_the_way_is_what_all_trials_give(points: list[tuple[i
     found, best, front = values(run), best_of(records), front_of(records)
     assert found.get(("dropin_best_weighted_eer", "")) == (best.weighted_eer if best else None)
     assert found[("dropin_front_size", "")] == len(front)
-    assert found[("dropin_front_hypervolume", "")] == pytest.approx(volume(front, BASE))
+    share = pareto.share([(one.eer, one.size) for one in front], BASE)
+    assert found[("dropin_front_hypervolume", "")] == pytest.approx(share)
 
 
 def test_every_reading_has_its_gauge_and_its_tags() -> None:

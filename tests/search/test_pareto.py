@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from search.pareto import dominates, front, hypervolume, ranks
+from search.pareto import dominates, front, hypervolume, ranks, share
 
 Points = npt.NDArray[np.float64]
 
@@ -155,3 +155,19 @@ def test_mismatched_dimensions_are_refused() -> None:
         hypervolume([[1, 2]], [3])
     with pytest.raises(ValueError, match="finite"):
         dominates([1, np.nan], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("eer", "size", "expected"),
+    [
+        (0.0, 1000 // 100, 1.0),
+        (0.25, 1000 // 100, 0.5),
+        (0.0, 1000, np.log10(2) / np.log10(200)),
+        (0.5, 1000 // 100, 0.0),
+        (0.0, 2 * 1000, 0.0),
+        (0.6, 3 * 1000, 0.0),
+    ],
+)
+def test_the_share_of_one_detector(eer: float, size: int, expected: float) -> None:
+    assert share([(eer, size)], 1000) == pytest.approx(expected)
+    assert share([], 1000) == 0
