@@ -1,9 +1,11 @@
-"""The dashboard of a run for Grafana, as data: a chart for each thing that gauges say, and two for the machines."""
+"""The dashboard of a run for Grafana, as data: charts of all that gauges say, and two of the machines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from search.gauges import SIZES
 
 SOURCE = {"type": "prometheus", "uid": "dropin-prometheus"}
 """The source of all charts, as Grafana is told of it."""
@@ -15,19 +17,21 @@ RUN = '{run=~"$run"}'
 
 
 class Chart(NamedTuple):
-    """A chart over time.
+    """A chart over time, or of how it stands.
 
     Attributes:
         title: its title.
         about: what its mouse-over explains.
         unit: of its values, by Grafana's names.
         lines: what is drawn: an expression of Prometheus, and the name of its lines.
+        now: whether a bar shows the latest value of each, instead of a line all of them.
     """
 
     title: str
     about: str
     unit: str
     lines: Sequence[tuple[str, str]]
+    now: bool = False
 
 
 # A resumed run publishes from another process under the same name: the greatest of a run's series is the present one.
@@ -37,6 +41,22 @@ CHARTS = (
         "The lowest of a complete trial, on dev.",
         "percentunit",
         ((f"min by (run) (ray_dropin_best_weighted_eer{RUN})", "{{run}}"),),
+    ),
+    Chart(
+        "EER against size",
+        "The front as it stands: the lowest EER of a detector of at most that multiple of the base's size, on dev.",
+        "percentunit",
+        [
+            (f'min by (run) (ray_dropin_front_eer{{run=~"$run",at_most="{size}"}})', f"{{{{run}}}} {size}")
+            for size in SIZES
+        ],
+        now=True,
+    ),
+    Chart(
+        "The front over time",
+        "The lowest EER of a detector of at most that multiple of the base's size, on dev.",
+        "percentunit",
+        ((f"min by (run, at_most) (ray_dropin_front_eer{RUN})", "{{run}} {{at_most}}"),),
     ),
     Chart(
         "Hypervolume of the front",
@@ -109,7 +129,7 @@ def dashboard() -> dict[str, Any]:
 def _choice_of_runs() -> dict[str, Any]:
     query = "label_values(ray_dropin_front_size, run)"
     return {
-        **{"name": "run", "label": "Run", "type": "query", "datasource": SOURCE, "definition": query},
+        **{"name": "run", "label": "Run", "type": "query", "datasource": SOURCE},
         **{"query": {"query": query, "refId": "runs"}, "refresh": 2, "sort": 1},
         **{"multi": True, "includeAll": True, "allValue": ".*", "current": {"text": ["All"], "value": ["$__all"]}},
     }
@@ -117,17 +137,25 @@ def _choice_of_runs() -> dict[str, Any]:
 
 def _panel(place: int, chart: Chart) -> dict[str, Any]:
     row, column = divmod(place, COLUMNS)
+    over_time = {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}}
+    latest = {"orientation": "vertical", "displayMode": "basic", "reduceOptions": {"calcs": ["lastNotNull"]}}
     return {
         "id": place + 1,
-        "type": "timeseries",
+        "type": "bargauge" if chart.now else "timeseries",
         "title": chart.title,
         "description": chart.about,
         "datasource": SOURCE,
         "gridPos": {"x": column * WIDTH, "y": row * HEIGHT, "w": WIDTH, "h": HEIGHT},
-        "fieldConfig": {"defaults": {"unit": chart.unit, "min": 0, "custom": {"fillOpacity": 0}}, "overrides": []},
-        "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
+        "fieldConfig": {"defaults": {"unit": chart.unit, "min": 0}, "overrides": []},
+        "options": latest if chart.now else over_time,
         "targets": [
-            {"refId": chr(ord("A") + i), "datasource": SOURCE, "expr": expression, "legendFormat": legend}
+            {
+                "refId": chr(ord("A") + i),
+                "datasource": SOURCE,
+                "expr": expression,
+                "legendFormat": legend,
+                "instant": chart.now,
+            }
             for i, (expression, legend) in enumerate(chart.lines)
         ],
     }

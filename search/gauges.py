@@ -22,10 +22,13 @@ REPEAT = 5.0
 STATES = ("COMPLETE", "PRUNED", "FAIL")
 STARTING = "starting"
 """The node of a trial that has yet to say where it runs, which it does after its first epoch."""
+SIZES = {f"{share:.2f}x": share for share in (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0)}
+"""Where the front is looked at: multiples of the base's size, by the names that trials are given by as well."""
 COMMON = ("run", "space", "model")
 GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "dropin_best_weighted_eer": ("lowest weighted EER of a complete trial, a fraction", ()),
     "dropin_front_size": ("detectors on the front of EER and size", ()),
+    "dropin_front_eer": ("lowest EER on the front at no more than a multiple of the base's size", ("at_most",)),
     "dropin_front_hypervolume": ("what the front dominates in EER and log size, as a share", ()),
     "dropin_trials": ("ended trials by how they ended", ("state",)),
     "dropin_trials_running": ("trials under way by node", ("node",)),
@@ -64,7 +67,7 @@ class Gauges:
             run: the run's name.
             space: what it searches.
             model: what it grows.
-            size_base: the base's number of parameters; without it there is no hypervolume.
+            size_base: the base's number of parameters; without it the front's size is not judged by it.
             records: trials that ended in an earlier process.
         """
         self._common = dict(zip(COMMON, (run, space, model), strict=True))
@@ -118,7 +121,12 @@ class Gauges:
         ]
         found.append(Reading("dropin_front_size", len(self._front)))
         if self._size_base is not None:
-            found.append(Reading("dropin_front_hypervolume", pareto.share(_points(self._front), self._size_base)))
+            points = _points(self._front)
+            found.append(Reading("dropin_front_hypervolume", pareto.share(points, self._size_base)))
+            for name, share in SIZES.items():
+                within = [eer for eer, size in points if size <= share * self._size_base]
+                if within:
+                    found.append(Reading("dropin_front_eer", min(within), (("at_most", name),)))
         if self._best is not None and self._best.weighted_eer is not None:
             found.append(Reading("dropin_best_weighted_eer", self._best.weighted_eer))
         if self._seconds_step is not None:

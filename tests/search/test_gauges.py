@@ -60,6 +60,8 @@ def test_how_it_stands_in_the_midst_of_a_run() -> None:
     assert found[("dropin_best_weighted_eer", "")] == 0.2
     assert found[("dropin_front_size", "")] == 2
     assert found[("dropin_step_seconds", "")] == 0.5
+    eers = {tag: value for (name, tag), value in found.items() if name == "dropin_front_eer"}
+    assert eers == {"0.50x": 0.25, "1.00x": 0.25, "2.00x": 0.2}  # front: 400 and 1500 of 1000
     assert [found[("dropin_trials", state)] for state in gauges.STATES] == [3, 2, 1]
     assert [found[("dropin_trials_running", node)] for node in (STARTING, "10.0.0.1", "10.0.0.2")] == [1, 2, 0]
     assert [found[("dropin_cache_hits", cache)] for cache in ("activations", "stages")] == [1, 1]
@@ -81,7 +83,7 @@ def test_what_is_kept_along_the_way_is_what_all_trials_give(points: list[tuple[i
     found, best, front = values(run), best_of(records), front_of(records)
     assert found.get(("dropin_best_weighted_eer", "")) == (best.weighted_eer if best else None)
     assert found[("dropin_front_size", "")] == len(front)
-    share = pareto.share([(one.eer, one.size) for one in front], BASE)
+    share = pareto.share([(one.eer or 0.0, one.size or 0) for one in front], BASE)
     assert found[("dropin_front_hypervolume", "")] == pytest.approx(share)
 
 

@@ -13,11 +13,14 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from search import charts, monitor
 from search.cluster import Cluster
@@ -154,6 +157,26 @@ def test_the_dashboard_is_whole() -> None:
         taken |= cells
     assert [one["name"] for one in board["templating"]["list"]] == ["run"]
     assert json.loads(json.dumps(board)) == board
+
+
+def test_grafanas_own_types_know_all_that_the_dashboard_says() -> None:
+    plugins.register_default_plugins()
+    board = charts.dashboard()
+    assert not list(lost(board, json.loads(JSONEncoder().encode(Dashboard.from_json(board)))))
+    board["panels"][0]["fieldConfig"]["defaults"]["units"] = "s"
+    assert list(lost(board, json.loads(JSONEncoder().encode(Dashboard.from_json(board)))))
+
+
+def lost(said: Any, understood: Any, place: str = "") -> Iterator[str]:
+    """Where something is said that does not come back the same."""
+    if isinstance(said, dict):
+        for name, value in said.items():
+            yield from lost(value, understood.get(name), f"{place}/{name}")
+    elif isinstance(said, list):
+        for index, value in enumerate(said):
+            yield from lost(value, understood[index], f"{place}/{index}")
+    elif said != understood:
+        yield place
 
 
 # What is started
