@@ -25,12 +25,13 @@ options := $(if $(TRIALS),--trials $(TRIALS)) $(if $(EPOCHS),--epochs $(EPOCHS))
 	$(if $(BASE_EPOCHS),--base-epochs $(BASE_EPOCHS)) $(if $(CORPUS),--corpus $(CORPUS)) \
 	$(if $(CORPUS_ROOT),--corpus-root '$(CORPUS_ROOT)') $(RUN_FLAGS)
 
-.PHONY: help run test lint clean
+.PHONY: help run test test-cluster lint clean
 
 help:
 	@echo 'make run     install into $(VENV), search over plasticity, export the front to $(FRONT)/'
 	@echo 'make test    install the test tools as well; ruff, mypy, import-linter, pytest'
 	@echo 'make lint    the first three of these'
+	@echo 'make test-cluster  Ray over SSH on a head and two workers, all on this machine; needs root and Linux'
 	@echo 'make clean   remove .venv and what tools left; runs and fronts stay'
 	@echo
 	@echo 'Can be set, as in `make run TRIALS=24 CORPUS=asvspoof2019-la CORPUS_ROOT=~/data`:'
@@ -53,6 +54,9 @@ run: $(VENV)/.installed
 
 test: lint
 	$(python) -m pytest $(PYTEST_FLAGS)
+
+test-cluster: $(VENV)/.installed-test
+	DROPIN_CLUSTER=1 $(python) -m pytest tests/cluster --durations=0 -rs
 
 lint: $(VENV)/.installed-test
 	$(python) -m ruff check .

@@ -64,8 +64,9 @@ def anchors(space: str, sites: Sequence[shared.SiteInfo], budget: shared.Budget)
     """Good starts for a search, from small to large, as points of the space, so that samplers learn from them.
 
     plasticity: split growth by a quarter at once, cut by taylor after a third of the epochs to 1/16, 1/4, 1/2 and all
-    of the original width, at twice the base's learning rate throughout; where sites can be removed also to 1/16 without
-    every second one, and to 1/8 without the upper half (where sites are many: to 1/16 and less, the higher the less).
+    of the original width, at four times the base's learning rate throughout; where sites can be removed also to 1/16
+    without every second one, and to 1/8 without the upper half. Where sites are many, as in transformers: at twice the
+    rate, and instead of the last to 1/16 and less, the higher the less.
     dropin: zero growth of the last site by 1/8, of the upper half by 1/4, of all by 1/2; branches only if there is
     nothing else. Where sites are many, "all" and "half" are a window of a third of the layers.
 
@@ -140,6 +141,7 @@ def _thirds(
 
 def _plasticity_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str, Value]]:
     kept = plasticity.changeable(sites)
+    many = len(sites) > shared.MANY_SITES
     common: dict[str, Value] = {
         "grow": 2,
         "window.first": 0,
@@ -153,7 +155,7 @@ def _plasticity_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str,
         "criterion": "taylor",
         "after": "rewind_lr",
         "moments": "carry",
-        "lr_factor": 2.0,
+        "lr_factor": 2.0 if many else 4.0,
         "recover_factor": 0.2,
         "schedule": "constant",
     }
@@ -168,7 +170,7 @@ def _plasticity_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str,
     least = found["anchor-sixteenth"]
     upper: dict[str, Value] = {f"final.{site.name}": -2 for site in removable[len(removable) // 2 :]}
     small = {"anchor-lower-half": {**least, **upper, "tilt": -2}}
-    if len(sites) <= shared.MANY_SITES:
+    if not many:
         small["anchor-lower-half"]["final.all"] = plasticity.REMOVED_BELOW
         second: dict[str, Value] = {f"final.{site.name}": -1 for site in removable[1::2]}
         small["anchor-every-second"] = {**least, **second}

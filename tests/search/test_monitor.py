@@ -296,7 +296,7 @@ def test_prometheus_scrapes_gauges_and_takes_every_expression(tmp_path: Path, wo
     node = ray.nodes()[0]
     targets = [{"labels": {"job": "ray"}, "targets": [f"{node['NodeManagerAddress']}:{node['MetricsExportPort']}"]}]
     (tmp_path / DISCOVERY).write_text(json.dumps(targets))  # as Ray's dashboard, which is not there, would write it
-    record = Record(0, "COMPLETE", None, {}, eer=0.125, size=500, weighted_eer=0.125)
+    record = Record(0, "COMPLETE", None, {}, eer=0.125, size=20, weighted_eer=0.125)
     gauges = Gauges("scraped", "plasticity", "resnet18", 1000, [record])
     gauges.running(1, "10.0.0.1", 0.5)
 
