@@ -61,11 +61,12 @@ class Monitor:
         for name in self._ports:
             os.environ.setdefault(TOLD[name], self._address(name))
 
-    def start(self, session: Path | None) -> list[tuple[str, str]]:
+    def start(self, session: Path | None, *, joined: bool = False) -> list[tuple[str, str]]:
         """Write what the programs read and start them.
 
         Args:
             session: folder of Ray's session, or ``None`` where there is none.
+            joined: whether it is that of a cluster that was there before; its head alone knows what to scrape.
 
         Returns:
             What to show: a name and a line for each of the two.
@@ -76,7 +77,12 @@ class Monitor:
                 self._launch(name, self._command(name, program))
         if self._processes:
             time.sleep(PATIENCE)
-        return [(name, self._how_it_stands(name)) for name in COMMANDS]
+        lines = [(name, self._how_it_stands(name)) for name in COMMANDS]
+        if joined and session is not None and not (session / DISCOVERY).exists():
+            lines.append(
+                ("monitor", "no charts: what to scrape is known on the cluster's head only; start the run there")
+            )
+        return lines
 
     def __enter__(self) -> Monitor:
         """Nothing starts yet."""

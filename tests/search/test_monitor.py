@@ -117,6 +117,16 @@ def test_without_a_session_there_is_nothing_to_scrape(tmp_path: Path) -> None:
     assert len(read_json(tmp_path / "provisioning" / "dashboards" / "dropin.yml")["providers"]) == 1
 
 
+@pytest.mark.usefixtures("programs")
+def test_away_from_a_clusters_head_it_says_that_there_are_no_charts(tmp_path: Path) -> None:
+    session = tmp_path / "session"
+    assert "head" in dict(Monitor(tmp_path / "monitor").start(session, joined=True))["monitor"]
+    assert "monitor" not in dict(Monitor(tmp_path / "monitor").start(session))
+    (session / DISCOVERY).parent.mkdir(parents=True, exist_ok=True)
+    (session / DISCOVERY).write_text("[]")
+    assert "monitor" not in dict(Monitor(tmp_path / "monitor").start(session, joined=True))
+
+
 def test_a_resumed_run_writes_it_anew_and_keeps_the_data(tmp_path: Path) -> None:
     monitor.write(tmp_path, tmp_path / "first", {"prometheus": 1, "grafana": 2})
     (tmp_path / "prometheus").mkdir()
