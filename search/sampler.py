@@ -112,7 +112,8 @@ class PlanSearch(Searcher):
         self._name = name or (lambda number, recipe, plan: f"trial-{number}")
         self._running: dict[str, _Running] = {}
         self._front: list[tuple[float, float]] = []
-        self._plans = {_key(record.plan): record.number for record in ended.values()}
+        self._chosen_at_cuts = job.get("prunings", 1) > 1
+        self._plans = {self._key(record.plan, record.recipe): record.number for record in ended.values()}
         self.left_out = {name: reason for name, plan in recipes.items() if (reason := assess(plan).refused)}
         self._recipes = deque(
             (i, name, plan)
@@ -133,7 +134,7 @@ class PlanSearch(Searcher):
             point, attributes = self._points.popleft() if self._points else (None, {})
             trial = self._study.ask(self._make_sampler(self._study.asked, space=self._study.space), point)
             plan = self._choose(trial)
-            if (twin := self._plans.get(_key(plan))) is not None:
+            if (twin := self._plans.get(self._key(plan))) is not None:
                 # The same plan would give the same detector. FAIL leaves the sampler's idea of the point as it is.
                 reason, state = f"same plan as trial {twin}", TrialState.FAIL
             else:
@@ -163,7 +164,6 @@ class PlanSearch(Searcher):
         else:
             parameters["criterion"] = criterion
             self._study.end_as(running.place, parameters, values, running.attributes)
-            self._plans[_key({**running.plan, "criterion": criterion})] = running.attributes["number"]
         if leads:
             self._points.extendleft(reversed(self._further(parameters, running.attributes)))
 
@@ -171,7 +171,7 @@ class PlanSearch(Searcher):
         """Nothing: the study's journal and the trial log are what a run is resumed from."""
 
     def _hand_out(self, number: int, recipe: str | None, plan: Plan) -> dict[str, Any]:
-        self._plans[_key(plan)] = number
+        self._plans[self._key(plan, recipe)] = number
         name, spared = self._name(number, recipe, plan), is_recipe(recipe)
         what = {"plan": copy.deepcopy(plan), "number": number, "name": name, "recipe": recipe, "spared": spared}
         return {"job": self._job, **what}
@@ -182,6 +182,12 @@ class PlanSearch(Searcher):
         attributes = {**attributes, "number": number}
         self._running[trial_id] = _Running(self._study.begin(trial, attributes), trial.params, plan, attributes)
         return self._hand_out(number, attributes.get("recipe"), plan)
+
+    def _key(self, plan: Mapping[str, Any], recipe: str | None = None) -> bytes:
+        """The same for plans that give the same detector: the criterion that a plan names counts only if it is used."""
+        ignored = "criterion" if self._chosen_at_cuts and not is_recipe(recipe) else None
+        told = {name: value for name, value in plan.items() if name != ignored}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()
 
     def _leads(self, eer: float | None, size: float | None) -> bool:
         """Whether a trial that just ended well is on the front of EER and size."""
@@ -286,7 +292,3 @@ def ending(result: Mapping[str, Any] | None, error: bool) -> objective.Ending:
     if error or not result or result.get("epoch") is None or "failed" in result:
         return "failed"
     return "finished" if result["epoch"] >= result["epochs"] else "stopped"
-
-
-def _key(plan: Mapping[str, Any]) -> bytes:
-    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).digest()

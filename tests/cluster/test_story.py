@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 import project_file
-from hosts import HOME, SHARED, Hosts, missing
+from hosts import SHARED, Hosts, missing
 from search import trial_log
 from search.trial_log import Record
 
@@ -139,7 +139,7 @@ def test_without_the_token_nobody_gets_in(story: Story) -> None:
 
 
 def test_a_run_by_exec_uses_every_worker(story: Story) -> None:
-    story.type(f"ray rsync-up {story.file} {project_file.ROOT}/ {HOME}/project/")
+    story.type(f"ray rsync-up {story.file} ./ '~/project/'")
     words = f"cd ~/project && python -m search.run {RUN} {PLACES} --name by-exec --trials 10 --epochs 4"
     story.on_head(words, timeout=400)
     records = story.records("by-exec")

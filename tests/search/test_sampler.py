@@ -147,6 +147,25 @@ def test_a_plan_is_never_tried_twice(tmp_path: Path) -> None:
     assert trials(tmp_path)[0].state == TrialState.FAIL
 
 
+@pytest.mark.parametrize("prunings", [1, 4])
+def test_a_criterion_makes_another_plan_unless_trials_choose_it_themselves(prunings: int, tmp_path: Path) -> None:
+    def with_criterion(trial: optuna.Trial) -> dict[str, Any]:
+        return {**space(trial), "criterion": trial.suggest_categorical("criterion", ["original", "taylor"])}
+
+    anchors = {f"anchor-{name}": {**ANCHORS["small"], "criterion": name} for name in ("original", "taylor")}
+    paper = {"x": 0.25, "size": 60, "epochs": 2, "criterion": "original"}
+    job = {"seed": 1, "prunings": prunings}
+    search = searcher(tmp_path, space=with_criterion, job=job, anchors=anchors, recipes={"paper": paper})
+    plans = [suggested(search, str(number))["plan"] for number in range(3)]
+    refused = [trial.user_attrs.get("refused") for trial in trials(tmp_path)]
+    if prunings == 1:
+        assert refused == ["same plan as trial 0", None, None]
+        assert plans[1] == {**paper, "criterion": "taylor"}
+    else:
+        assert refused == [None, "same plan as trial 1", None]
+        assert plans[1] == paper  # a recipe keeps its criterion, so this is another plan
+
+
 @pytest.mark.parametrize("objective", ["weighted", "pareto"])
 @pytest.mark.parametrize("sampler", options.SAMPLERS)
 def test_the_same_seed_chooses_the_same_plans(sampler: str, objective: str, tmp_path: Path) -> None:
@@ -246,7 +265,8 @@ def test_optuna_learns_of_the_criterion_that_was_chosen(tmp_path: Path) -> None:
     def with_criterion(trial: optuna.Trial) -> dict[str, Any]:
         return {**space(trial), "criterion": trial.suggest_categorical("criterion", ["original", "taylor"])}
 
-    search = searcher(tmp_path, space=with_criterion)
+    job = {"seed": 1, "prunings": 4}
+    search = searcher(tmp_path, space=with_criterion, job=job)
     plan = suggested(search, "0")["plan"]
     (other,) = {"original", "taylor"} - {plan["criterion"]}
     search.on_trial_complete("0", {**result(plan), "criterion": other})
@@ -255,7 +275,8 @@ def test_optuna_learns_of_the_criterion_that_was_chosen(tmp_path: Path) -> None:
     assert done.params == {**asked.params, "criterion": other}
     assert done.value == result(plan)["best_weighted_eer"]
     assert done.user_attrs == asked.user_attrs == {"number": 0}
-    again = searcher(tmp_path, {0: Record(0, "COMPLETE", None, {**plan, "criterion": other})}, space=with_criterion)
+    known = {0: Record(0, "COMPLETE", None, {**plan, "criterion": other})}
+    again = searcher(tmp_path, known, space=with_criterion, job=job)
     assert suggested(again, "1")["number"] == 1
 
 
