@@ -154,7 +154,7 @@ class PlanSearch(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how a trial ended. Recipes are not in the study."""
         running, result = self._running.pop(trial_id, None), result or {}
-        state, values = objective.told(ending(result, error), [result.get(name) for name in self.objectives])
+        state, values = objective.told(ending(result, error), self._values(result))
         leads = state == TrialState.COMPLETE and self._leads(result.get("best_eer"), result.get("size"))
         if running is None:
             return
@@ -190,8 +190,11 @@ class PlanSearch(Searcher):
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()
 
     def _leads(self, eer: float | None, size: float | None) -> bool:
-        """Whether a trial that just ended well is on the front of EER and size."""
-        if eer is None or size is None or any(e <= eer and s <= size for e, s in self._front):
+        """Whether a trial that just ended well is on the front of EER and size, as far as sizes tell."""
+        if eer is None or size is None:
+            return False
+        size = objective.coarse(size)
+        if any(e <= eer and s <= size for e, s in self._front):
             return False
         self._front = [(e, s) for e, s in self._front if not (eer <= e and size <= s)] + [(eer, size)]
         return True
@@ -215,12 +218,12 @@ class PlanSearch(Searcher):
                 record = None if number is None else ended.get(number)
                 state = TrialState.FAIL if record is None else TrialState[record.state]
                 complete = record is not None and state == TrialState.COMPLETE
-                self._study.settle(place, state, self._values(record) if record is not None and complete else None)
+                self._study.settle(place, state, self._recorded(record) if record is not None and complete else None)
         self._next_number = max([self._next_number, *(number + 1 for number in latest)])
         there = {trial.user_attrs.get("warm_start") for trial in self._study.past}
         for one in warm:
             if one.name not in there:
-                self._study.add(one.trial, self._values(one.record), {"warm_start": one.name})
+                self._study.add(one.trial, self._recorded(one.record), {"warm_start": one.name})
         lost = [self._study.past[place] for number, place in sorted(latest.items()) if number not in ended]
         points: deque[_Point] = deque()
         for number, record in ended.items():
@@ -234,10 +237,16 @@ class PlanSearch(Searcher):
         self._study.learn()
         return points
 
-    def _values(self, record: Record) -> list[float]:
+    def _values(self, result: Mapping[str, Any]) -> list[float | None]:
+        """The value of every objective, by what a trial reported."""
+        size = result.get("size")
+        known = {**result, "size": None if size is None else objective.coarse(size)}
+        return [known.get(name) for name in self.objectives]
+
+    def _recorded(self, record: Record) -> list[float]:
         """A complete trial's value of every objective."""
         own = {METRIC: record.weighted_eer, "best_eer": record.eer, "size": record.size}
-        return [float(own[name] or 0) for name in self.objectives]
+        return [float(value or 0) for value in self._values(own)]
 
 
 class InformedTPESampler(TPESampler):
