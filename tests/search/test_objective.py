@@ -7,9 +7,11 @@ from typing import get_args
 
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from search.objective import Ending, told
+from search.objective import STEP, Ending, coarse, told
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,16 @@ def test_optuna_takes_it_and_leaves_no_trial_running(objectives: int, value: flo
 def test_an_unknown_ending_is_refused() -> None:
     with pytest.raises(ValueError, match="finished, stopped or failed"):
         told("TERMINATED", [0.25])  # type: ignore[arg-type]
+
+
+def test_sizes_on_the_grid() -> None:
+    assert [coarse(size) for size in (0, 1, 1.1, 2, 12_000)] == pytest.approx([1, 1, 1.1, 1.1**8, 1.1**99])
+    assert coarse(12_000) == coarse(12_500) < coarse(12_600)
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10**9))
+def test_the_grid_keeps_the_order_and_is_never_far_off(one: int, other: int) -> None:
+    assert one * (1 - 1e-6) <= coarse(one) <= one * STEP
+    assert coarse(coarse(one)) == pytest.approx(coarse(one))
+    if one <= other:
+        assert coarse(one) <= coarse(other)

@@ -14,7 +14,9 @@ from ray.tune.search import Searcher
 from pretended import space
 from search import options
 from search.assessment import Assessment
-from search.sampler import PlanSearch, ending, make_sampler
+from search.objective import coarse
+from search.sampler import PlanSearch, ending
+from search.samplers import make_sampler
 from search.trial_log import Record
 from search.warm_start import Known
 
@@ -202,7 +204,7 @@ def test_both_objectives_are_told_and_stopped_trials_have_no_value(tmp_path: Pat
     search.on_trial_complete("2", {**result(plans[2]), "failed": "the loss is nan"})
     found = trials(tmp_path)
     assert [trial.state.name for trial in found] == ["COMPLETE", "PRUNED", "FAIL"]
-    assert found[0].values == [result(plans[0])["best_eer"], plans[0]["size"]]
+    assert found[0].values == [result(plans[0])["best_eer"], coarse(plans[0]["size"])]
     assert found[1].values is None
     assert not found[1].intermediate_values
 
@@ -288,7 +290,7 @@ def test_trials_of_earlier_runs_are_learned_from_once(tmp_path: Path) -> None:
         Known(f"earlier/{n}", trial, Record(n, "COMPLETE", None, plan, eer=0.1, size=50, weighted_eer=0.2))
         for n, (trial, plan) in enumerate(zip(trials(earlier), plans, strict=True))
     ]
-    for objective, values in (("weighted", [0.2]), ("pareto", [0.1, 50.0])):
+    for objective, values in (("weighted", [0.2]), ("pareto", [0.1, coarse(50)])):
         folder = tmp_path / objective
         folder.mkdir()
         for _ in range(2):  # the second time as a resumed run

@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search import study
-from search.sampler import make_sampler
+from search.samplers import make_sampler
 from search.study import BEST, MEMORY, Study, remembered
 
 
