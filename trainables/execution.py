@@ -95,14 +95,13 @@ class Execution:
         self.activations, self.check = None if random_crop else activations, base.module
         self.feed = Feed(train, dev)
         self.loss = LOSSES[models.load(base.arch.model).RECIPE["loss"]]
-        self.rates = plan.learning_rates()
+        self.rates, self.starts = plan.learning_rates(), plan.starts
         self.kept_stages, self.choose_criterion = kept_stages, choose_criterion
-        self.starts = plan.starts
         self.order = np.random.default_rng([seed, 0])
         torch.manual_seed(seed)
 
         self.seconds = dict.fromkeys(("structure", "activations", "training", "scoring", "kept stages"), 0.0)
-        self.epoch = 0
+        self.epoch, self.from_kept_stage = 0, False
         self.best: dict[str, Tensor] | None = None
         self.best_eer, self.best_threshold, self.best_epoch = 1.0, 0.0, 0
         self.best_interval = (0.0, 1.0)
@@ -110,7 +109,6 @@ class Execution:
         rewinds = plan.config["after"] == "rewind_weights" or (kept_stages is not None and bool(plan.first_cut))
         self.snapshot: dict[str, Tensor] | None = dict(base.module.state_dict()) if rewinds else None
         self.original = {n: torch.ones(w, dtype=torch.bool) for n, w in base.arch.total_widths().items()}
-        self.from_kept_stage = False
         self._install(base.arch, base.module.state_dict())
         if kept_stages is not None and (place := kept_stages.find(plan)) is not None:
             try:
@@ -235,9 +233,8 @@ class Execution:
     def _feed(self) -> None:
         """Begin steps where something trains."""
         if self.activations is not None:
-            self.feed = self.activations.feed(
-                self.module, self.arch, self.train, self.dev, device=self.device, check=self.check
-            )
+            what = (self.module, self.arch, self.train, self.dev)
+            self.feed = self.activations.feed(*what, device=self.device, check=self.check)
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:
@@ -266,15 +263,9 @@ class Execution:
             adam.restore(self.optimizer, self.module, kept)
 
     def _grow(self, stage: Stage, generator: torch.Generator, kept: adam.Moments) -> adam.Moments:
+        rule, seed, evidence = self.plan.config["rule"], self.seed * 1009 + 503, self._evidence_batches
         wider, state = grown(
-            self.module,
-            self.arch,
-            stage.grow,
-            self.plan.config["rule"],
-            seed=self.seed * 1009 + 503,
-            generator=generator,
-            batches=self._evidence_batches,
-            loss=self.loss,
+            self.module, self.arch, stage.grow, rule, seed=seed, generator=generator, batches=evidence, loss=self.loss
         )
         for name, count in stage.grow.items():
             self.original[name] = torch.cat([self.original[name], torch.zeros(count, dtype=torch.bool)])
@@ -297,10 +288,9 @@ class Execution:
             self.original[name] = self.original[name][torch.tensor(index, dtype=torch.long)]
         state = before.state()
         kept = adam.carry(kept, transfer, {key: value.shape for key, value in state.items()})
-        state = transfer.apply(state)
         if self.snapshot is not None:
             self.snapshot = transfer.apply(self.snapshot)
-        self._install(smaller, state)
+        self._install(smaller, transfer.apply(state))
         return kept
 
     def _evidence_batches(self) -> list[tuple[Tensor, Tensor]]:
