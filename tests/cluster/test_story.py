@@ -27,7 +27,7 @@ WORKERS = ("worker-1", "worker-2")
 PATIENCE = 150.0
 WHOLE = f"/{len(WORKERS) * (os.cpu_count() or 1)}.0 CPU"
 """In `ray status`: every worker is there, and offers all cores of this machine; the head offers none."""
-RUN = "--space plasticity --corpus synthetic --model-option width=8 --base-epochs 1 --address auto"
+RUN = "--space plasticity --corpus synthetic --model-option width=8 --base-epochs 1 --address auto --gpus-per-trial 0"
 PLACES = f"--storage {SHARED}/runs --cache {SHARED}/cache"
 REASON = missing() if os.environ.get("DROPIN_CLUSTER") else "takes minutes: run by make test-cluster"
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -93,6 +93,7 @@ def wait_for(what: Callable[[], Any], patience: float = PATIENCE, every: float =
 def cluster_file(hosts: Hosts, packages: Path) -> dict[str, Any]:
     """The on-premise file with the hosts' addresses; each host looks for packages where they are."""
     text = (project_file.ROOT / "clusters" / "on-premise.yaml").read_text(encoding="utf-8")
+    text = text.replace("ray start --address", "ray start --num-gpus=1 --address")  # which Ray takes on trust
     text = text.replace("python3.11 -m venv", f"{sys.executable} -m venv --without-pip")
     config: dict[str, Any] = yaml.safe_load(text)
     config["provider"] |= {
@@ -148,6 +149,18 @@ def test_a_run_by_exec_uses_every_worker(story: Story) -> None:
     assert len(records) == 10
     assert {record.node for record in records.values()} == {story.hosts.addresses[name] for name in WORKERS}
     assert story.front("by-exec")
+
+
+def test_trials_share_gpus(story: Story) -> None:
+    words = f"cd ~/project && python -m search.run {RUN} {PLACES} --name shared --trials 6 --epochs 2"
+    told = story.on_head(words.replace("--gpus-per-trial 0", "--gpus-per-trial 0.5"), timeout=400)
+    assert f"{2 * min(2, os.cpu_count() or 1)} at once" in told  # two GPUs, half of one each, and a core
+    assert {record.gpus for record in story.records("shared").values()} == {0.5}
+    refused = words.replace("--gpus-per-trial 0", "--gpus-per-trial 2").replace("shared", "too-many")
+    command = f"ray exec {story.file} {refused!r}"
+    done = story.hosts.run("laptop", f"cd {project_file.ROOT} && {command}", env=story.environment, timeout=120)
+    assert done.returncode != 0
+    assert "lower --cpus-per-trial or --gpus-per-trial" in " ".join(done.stdout.split())
 
 
 def test_a_run_by_job_submit(story: Story) -> None:
