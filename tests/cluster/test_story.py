@@ -222,7 +222,8 @@ def test_what_a_lost_host_was_doing_goes_on_elsewhere(story: Story, how: str) ->
 def test_lost_hosts_come_back(story: Story) -> None:
     wait_for(lambda: WHOLE in story.on_head("ray status"), every=2)
     name = "all-again"
-    words = f"cd ~/project && python -m search.run {RUN} {PLACES} --name {name} --trials 8 --epochs 16"  # long enough for a cold start
+    # Trials long enough that those of one host are not all over before the other, where Ray is fresh, begins.
+    words = f"cd ~/project && python -m search.run {RUN} {PLACES} --name {name} --trials 8 --epochs 16"
     story.on_head(words, timeout=400)
     assert {record.node for record in story.records(name).values()} == {story.hosts.addresses[one] for one in WORKERS}
 
