@@ -1,15 +1,15 @@
-"""The dashboard of a run for Grafana, as data: charts of all that gauges say, and two of the machines."""
+"""The dashboard of a run for Grafana, as data: charts of all that gauges say, and two of the machines. No Ray."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from search.gauges import SIZES
-
 SOURCE = {"type": "prometheus", "uid": "dropin-prometheus"}
 """The source of all charts, as Grafana is told of it."""
 UID = "dropin"
+SIZES = {f"{share:.2f}x": share for share in (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0)}
+"""Where the front is looked at: multiples of the base's size, by the names that trials are given by as well."""
 COLUMNS, WIDTH, HEIGHT = 2, 12, 8
 """Charts in a row, and what each takes of Grafana's grid, which is 24 wide."""
 RUN = '{run=~"$run"}'

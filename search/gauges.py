@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ray.util.metrics import Gauge
 
 from search import pareto
+from search.charts import SIZES
 from search.run_folder import best_of, front_of
 from search.trial_log import Record
 
@@ -22,8 +23,6 @@ REPEAT = 5.0
 STATES = ("COMPLETE", "PRUNED", "FAIL")
 STARTING = "starting"
 """The node of a trial that has yet to say where it runs, which it does after its first epoch."""
-SIZES = {f"{share:.2f}x": share for share in (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0)}
-"""Where the front is looked at: multiples of the base's size, by the names that trials are given by as well."""
 COMMON = ("run", "space", "model")
 GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "dropin_best_weighted_eer": ("lowest weighted EER of a complete trial, a fraction", ()),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import project_file
 from search import cluster, own_machine
 from search.cluster import Cluster, check_origin, fit, prepare, starting, stream, tunnel
 
@@ -155,3 +158,9 @@ def test_a_stream_yields_what_the_function_yields_and_raises_what_it_raises(work
     assert [next(numbers), next(numbers)] == [0, 1]
     with pytest.raises(LookupError, match="no more"):
         next(numbers)
+
+
+def test_ray_is_not_imported_before_its_environment_is_prepared() -> None:
+    code = "import sys, search.run, search.confirm, search.settings, search.mirror, search.monitor; "
+    done = subprocess.run([sys.executable, "-c", code + "sys.exit('ray' in sys.modules)"], cwd=project_file.ROOT)
+    assert done.returncode == 0
