@@ -40,8 +40,9 @@ from trainables.places import STAGES_FOLDER
 logger = logging.getLogger(__name__)
 TUNE_FOLDER = "tune"
 """Tune's own files in the run's folder: checkpoints of trials under way. Gone when the run is over."""
-RETRIES = 2
-"""How often a trial is tried again that raised, or whose worker was lost."""
+FAILURES = 6
+"""So many make a trial fail: that it raised, or that its worker was lost. Ray tells of a lost worker once for every
+call that it was to answer, so a single loss may count twice."""
 NO_LIMIT = 1_000_000
 """Trials of a run that only time limits; Tune wants a number."""
 GRACE = 30.0
@@ -174,7 +175,7 @@ def run_trials(
             **state,
             callbacks=[Watcher(log, display, limits, gauges, elsewhere)],
             stop=limits,
-            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            failure_config=tune.FailureConfig(max_failures=FAILURES),
             # Trials ask for checkpoints themselves, by time; the watcher removes all but the latest.
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             verbose=0,

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
@@ -29,6 +29,13 @@ RUN = "--space plasticity --corpus synthetic --model-option width=8 --base-epoch
 PLACES = f"--storage {SHARED}/runs --cache {SHARED}/cache"
 REASON = missing() if os.environ.get("DROPIN_CLUSTER") else "takes minutes: run by make test-cluster"
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+
+class RayProcess(NamedTuple):
+    """One that runs."""
+
+    pid: int
+    name: str
 
 
 class Story:
@@ -59,19 +66,27 @@ class Story:
         return trial_log.read(self.hosts.folder / "shared" / "runs" / name / "trials.jsonl")
 
     def is_whole(self) -> bool:
-        """Whether head and workers are there, as the head knows by their last signs of life."""
-        return self.on_head("ray list nodes --format json").count('"state": "ALIVE"') == 1 + len(WORKERS)
+        """Whether Ray runs on all workers, and the head knows, which takes a while to miss a lost one."""
+        if not all(self.raylets().values()):
+            return False
+        told = self.on_head("ray list nodes --format json")
+        return told.count('"state": "ALIVE"') == 1 + len(WORKERS)
 
-    def ray_processes(self, host: str) -> list[str]:
-        """Command lines of Ray's processes on a host."""
+    def raylets(self) -> dict[str, list[int]]:
+        """The process of every worker that makes it one."""
+        found = {name: [p for p in self.ray_processes(name) if p.name == "raylet"] for name in WORKERS}
+        return {name: [process.pid for process in processes] for name, processes in found.items()}
+
+    def ray_processes(self, host: str) -> list[RayProcess]:
+        """Ray's processes on a host."""
         found = []
         for process in self.hosts.processes(host):
             try:
                 line = " ".join(process.cmdline())
-            except psutil.Error:
+                if any(part in line for part in ("/raylet", "/gcs_server", "ray::", "/ray/dashboard/", "/_private/")):
+                    found.append(RayProcess(process.pid, process.name()))
+            except psutil.NoSuchProcess:
                 continue
-            if any(part in line for part in ("/raylet", "/gcs_server", "ray::", "/ray/dashboard/", "/ray/_private/")):
-                found.append(line[:120])
         return found
 
     def front(self, name: str) -> list[int]:
@@ -185,13 +200,10 @@ def test_a_run_by_job_submit(story: Story) -> None:
 
 
 def test_a_second_up_does_no_harm(story: Story) -> None:
-    def raylets() -> dict[str, list[int]]:
-        return {name: [p.pid for p in story.hosts.processes(name) if p.name() == "raylet"] for name in WORKERS}
-
-    before = raylets()
+    before = story.raylets()
     assert all(len(found) == 1 for found in before.values())
     story.type(f"ray up {story.file} -y --no-restart --no-config-cache", timeout=240)
-    assert raylets() == before
+    assert story.raylets() == before
     assert story.is_whole()
 
 
