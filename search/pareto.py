@@ -141,7 +141,8 @@ def share(detectors: npt.ArrayLike, size_base: int) -> float:
     if not len(points):
         return 0.0
     points[:, 1] = np.log10(points[:, 1])
-    return hypervolume(points, (WORST_EER, np.log10(2 * size_base))) / (WORST_EER * np.log10(2 * SMALLEST))
+    volume = hypervolume(points, (WORST_EER, np.log10(2 * size_base)))
+    return float(volume / (WORST_EER * np.log10(2 * SMALLEST)))
 
 
 def _volume(inside: Points, corner: Points) -> float:
