@@ -42,7 +42,8 @@ TUNE_FOLDER = "tune"
 """Tune's own files in the run's folder: checkpoints of trials under way. Gone when the run is over."""
 FAILURES = 6
 """So many make a trial fail: that it raised, or that its worker was lost. Ray tells of a lost worker once for every
-call that it was to answer, so a single loss may count twice."""
+call that it was to answer, so a single loss may count twice. A trial that loses its worker in the moment in which it
+takes it over from the trial before fails in any case: Tune tries only running trials again."""
 NO_LIMIT = 1_000_000
 """Trials of a run that only time limits; Tune wants a number."""
 GRACE = 30.0
