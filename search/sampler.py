@@ -60,7 +60,10 @@ class PlanSearch(Searcher):
     Attributes:
         left_out: why a recipe is not tried, by its name.
         gave_up: why no more plans are handed out, or ``None``.
+        most: how many trials are handed out, those `again` not counted twice; ``None`` for no end.
     """
+
+    most: int | None = None
 
     def __init__(
         self,
@@ -108,7 +111,10 @@ class PlanSearch(Searcher):
         self._make_sampler = partial(make_sampler, sampler, seed, startup=startup)
         self._prunings = prunings or (lambda parameters: ())
         self._name = name or (lambda number, recipe, plan: f"trial-{number}")
+        self._under_way: dict[str, dict[str, Any]] = {}
         self._running: dict[str, _Running] = {}
+        self._failed: dict[int, _Running | dict[str, Any]] = {}
+        self._handed_out: set[int] = set()
         self._front: list[tuple[float, float]] = []
         self._chosen_at_cuts = job.get("prunings", 1) > 1
         self._plans = {self._key(record.plan, record.recipe): record.number for record in ended.values()}
@@ -124,7 +130,32 @@ class PlanSearch(Searcher):
         self._points.extend((dict(point), {"recipe": name}) for name, point in anchors.items() if name not in known)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """The next trial's configuration, or ``Searcher.FINISHED`` when `TRIES` plans in a row were refused."""
+        """The next trial's configuration, ``None`` for none as yet, or ``Searcher.FINISHED``.
+
+        It is finished when `most` were handed out and none may come back, or `TRIES` plans in a row were refused.
+        """
+        finished: Any = Searcher.FINISHED  # a str where the signature wants a dict
+        if self.most is not None and len(self._handed_out) >= self.most:
+            return None if self._under_way else finished
+        config = self._next(trial_id)
+        if config is None:
+            return finished
+        self._handed_out.add(config["number"])
+        self._under_way[trial_id] = config
+        return config
+
+    def again(self, number: int) -> None:
+        """Hand out a trial once more that was told to have failed, since that was no fault of its own."""
+        what = self._failed.pop(number)
+        self._handed_out.discard(number)
+        self._plans = {key: other for key, other in self._plans.items() if other != number}
+        if isinstance(what, _Running):
+            self._points.appendleft((dict(what.parameters), {**what.attributes, "again": True}))
+        else:
+            self._recipes.appendleft((number, what["recipe"], what["plan"]))
+
+    def _next(self, trial_id: str) -> dict[str, Any] | None:
+        """The configuration of a trial, or ``None`` when `TRIES` plans in a row were refused."""
         if self._recipes:
             return self._hand_out(*self._recipes.popleft())
         reason = None
@@ -146,12 +177,13 @@ class PlanSearch(Searcher):
             self._study.refuse(trial, state, {**attributes, "refused": reason})
         self.gave_up = f"{TRIES} plans in a row were refused, the last because: {reason}"
         logger.warning(self.gave_up)
-        finished: Any = Searcher.FINISHED  # a str where the signature wants a dict
-        return finished
+        return None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how a trial ended. Recipes are not in the study."""
-        running, result = self._running.pop(trial_id, None), result or {}
+        config, running, result = self._under_way.pop(trial_id, None), self._running.pop(trial_id, None), result or {}
+        if error and config is not None:
+            self._failed[config["number"]] = running or config
         state, values = objective.told(ending(result, error), self._values(result))
         leads = state == TrialState.COMPLETE and self._leads(result.get("best_eer"), result.get("size"))
         if running is None:

@@ -40,12 +40,10 @@ from trainables.places import STAGES_FOLDER
 logger = logging.getLogger(__name__)
 TUNE_FOLDER = "tune"
 """Tune's own files in the run's folder: checkpoints of trials under way. Gone when the run is over."""
-FAILURES = 6
-"""So many make a trial fail: that it raised, or that its worker was lost. Ray tells of a lost worker once for every
-call that it was to answer, so a single loss may count twice. A trial that loses its worker in the moment in which it
-takes it over from the trial before fails in any case: Tune tries only running trials again."""
+RETRIES = 2
+"""How often a trial is tried again that raised, or whose worker was lost."""
 NO_LIMIT = 1_000_000
-"""Trials of a run that only time limits; Tune wants a number."""
+"""Trials, since Tune wants a number. The searcher says when there are enough: Tune counts those handed out anew."""
 GRACE = 30.0
 """Seconds that a search may take to end in good order; Tune itself takes up to 10."""
 
@@ -148,8 +146,8 @@ def run_trials(
     """
     if copy is not None:
         fetch_detectors(copy, log)
-    left = NO_LIMIT if settings.trials is None else settings.trials - len(log.records)
-    if left <= 0:
+    searcher.most = None if settings.trials is None else settings.trials - len(log.records)
+    if searcher.most is not None and searcher.most <= 0:
         display.note(f"all {settings.trials} trials have ended; raise --trials for more")
         return
     # Checkpoints of trials that an earlier process left under way; they start again from the base.
@@ -165,7 +163,7 @@ def run_trials(
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler(settings, searcher),
-            num_samples=left,
+            num_samples=NO_LIMIT,
             max_concurrent_trials=place.concurrent,
             reuse_actors=True,
             trial_name_creator=lambda trial: str(trial.config["name"]),
@@ -174,9 +172,9 @@ def run_trials(
         run_config=tune.RunConfig(
             name=TUNE_FOLDER,
             **state,
-            callbacks=[Watcher(log, display, limits, gauges, elsewhere)],
+            callbacks=[Watcher(log, display, limits, gauges, elsewhere, searcher.again)],
             stop=limits,
-            failure_config=tune.FailureConfig(max_failures=FAILURES),
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
             # Trials ask for checkpoints themselves, by time; the watcher removes all but the latest.
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             verbose=0,

@@ -10,7 +10,8 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -50,6 +51,7 @@ class Watcher(Callback):
         limits: Limits,
         gauges: Gauges | None = None,
         elsewhere: Mirror | None = None,
+        again: Callable[[int], None] | None = None,
     ) -> None:
         """Write to `log`, publish on `gauges` and show on `display`, also why the search ends before its last trial.
 
@@ -59,9 +61,11 @@ class Watcher(Callback):
             limits: what ends the search.
             gauges: what is published of it.
             elsewhere: the copy of the run's folder, where workers write detectors and checkpoints into that.
+            again: hands a trial of this number out once more; without it what Tune gives up has failed.
         """
         self._elsewhere = elsewhere
         self._log, self._display, self._limits, self._gauges = log, display, limits, gauges
+        self._again, self._times = again, Counter[int]()
         self._ending = False
         self._written, self._next_tables = len(log.records), 0.0
         self._front = run_folder.front_of(log.records.values())
@@ -115,8 +119,19 @@ class Watcher(Callback):
         self._end(trial, failed=False)
 
     def on_trial_error(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
-        """A trial raised, or its worker was lost."""
-        self._end(trial, failed=True)
+        """A trial raised, or its worker was lost.
+
+        Tune tries a trial again that was running. One that is lost while a worker takes it over from the trial before
+        it gives up, however seldom that happened: it is handed out anew.
+        """
+        number = trial.config["number"]
+        if self._again is None or not trial.should_recover() or self._times[number] >= trial.max_failures:
+            self._end(trial, failed=True)
+            return
+        self._times[number] += 1
+        logger.warning("trial %d was lost before it began, and is handed out anew:\n%s", number, _traceback(trial))
+        self._forget(trial)
+        self._again(number)
 
     def on_trial_recover(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
         """A trial is tried again from its last checkpoint."""
@@ -135,6 +150,10 @@ class Watcher(Callback):
         if self._gauges is not None:
             self._gauges.ended(record)
         self._keep_detectors(record)
+        self._forget(trial)
+
+    def _forget(self, trial: Trial) -> None:
+        """Remove what Tune keeps of a trial."""
         if trial.storage is not None and trial.storage.trial_dir_name is not None:  # else it never came so far
             self._remove(trial.storage.storage_filesystem, trial.storage.trial_fs_path)
         _empty(trial)

@@ -230,12 +230,9 @@ def test_what_a_lost_host_was_doing_goes_on_elsewhere(story: Story, how: str) ->
         run.kill()
     records = story.records(name)
     assert sorted(records) == list(range(16))
-    # Tune gives up a trial whose worker is lost in the moment in which it takes it over from the trial before.
-    failed = [record for record in records.values() if record.state == "FAIL"]
-    assert len(failed) <= 2, [record.error for record in failed]
-    assert all("actor" in str(record.error) for record in failed)
+    assert not [record.error for record in records.values() if record.error]
     last = sorted(records.values(), key=lambda record: record.ended or 0.0)[already + 1 :]  # one was being written
-    assert {record.node for record in last if record.state != "FAIL"} == {other}
+    assert {record.node for record in last} == {other}
     assert story.front(name)
 
 

@@ -21,6 +21,8 @@ def space(trial: optuna.Trial) -> dict[str, Any]:
 class Pretended(tune.Trainable):
     """Its EER and size are in its plan. A plan may say ``fails`` (raise, nan, die) and ``seconds`` an epoch.
 
+    With ``lost``, a file, it dies when first a worker takes it over from another trial.
+
     With ``trace``, a file, it writes its epochs there, and dies in the second one if that is the first time, and asks
     for a checkpoint after every epoch.
     """
@@ -66,4 +68,7 @@ class Pretended(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)
+        if "lost" in self.plan and not (trace := Path(self.plan["lost"])).exists():
+            trace.touch()
+            os._exit(1)
         return True

@@ -94,6 +94,26 @@ def test_trials_that_raise_diverge_or_die_fail_and_the_run_goes_on(settings: Set
     assert not (settings.run_folder / trials.TUNE_FOLDER).exists()
 
 
+def test_a_trial_that_is_lost_while_a_worker_takes_it_over_is_handed_out_anew(
+    settings: Settings, workers: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    traces = [tmp_path / name for name in ("recipe", "first", "later")]
+
+    def lost(trial: optuna.Trial) -> dict[str, Any]:
+        """The sampler's first trial, and a later one."""
+        which = {0: traces[1], 4: traces[2]}.get(trial.number)
+        return {**pretended.space(trial), **({"lost": str(which)} if which is not None else {})}
+
+    recipes = {"plain": PLAIN, "lost": {**PLAIN, "x": 0.25, "lost": str(traces[0])}}
+    records = carry_out(settings, replace(workers, concurrent=1), recipes=recipes, space=lost)
+    assert all(trace.exists() for trace in traces)
+    assert caplog.text.count("handed out anew") == 3
+    assert sorted(records) == list(range(6))
+    assert not [record.error for record in records.values() if record.state == "FAIL"]
+    assert records[1].plan == recipes["lost"]
+    assert TrialState.RUNNING not in states(settings)
+
+
 def test_one_worker_and_one_seed_give_one_front(settings: Settings, workers: Cluster) -> None:
     alone = replace(workers, cpus=2, concurrent=1)
     runs = []

@@ -149,6 +149,34 @@ def test_a_plan_is_never_tried_twice(tmp_path: Path) -> None:
     assert trials(tmp_path)[0].state == TrialState.FAIL
 
 
+def test_as_many_trials_are_handed_out_as_are_wanted(tmp_path: Path) -> None:
+    search = searcher(tmp_path, recipes=RECIPES)
+    search.most = 3
+    plans = [suggested(search, str(number))["plan"] for number in range(3)]
+    assert search.suggest("3") is None  # one of those may be lost
+    for number, plan in enumerate(plans):
+        search.on_trial_complete(str(number), result(plan))
+    answer: object = search.suggest("3")
+    assert answer == Searcher.FINISHED
+
+
+@pytest.mark.parametrize("lost", [0, 2, 3])
+def test_a_trial_that_was_lost_is_handed_out_anew_with_its_number(lost: int, tmp_path: Path) -> None:
+    search = searcher(tmp_path, recipes=RECIPES, anchors=ANCHORS)  # 2 is the anchor, 3 the sampler's
+    search.most = 4
+    configs = [suggested(search, str(number)) for number in range(4)]
+    search.on_trial_complete(str(lost), error=True)
+    search.again(lost)
+    assert suggested(search, "again") == configs[lost]
+    for number in set(range(4)) - {lost}:
+        search.on_trial_complete(str(number), result(configs[number]["plan"]))
+    search.on_trial_complete("again", result(configs[lost]["plan"]))
+    answer: object = search.suggest("4")
+    assert answer == Searcher.FINISHED
+    told = sorted(trial.user_attrs["number"] for trial in trials(tmp_path) if trial.state == TrialState.COMPLETE)
+    assert told == [2, 3]
+
+
 @pytest.mark.parametrize("prunings", [1, 4])
 def test_a_criterion_makes_another_plan_unless_trials_choose_it_themselves(prunings: int, tmp_path: Path) -> None:
     def with_criterion(trial: optuna.Trial) -> dict[str, Any]:

@@ -192,3 +192,31 @@ def test_a_state_in_a_storage_is_removed_there(tmp_path: Path) -> None:
     watching.on_checkpoint(0, [], trial, Checkpoint(path))
     assert copy.settle()
     assert tree(tmp_path / "shared") == {}
+
+
+def test_what_tune_gives_up_too_early_is_handed_out_anew_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_empty", lambda trial: None)
+    anew: list[int] = []
+    log = TrialLog(tmp_path / "trials.jsonl")
+    watching = Watcher(log, Display(Console(file=io.StringIO())), Limits(None), again=anew.append)
+
+    def lost(number: int, may_recover: bool) -> Any:
+        config = {"number": number, "recipe": None, "plan": {}}
+        ended: dict[str, Any] = {
+            "last_result": {},
+            "placement_group_factory": None,
+            "error_file": None,
+            "storage": None,
+        }
+        return SimpleNamespace(config=config, should_recover=lambda: may_recover, max_failures=2, **ended)
+
+    watching.on_trial_error(0, [], lost(0, may_recover=False))  # it was tried again before
+    assert ([*log.records], anew) == ([0], [])
+    for _ in range(2):
+        watching.on_trial_error(0, [], lost(1, may_recover=True))
+    assert ([*log.records], anew) == ([0], [1, 1])
+    watching.on_trial_error(0, [], lost(1, may_recover=True))
+    assert ([*log.records], anew) == ([0, 1], [1, 1])
+    assert log.records[1].state == "FAIL"
