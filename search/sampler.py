@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import optuna
@@ -44,12 +45,14 @@ logger = logging.getLogger(__name__)
 
 
 class _Running(NamedTuple):
-    """A trial under way: its place in the study, and what it was given."""
+    """A trial under way, and where it is in the study, if it is there: recipes are not."""
 
-    place: int
-    parameters: Mapping[str, Any]
+    number: int
+    recipe: str | None
     plan: Plan
-    attributes: Mapping[str, Any]
+    place: int | None = None
+    parameters: Mapping[str, Any] = MappingProxyType({})
+    attributes: Mapping[str, Any] = MappingProxyType({})
 
 
 class PlanSearch(Searcher):
@@ -111,16 +114,15 @@ class PlanSearch(Searcher):
         self._make_sampler = partial(make_sampler, sampler, seed, startup=startup)
         self._prunings = prunings or (lambda parameters: ())
         self._name = name or (lambda number, recipe, plan: f"trial-{number}")
-        self._under_way: dict[str, dict[str, Any]] = {}
         self._running: dict[str, _Running] = {}
-        self._failed: dict[int, _Running | dict[str, Any]] = {}
+        self._failed: dict[int, _Running] = {}
         self._handed_out: set[int] = set()
         self._front: list[tuple[float, float]] = []
         self._chosen_at_cuts = job.get("prunings", 1) > 1
         self._plans = {self._key(record.plan, record.recipe): record.number for record in ended.values()}
         self.left_out = {name: reason for name, plan in recipes.items() if (reason := assess(plan).refused)}
         self._recipes = deque(
-            (i, name, plan)
+            _Running(i, name, plan)
             for i, (name, plan) in enumerate(recipes.items())
             if i not in ended and name not in self.left_out
         )
@@ -136,28 +138,26 @@ class PlanSearch(Searcher):
         """
         finished: Any = Searcher.FINISHED  # a str where the signature wants a dict
         if self.most is not None and len(self._handed_out) >= self.most:
-            return None if self._under_way else finished
-        config = self._next(trial_id)
-        if config is None:
+            return None if self._running else finished
+        chosen = self._recipes.popleft() if self._recipes else self._ask()
+        if chosen is None:
             return finished
-        self._handed_out.add(config["number"])
-        self._under_way[trial_id] = config
-        return config
+        self._running[trial_id] = chosen
+        self._handed_out.add(chosen.number)
+        return self._config(chosen)
 
     def again(self, number: int) -> None:
         """Hand out a trial once more that was told to have failed, since that was no fault of its own."""
-        what = self._failed.pop(number)
+        lost = self._failed.pop(number)
         self._handed_out.discard(number)
         self._plans = {key: other for key, other in self._plans.items() if other != number}
-        if isinstance(what, _Running):
-            self._points.appendleft((dict(what.parameters), {**what.attributes, "again": True}))
+        if lost.place is None:
+            self._recipes.appendleft(lost)
         else:
-            self._recipes.appendleft((number, what["recipe"], what["plan"]))
+            self._points.appendleft((dict(lost.parameters), {**lost.attributes, "again": True}))
 
-    def _next(self, trial_id: str) -> dict[str, Any] | None:
-        """The configuration of a trial, or ``None`` when `TRIES` plans in a row were refused."""
-        if self._recipes:
-            return self._hand_out(*self._recipes.popleft())
+    def _ask(self) -> _Running | None:
+        """A plan of Optuna's, or ``None`` when `TRIES` in a row were refused."""
         reason = None
         for _ in range(TRIES):
             point, attributes = self._points.popleft() if self._points else (None, {})
@@ -171,7 +171,7 @@ class PlanSearch(Searcher):
                 if assessment.over is not None:
                     trial.set_constraint("parameters", assessment.over)
                 if assessment.refused is None:
-                    return self._adopt(trial_id, trial, plan, attributes)
+                    return self._adopt(trial, plan, attributes)
                 # PRUNED without a value: the sampler takes it as worse than any trial that ran.
                 reason, state = assessment.refused, TrialState.PRUNED
             self._study.refuse(trial, state, {**attributes, "refused": reason})
@@ -181,12 +181,14 @@ class PlanSearch(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how a trial ended. Recipes are not in the study."""
-        config, running, result = self._under_way.pop(trial_id, None), self._running.pop(trial_id, None), result or {}
-        if error and config is not None:
-            self._failed[config["number"]] = running or config
+        running, result = self._running.pop(trial_id, None), result or {}
+        if running is None:
+            return
+        if error:
+            self._failed[running.number] = running
         state, values = objective.told(ending(result, error), self._values(result))
         leads = state == TrialState.COMPLETE and self._leads(result.get("best_eer"), result.get("size"))
-        if running is None:
+        if running.place is None:
             return
         criterion, parameters = result.get("criterion"), dict(running.parameters)
         if values is None or criterion in (None, running.plan.get("criterion")):
@@ -200,18 +202,20 @@ class PlanSearch(Searcher):
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the study's journal and the trial log are what a run is resumed from."""
 
-    def _hand_out(self, number: int, recipe: str | None, plan: Plan) -> dict[str, Any]:
+    def _config(self, chosen: _Running) -> dict[str, Any]:
+        """What a trial gets."""
+        number, recipe, plan = chosen[:3]
         self._plans[self._key(plan, recipe)] = number
         name, spared = self._name(number, recipe, plan), is_recipe(recipe)
         what = {"plan": copy.deepcopy(plan), "number": number, "name": name, "recipe": recipe, "spared": spared}
         return {"job": self._job, **what}
 
-    def _adopt(self, trial_id: str, trial: optuna.Trial, plan: Plan, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    def _adopt(self, trial: optuna.Trial, plan: Plan, attributes: Mapping[str, Any]) -> _Running:
         number = attributes.get("number", self._next_number)
         self._next_number = max(self._next_number, number + 1)
         attributes = {**attributes, "number": number}
-        self._running[trial_id] = _Running(self._study.begin(trial, attributes), trial.params, plan, attributes)
-        return self._hand_out(number, attributes.get("recipe"), plan)
+        place = self._study.begin(trial, attributes)
+        return _Running(number, attributes.get("recipe"), plan, place, trial.params, attributes)
 
     def _key(self, plan: Mapping[str, Any], recipe: str | None = None) -> bytes:
         """The same for plans that give the same detector: the criterion that a plan names counts only if it is used."""

@@ -255,4 +255,4 @@ def test_the_front_is_exported_on_the_users_host(story: Story) -> None:
 def test_down_leaves_nothing_behind(story: Story) -> None:
     story.type(f"ray down -y {story.file}")
     for name in ("head", *WORKERS):
-        wait_for(lambda name=name: not story.ray_processes(name))  # type: ignore[misc]
+        assert wait_for(lambda name=name: not story.ray_processes(name))  # type: ignore[misc]

@@ -203,14 +203,9 @@ def test_what_tune_gives_up_too_early_is_handed_out_anew_but_not_for_ever(
     watching = Watcher(log, Display(Console(file=io.StringIO())), Limits(None), again=anew.append)
 
     def lost(number: int, may_recover: bool) -> Any:
-        config = {"number": number, "recipe": None, "plan": {}}
-        ended: dict[str, Any] = {
-            "last_result": {},
-            "placement_group_factory": None,
-            "error_file": None,
-            "storage": None,
-        }
-        return SimpleNamespace(config=config, should_recover=lambda: may_recover, max_failures=2, **ended)
+        given: dict[str, Any] = dict.fromkeys(("placement_group_factory", "error_file", "storage"))
+        given |= {"config": {"number": number, "recipe": None, "plan": {}}, "last_result": {}}
+        return SimpleNamespace(**given, should_recover=lambda: may_recover, max_failures=2)
 
     watching.on_trial_error(0, [], lost(0, may_recover=False))  # it was tried again before
     assert ([*log.records], anew) == ([0], [])
