@@ -85,10 +85,9 @@ def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor
         """The cluster, as soon as there is one; shown once."""
         found = starting.result()
         display.cluster(found)
-        for name, text in (
-            monitor.start(found.session, joined=settings.address is not None) if monitor is not None else ()
-        ):
-            display.fact(name, text)
+        if monitor is not None:
+            for name, text in monitor.start(found.session, joined=settings.address is not None):
+                display.fact(name, text)
         return found
 
     with stages.run_log(settings):
