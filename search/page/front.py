@@ -91,7 +91,7 @@ def said(record: Record) -> str:
 
 def _points(name: str, records: Sequence[Record], marker: dict[str, Any], middle: float) -> dict[str, Any]:
     """A group of trials; names of recipes stand on that side of their points, seen from `middle`, which has room."""
-    places = ["top right" if _size(record) < middle else "top left" for record in records]
+    places = ["middle right" if _size(record) < middle else "middle left" for record in records]
     return {
         "type": "scatter",
         "mode": "markers+text",
@@ -125,7 +125,7 @@ def _staircase(front: Sequence[Record], right: float) -> dict[str, Any]:
 def _base_point(size: int, eer: float, middle: float) -> dict[str, Any]:
     point = _points("base", [], {"size": 11, "color": "--base", "symbol": "square-open"}, middle)
     point |= {"x": [size], "y": [100 * eer], "text": [BASE], "customdata": [BASE]}
-    point["textposition"] = ["bottom right" if size < middle else "bottom left"]
+    point["textposition"] = ["middle right" if size < middle else "middle left"]
     numbers = f"EER {percent(eer)}, {count(size)} parameters"
     return {**point, "hovertext": [f"<b>base</b>, which all trials begin with<br>{numbers}"]}
 
