@@ -3,7 +3,7 @@
 Every searcher gets the same corpus and detector (resnet18), the same two cores and `--minutes` from its command on,
 with nothing cached before; it is ended by a signal when time is over. What counts are detectors that ran to their end
 by then. Hypervolume is that of (dev EER, log10 of size) up to (0.5, log10 of twice the base), as a share of what lies
-between that point and (0, log10 of a hundredth of the base).
+between that point and (0, log10 of a thousandth of the base).
 
 - *ours, weighted* and *ours, pareto*: ``search.run`` with its defaults; *ours, random* the same with random plans and
   neither early stopping nor further prunings.
@@ -11,7 +11,8 @@ between that point and (0, log10 of a hundredth of the base).
 - *Optuna*: ``peers/plain_optuna.py``, multi-objective TPE, NSGA-II and random; base and spectrograms are made once.
 - *Syne Tune*: ``peers/plain_syne_tune.py``, MOASHA; base and spectrograms are made once.
 
-Everybody may cut as far: to a sixteenth of the width of all blocks, and any block may be removed as a whole.
+Everybody may cut as far: to a sixteenth of the width of all blocks and of the residual streams, and any block may be
+removed as a whole.
 
 The bars: ours reaches the best peer's final hypervolume in at most half the time, and ends at least 10 % above it, in
 the median over seeds.

@@ -37,7 +37,6 @@ from trainables.checkpoint import load_detector
 from trainables.metrics.weighted_eer import weighted_eer
 from trainables.models.architecture import Architecture
 from trainables.plan import Plan
-from trainables.surgery.grow import grow
 
 FILE = Path(__file__).with_name("recorded_curves.json")
 EPOCH = re.compile(r"^(\S+ \S+) INFO search\.watch: trial (\d+): epoch (\d+) of \d+, EER (\S+)$", re.MULTILINE)
@@ -93,6 +92,8 @@ class Outcome:
     Attributes:
         widths: neurons by site of its final detector.
         last_change: epochs before its last change of structure.
+        last_cut: epochs before its last cut.
+        work_done: the share of its work that is over after each epoch.
         size: parameters of its final detector.
         worth: the EER that its plan gives on average.
         eer: dev EER after each epoch; the least is the trial's.
@@ -101,6 +102,8 @@ class Outcome:
 
     widths: Mapping[str, int]
     last_change: int
+    last_cut: int
+    work_done: tuple[float, ...]
     size: int
     worth: float
     eer: tuple[float, ...]
@@ -123,7 +126,6 @@ class Recording:
         self.arch = Architecture.create(self.about["model"], self.about["model_options"])
         self._base, self._base_size = self.arch.total_widths(), self.arch.size()
         self._lr = models.load(self.about["model"]).RECIPE["lr"]
-        self._slopes, self._gaps = self._measure_sites()
         self._half = 1 / (2 * min(self.about["dev"].values()))
         raw = np.array([self._features(one["plan"], one["size"]) for one in self._trials])
         self._mean, self._scale = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-9)
@@ -133,19 +135,10 @@ class Recording:
         fits = [_ridge(x, y - self._centre, penalty) for penalty in PENALTIES]
         self._weights, self.spread = min(fits, key=lambda fit: fit[1])
 
-    def size_of(self, widths: Mapping[str, int]) -> int:
-        """Parameters of a detector: linear in the widths, as no two sites are neighbours and none is a branch.
-
-        A site that is removed takes with it what stands beside its neurons.
-        """
-        more = sum(slope * (widths[name] - self._base[name]) for name, slope in self._slopes.items())
-        return self._base_size + more - sum(gap for name, gap in self._gaps.items() if not widths[name])
-
     def outcome(self, plan: Mapping[str, Any], seed: int) -> Outcome:
         """What a trial of this plan comes to in the run of this seed."""
         parsed = Plan.from_config(plan, self.arch)
-        widths = parsed.final.total_widths()
-        size = self.size_of(widths)
+        widths, size = parsed.final.total_widths(), parsed.final.size()
         x = (self._features(plan, size) - self._mean) / self._scale
         expected = float(self._centre + x @ self._weights)
         digest = hashlib.sha256(json.dumps([plan, seed], sort_keys=True).encode()).digest()
@@ -154,7 +147,8 @@ class Recording:
         curve = _log_odds(np.array(like["eer"]) + self._half)
         eer = np.clip(_probability(curve - curve.min() + best) - self._half, 0, 1)
         worth = float(np.clip(_probability(np.array(expected)) - self._half, 0, 1))
-        return Outcome(widths, parsed.last_change, size, worth, tuple(eer.tolist()), tuple(like["seconds"]))
+        changes = parsed.last_change, parsed.last_cut, tuple(map(parsed.work_done, range(1, parsed.epochs + 1)))
+        return Outcome(widths, *changes, size, worth, tuple(eer.tolist()), tuple(like["seconds"]))
 
     def weighted(self, eer: float, size: int, size_base: int, size_weight: float) -> float:
         """The objective's value."""
@@ -170,17 +164,6 @@ class Recording:
         for name, choices in CHOICES.items():
             numbers += [float(plan[name] == choice and acts.get(name, True)) for choice in choices]
         return np.array(numbers)
-
-    def _measure_sites(self) -> tuple[dict[str, int], dict[str, int]]:
-        """By site: parameters of a neuron, and those that go beside its neurons when all of them go."""
-        slopes, gaps = {}, {}
-        for name, site in self.arch.sites().items():
-            if site.kind != "branch":
-                slopes[name] = grow(self.arch, {name: 1}).size() - self._base_size
-                if site.removable:
-                    removed = self.arch.replace_widths({name: ()}).size()
-                    gaps[name] = self._base_size - slopes[name] * site.width - removed
-        return slopes, gaps
 
 
 def _ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:
@@ -243,6 +226,8 @@ class RecordedTrainable(tune.Trainable):
             "best_weighted_eer": best_weighted,
             "best_epoch": self.epoch,
             "last_change": self.outcome.last_change,
+            "last_cut": self.outcome.last_cut,
+            "work_done": self.outcome.work_done[self.epoch - 1],
             "total_widths": dict(self.outcome.widths),
             "time_this_iter_s": seconds,
             "done": self.epoch == epochs,

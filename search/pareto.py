@@ -14,7 +14,7 @@ import numpy.typing as npt
 Points = npt.NDArray[np.float64]
 WORST_EER = 0.5
 """That of guessing: where the hypervolume of detectors ends."""
-SMALLEST = 100
+SMALLEST = 1000
 """So small a part of the base counts as the smallest detector when hypervolumes are given as shares."""
 
 

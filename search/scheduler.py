@@ -16,14 +16,14 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from search.halving import Halving, by_rung, rung_of
+from search.halving import Halving, by_rung, pays, rung_of
 from search.trial_log import drop_cut_off_line
 
 logger = logging.getLogger(__name__)
 
 
 class HalvingScheduler(FIFOScheduler):
-    """Stops trials at rungs. Recipes always run to their end: they are there to be compared with.
+    """Stops trials at rungs where that pays. Recipes always run to their end: they are there to be compared with.
 
     Every verdict is a line of a file in the run's folder, so that a resumed run goes on from the same rungs.
     """
@@ -48,7 +48,7 @@ class HalvingScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: Mapping[str, Any]) -> str:
         """Whether the trial goes on after this epoch."""
-        rung = rung_of(result["epoch"], result["last_change"], result["epochs"])
+        rung = rung_of(result["epoch"], result["last_change"], result["epochs"], result["last_cut"])
         values = [float(result[name]) for name in self.objectives]
         if rung is None or not all(map(math.isfinite, values)):
             return TrialScheduler.CONTINUE
@@ -56,7 +56,7 @@ class HalvingScheduler(FIFOScheduler):
         on = self.halving.goes_on(number, rung, values)
         with self.journal.open("a", encoding="utf-8") as file:
             file.write(json.dumps([*rung, number, values]) + "\n")
-        if on or trial.config.get("spared"):
+        if on or trial.config.get("spared") or not pays(result["work_done"]):
             return TrialScheduler.CONTINUE
         logger.info("trial %d is stopped after epoch %d of %d", number, result["epoch"], result["epochs"])
         return TrialScheduler.STOP

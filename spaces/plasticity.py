@@ -18,6 +18,10 @@ parameter            range                    why, source
 ``tilt.KIND``        -2..2                    kind, and steps off it at the last layer (the first: the opposite; linear
                                               between), since lower and upper layers are not equally redundant
                                               (heads: Michel 2019; layers: Fan 2020)
+``stream.all``       2..12                    the usual width that residual streams end with, counted as ``final.all``;
+                                              10 and more: as they are. A parameter of its own, since all that a layer
+                                              computes passes through its stream: it needs more than a block
+``stream.tilt``      -2..2                    steps off ``stream.all`` at the last stream (the first: the opposite)
 ``grow_at``          0..3                     growth after so many sixths of the epochs. The paper: 2. Less leaves new
                                               neurons more time, and the base is trained already
 ``prune_at``         1..4                     first cut after so many sixths of the epochs that follow growth. The
@@ -51,6 +55,8 @@ from spaces import shared
 FINAL_SIXTEENTHS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24)
 USUAL = (1, 11)
 """The lowest and the highest level of a usual final width."""
+STREAMS = (2, 12)
+"""The same for residual streams."""
 REMOVED_BELOW = 2
 """Up to this usual level a site is removed by two steps down."""
 CRITERIA = ("original", "magnitude", "taylor", "activation")
@@ -65,13 +71,14 @@ def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.
         ValueError: a budget of a single epoch, or no site to grow or cut.
     """
     need_two_epochs(budget)
-    sites = changeable(sites)
+    streams, sites = shared.by_kind(sites).get("stream", ()), changeable(sites)
     if not sites:
         raise ValueError(
             "plasticity needs a site with at least one neuron; the detector has none: choose another model"
         )
     grow = shared.additions(sites, _growth_levels(trial, sites))
-    final = _final_widths(sites, grow, _final_levels(trial, sites))
+    levels = {**_final_levels(trial, sites), **_stream_levels(trial, streams)}
+    final = _final_widths([*sites, *streams], grow, levels)
     rule = trial.suggest_categorical("rule", shared.RULES)
     grow_epoch, prune_epoch, prune_steps = _epochs(trial, budget.epochs)
     criterion = trial.suggest_categorical("criterion", CRITERIA)
@@ -96,9 +103,9 @@ def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.
 def prunings(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Points that cut the same grown stage otherwise, the most different first.
 
-    Two levels lower; the upper half of the sites removed, as far as sites can be; two levels higher; one lower, one
-    higher; then one more site removed, the last one first. Where sites are many, "removed" tilts a kind towards its
-    lower layers.
+    Two levels lower; the upper half of the sites removed, as far as sites can be; streams two levels lower; two levels
+    higher; streams two higher; one level lower, one higher; streams one lower; then one more site removed, the last one
+    first. Where sites are many, "removed" tilts a kind towards its lower layers.
 
     Args:
         parameters: a trial's, in the order in which the space suggested them, which is that of the sites' depth.
@@ -116,8 +123,14 @@ def prunings(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         lowered = {name: min(REMOVED_BELOW, parameters[name]) for name in usual}
         return {**lowered, **dict.fromkeys(names, -2), **dict.fromkeys(tilts, -2)}
 
-    changes = [moved(-2), removed(steps[len(steps) // 2 :]), moved(2), moved(-1), moved(1)]
-    changes += [removed([name]) for name in reversed(steps)]
+    def narrower(by: int) -> dict[str, Any]:
+        if "stream.all" not in parameters:
+            return {}
+        level = min(FINAL_SIXTEENTHS.index(16), parameters["stream.all"])  # levels above stand for the same
+        return {"stream.all": min(STREAMS[1], max(STREAMS[0], level - by))}
+
+    changes = [moved(-2), removed(steps[len(steps) // 2 :]), narrower(2), moved(2), narrower(-2), moved(-1), moved(1)]
+    changes += [narrower(1), *(removed([name]) for name in reversed(steps))]
     found: list[dict[str, Any]] = []
     for change in changes:
         point = {**parameters, **change}
@@ -127,8 +140,8 @@ def prunings(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def changeable(sites: Sequence[shared.SiteInfo]) -> tuple[shared.SiteInfo, ...]:
-    """The sites that this space knows: those that have neurons, and no branches."""
-    return tuple(site for site in sites if site.kind != "branch" and site.width > 0)
+    """The sites that may grow and be cut one by one: those that have neurons, and neither branches nor streams."""
+    return tuple(site for site in sites if site.kind not in ("branch", "stream") and site.width > 0)
 
 
 def need_two_epochs(budget: shared.Budget) -> None:
@@ -162,8 +175,23 @@ def _final_levels(trial: shared.Trial, sites: Sequence[shared.SiteInfo]) -> dict
             usual, tilt = trial.suggest_int(f"final.{kind}", *USUAL), trial.suggest_int(f"tilt.{kind}", -2, 2)
             last = max(1, len(members) - 1)
             for rank, site in enumerate(members):
-                wanted[site.name] = usual + round(tilt * (2 * rank - last) / last)
+                wanted[site.name] = usual + _tilted(tilt, rank, last)
     return {name: min(len(FINAL_SIXTEENTHS) - 1, max(0, level)) for name, level in wanted.items()}
+
+
+def _stream_levels(trial: shared.Trial, streams: Sequence[shared.SiteInfo]) -> dict[str, int]:
+    """Index into `FINAL_SIXTEENTHS` by residual stream, none above the stream's own width."""
+    if not streams:
+        return {}
+    usual, tilt = trial.suggest_int("stream.all", *STREAMS), trial.suggest_int("stream.tilt", -2, 2)
+    whole, last = FINAL_SIXTEENTHS.index(16), max(1, len(streams) - 1)
+    wanted = {site.name: usual + _tilted(tilt, rank, last) for rank, site in enumerate(streams)}
+    return {name: min(whole, max(1, level)) for name, level in wanted.items()}
+
+
+def _tilted(tilt: int, rank: int, last: int) -> int:
+    """Steps off the usual level: minus `tilt` at the first of some layers, `tilt` at the last, linear between."""
+    return round(tilt * (2 * rank - last) / last)
 
 
 def _final_widths(

@@ -64,9 +64,10 @@ def anchors(space: str, sites: Sequence[shared.SiteInfo], budget: shared.Budget)
     """Good starts for a search, from small to large, as points of the space, so that samplers learn from them.
 
     plasticity: split growth by a quarter at once, cut by taylor after a third of the epochs to 1/16, 1/4, 1/2 and all
-    of the original width, at four times the base's learning rate throughout; where sites can be removed also to 1/16
-    without every second one, and to 1/8 without the upper half. Where sites are many, as in transformers: at twice the
-    rate, and instead of the last to 1/16 and less, the higher the less.
+    of the original width, at four times the base's learning rate throughout. Where sites can be removed also to 1/8
+    without the upper half, with residual streams of 3/4 (the lowest) to 1/4 (the highest) of their widths, and of 1/2
+    to 1/8; where there are no streams, instead of this to 1/16 without every second site. Where sites are many, as in
+    transformers: at twice the rate, and instead of these two to 1/16 and less, the higher the less.
     dropin: zero growth of the last site by 1/8, of the upper half by 1/4, of all by 1/2; branches only if there is
     nothing else. Where sites are many, "all" and "half" are a window of a third of the layers.
 
@@ -141,7 +142,7 @@ def _thirds(
 
 def _plasticity_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str, Value]]:
     kept = plasticity.changeable(sites)
-    many = len(sites) > shared.MANY_SITES
+    many = len(kept) > shared.MANY_SITES
     common: dict[str, Value] = {
         "grow": 2,
         "window.first": 0,
@@ -149,6 +150,8 @@ def _plasticity_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str,
         "rule": "split",
         "final": 0,
         "tilt": 0,
+        "stream.all": plasticity.STREAMS[1],
+        "stream.tilt": 0,
         "grow_at": 0,
         "prune_at": 2,
         "prune_steps": 1,
@@ -171,9 +174,14 @@ def _plasticity_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str,
     upper: dict[str, Value] = {f"final.{site.name}": -2 for site in removable[len(removable) // 2 :]}
     small = {"anchor-lower-half": {**least, **upper, "tilt": -2}}
     if not many:
-        small["anchor-lower-half"]["final.all"] = plasticity.REMOVED_BELOW
-        second: dict[str, Value] = {f"final.{site.name}": -1 for site in removable[1::2]}
-        small["anchor-every-second"] = {**least, **second}
+        lower = small["anchor-lower-half"]
+        lower["final.all"] = plasticity.REMOVED_BELOW
+        if "stream" in shared.by_kind(sites):
+            lower |= {"stream.all": 6, "stream.tilt": -2}
+            small = {"anchor-slim": {**lower, "stream.all": 4}, **small}
+        else:
+            second: dict[str, Value] = {f"final.{site.name}": -1 for site in removable[1::2]}
+            small["anchor-every-second"] = {**least, **second}
     return {**small, **found}
 
 

@@ -61,7 +61,7 @@ class SiteInfo:
 
     Attributes:
         name: unique in its model, without ``/``.
-        kind: ``inner``, ``recurrent``, ``heads`` or ``branch``.
+        kind: ``inner``, ``recurrent``, ``heads``, ``branch`` or ``stream``.
         width: neurons of the base; whole heads for ``heads``; 0 for an absent branch.
         depth: position from the input.
         limit: the largest sensible width, or ``None``; how wide a branch can be (1 where it comes as a whole).

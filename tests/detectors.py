@@ -64,6 +64,8 @@ class RandomSplit:
 
 
 def growable(arch: Architecture) -> Iterator[tuple[str, int]]:
-    """Each site with a number of neurons that it can take, odd where more than one."""
+    """Each site that can grow with a number of neurons that it can take, odd where more than one."""
     for name, site in arch.sites().items():
-        yield name, (min(site.limit, 3) if site.limit else 3)
+        room = 3 if site.limit is None else min(site.limit - site.width, 3)
+        if room:
+            yield name, room

@@ -186,11 +186,32 @@ def test_removing_a_block_leaves_its_shortcut(peer: SimpleNamespace) -> None:
     assert peer.size_of(smaller) == ours.size()
 
 
+@pytest.mark.parametrize("layer", [1, 2, 4])
+def test_cutting_a_silent_part_of_a_stream_keeps_the_function(peer: SimpleNamespace, layer: int) -> None:
+    torch.manual_seed(0)
+    model, x = peer.ResNet18(WIDTH, peer.base_widths(WIDTH)), torch.randn(4, 1, 64, 32)
+    model = peer.grow(model, {"layer2.branch": 3, "layer3.branch": 4}, "random")
+    model.train()(x)
+    site = f"layer{layer}.stream"
+    keep = torch.arange(0, model.widths[site], 2)
+    with torch.no_grad():
+        for name in peer.writers(layer):
+            for part in ("weight", "bias"):
+                if (parameter := dict(model.named_parameters()).get(f"{name}.{part}")) is not None:
+                    parameter[1::2] = 0
+    smaller = peer.cut(model, {site: keep})
+    torch.testing.assert_close(smaller.eval()(x), model.eval()(x))
+    grown = ARCH.replace_widths({"layer2.branch": (3,), "layer3.branch": (4,), site: (len(keep),)})
+    assert peer.size_of(smaller) == grown.size()
+
+
 def test_magnitude_keeps_large_weights(peer: SimpleNamespace) -> None:
     model = peer.ResNet18(WIDTH, peer.base_widths(WIDTH))
     with torch.no_grad():
         model.layer1[0].conv1.weight[[1, 4]] *= 100
+        model.layer2[1].conv2.weight[[0, 3]] *= 100
     assert peer.strongest(model, "layer1.0", 2, "magnitude").tolist() == [1, 4]
+    assert peer.strongest(model, "layer2.stream", 2, "magnitude").tolist() == [0, 3]
 
 
 @pytest.mark.parametrize("train", ["new", "new+head", "all"])

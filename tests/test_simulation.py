@@ -216,7 +216,7 @@ def test_the_recording_beside_the_script_can_be_read(recorded: ModuleType) -> No
     for trial in kept.about["trials"]:
         assert len(trial["eer"]) == len(trial["seconds"]) == kept.about["epochs"]
         assert min(trial["eer"]) <= trial["best_eer"] + 1e-4
-        assert kept.size_of(Plan.from_config(trial["plan"], kept.arch).final.total_widths()) == trial["size"]
+        assert Plan.from_config(trial["plan"], kept.arch).final.size() == trial["size"]
 
 
 # Round trip

@@ -96,8 +96,7 @@ class DetectorTrainable(tune.Trainable):
             result = run.run_epoch()
         except Diverged as error:
             nothing = dict.fromkeys(("eer", "weighted_eer", "best_eer", "best_weighted_eer", "loss"), math.nan)
-            counts = {"epoch": run.epoch, "epochs": run.plan.epochs, "size": self.size}
-            return {**nothing, **counts, "last_change": run.plan.last_change, "failed": str(error), "done": True}
+            return {**nothing, **self._progress(), "failed": str(error), "done": True}
         done = run.epoch == run.plan.epochs
         best = result["eer"] if run.best is None else run.best_eer
         if done:
@@ -106,15 +105,12 @@ class DetectorTrainable(tune.Trainable):
         due = not done and time.monotonic() - self.saved > CHECKPOINT_SECONDS
         return {
             **result,
-            "epoch": run.epoch,
-            "epochs": run.plan.epochs,
-            "size": self.size,
+            **self._progress(),
             "weighted_eer": self._weighted(result["eer"]),
             "best_eer": best,
             "best_weighted_eer": self._weighted(best),
             "best_epoch": run.best_epoch,
             "best_eer_interval": run.best_interval,
-            "last_change": run.plan.last_change,
             "from_kept_stage": run.from_kept_stage,
             "criterion": run.plan.config["criterion"],
             "total_widths": run.plan.final.total_widths(),
@@ -152,6 +148,12 @@ class DetectorTrainable(tune.Trainable):
         began = time.monotonic()
         yield
         self.seconds[what] += time.monotonic() - began
+
+    def _progress(self) -> dict[str, Any]:
+        """How far the plan is, and the final size."""
+        epoch, plan = self.execution.epoch, self.execution.plan
+        changes = {"last_change": plan.last_change, "last_cut": plan.last_cut, "work_done": plan.work_done(epoch)}
+        return {"epoch": epoch, "epochs": plan.epochs, "size": self.size, **changes}
 
     def _weighted(self, eer: float) -> float:
         counts = class_counts(self.dev)

@@ -87,6 +87,20 @@ class Plan:
         """Epochs before the first cut; ``None`` where nothing is cut."""
         return next((start for start, stage in zip(self.starts, self.stages, strict=True) if stage.cut), None)
 
+    @property
+    def last_cut(self) -> int:
+        """Epochs before the last cut; 0 where nothing is cut."""
+        return max((start for start, stage in zip(self.starts, self.stages, strict=True) if stage.cut), default=0)
+
+    def work_done(self, epochs: int) -> float:
+        """The share of the plan's work that is over after so many epochs, in [0, 1].
+
+        An epoch counts as much as what it trains has parameters: known without measuring, and the same whenever it is
+        asked for. On small detectors it takes the epochs after a cut for cheaper than they are.
+        """
+        work = [stage.arch.size() for stage in self.stages for _ in range(stage.epochs)]
+        return sum(work[:epochs]) / sum(work)
+
     def learning_rates(self) -> list[float]:
         """The learning rate of every epoch. Cosine falls anew from growth on and from the last cut on."""
         c = self.config

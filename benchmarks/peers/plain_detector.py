@@ -101,17 +101,21 @@ class Block(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """ResNet18 on one channel; `widths` are the inner channels of each block and the channels of parallel branches."""
+    """ResNet18 on one channel.
+
+    `widths` are the inner channels of each block, the channels of each layer's residual stream and those of parallel
+    branches.
+    """
 
     def __init__(self, width: int, widths: dict[str, int]) -> None:
         super().__init__()
         self.width, self.widths = width, widths
+        inputs = widths["layer1.stream"]
         self.stem = nn.Sequential(
-            nn.Conv2d(1, width, 7, 2, 3, bias=False), Norm(width), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
+            nn.Conv2d(1, inputs, 7, 2, 3, bias=False), Norm(inputs), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
         )
-        inputs = width
         for layer in LAYERS:
-            channels, stride = width * 2 ** (layer - 1), 1 if layer == 1 else 2
+            channels, stride = widths[f"layer{layer}.stream"], 1 if layer == 1 else 2
             first = Block(inputs, widths[f"layer{layer}.0"], channels, stride)
             second = Block(channels, widths[f"layer{layer}.1"], channels, 1)
             setattr(self, f"layer{layer}", nn.Sequential(first, second))
@@ -138,7 +142,8 @@ class ResNet18(nn.Module):
 
 def base_widths(width: int) -> dict[str, int]:
     """Widths of the network that is grown."""
-    return {f"layer{layer}.{block}": width * 2 ** (layer - 1) for layer in LAYERS for block in (0, 1)}
+    blocks = {f"layer{layer}.{block}": width * 2 ** (layer - 1) for layer in LAYERS for block in (0, 1)}
+    return {**blocks, **{f"layer{layer}.stream": width * 2 ** (layer - 1) for layer in LAYERS}}
 
 
 def size_of(model: nn.Module) -> int:
@@ -159,27 +164,53 @@ def grow(model: ResNet18, add: dict[str, int], init: str) -> ResNet18:
 
 
 def cut(model: ResNet18, keep: dict[str, Tensor]) -> ResNet18:
-    """A network with these inner channels of each block; a block that keeps none goes, but for its shortcut."""
+    """A network with these channels of blocks and streams; a block that keeps none goes, but for its shortcut."""
     state = model.state_dict()
     for site, index in keep.items():
-        if not len(index):
+        if site.endswith(".stream"):
+            narrow(state, model, int(site[5]), index)
+        elif not len(index):
             gone = tuple(f"{site}.{part}." for part in ("conv1", "bn1", "conv2", "bn2"))
             state = {name: tensor for name, tensor in state.items() if not name.startswith(gone)}
-            continue
-        for name in ("conv1.weight", "bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"):
-            state[f"{site}.{name}"] = state[f"{site}.{name}"][index]
-        state[f"{site}.conv2.weight"] = state[f"{site}.conv2.weight"][:, index]
+        else:
+            for name in ("conv1.weight", "bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"):
+                state[f"{site}.{name}"] = state[f"{site}.{name}"][index]
+            state[f"{site}.conv2.weight"] = state[f"{site}.conv2.weight"][:, index]
     smaller = ResNet18(model.width, {**model.widths, **{site: len(index) for site, index in keep.items()}})
     smaller.load_state_dict(state)
     return smaller
+
+
+def narrow(state: dict[str, Tensor], model: ResNet18, layer: int, index: Tensor) -> None:
+    """Keep these channels of a layer's stream, in all that writes it and all that reads it."""
+    for name in writers(layer):
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            if f"{name}.{part}" in state:
+                state[f"{name}.{part}"] = state[f"{name}.{part}"][index]
+    above, channels = layer + 1, model.widths[f"layer{layer}.stream"]
+    readers = [f"layer{layer}.1.conv1", f"layer{above}.0.conv1", f"layer{above}.0.downsample.0", "fc"]
+    readers += [f"branch{above}.conv1", f"branch{above}.downsample.0", *(["layer1.0.conv1"] if layer == 1 else [])]
+    for name in readers:
+        weight = state.get(f"{name}.weight")
+        if weight is not None and (name != "fc" or layer == LAYERS[-1]):  # channels of a branch come after the stream's
+            state[f"{name}.weight"] = torch.cat([weight[:, :channels][:, index], weight[:, channels:]], dim=1)
+
+
+def writers(layer: int) -> list[str]:
+    """Convolutions and norms whose outputs are the channels of a layer's stream, as far as they are there."""
+    first = ["stem.0", "stem.1"] if layer == 1 else [f"layer{layer}.0.downsample.{part}" for part in (0, 1)]
+    return [*first, *(f"layer{layer}.{block}.{part}" for block in (0, 1) for part in ("conv2", "bn2"))]
 
 
 def strongest(model: ResNet18, site: str, count: int, criterion: str) -> Tensor:
     """Which channels stay: the oldest (original) or those with the largest incoming weights (magnitude)."""
     if criterion == "original":
         return torch.arange(count)
-    weights = model.get_parameter(f"{site}.conv1.weight").detach()
-    return weights.abs().mean(dim=(1, 2, 3)).topk(count).indices.sort().values
+    names = [f"{site}.conv1"] if not site.endswith(".stream") else writers(int(site[5]))
+    parameters = dict(model.named_parameters())
+    weights = [parameters[f"{name}.weight"].detach() for name in names if f"{name}.weight" in parameters]
+    strength = sum(weight.abs().mean(dim=(1, 2, 3)) for weight in weights if weight.dim() == 4)
+    return torch.as_tensor(strength).topk(count).indices.sort().values
 
 
 def freeze(model: ResNet18, base: dict[str, Tensor], train: str) -> list[nn.Parameter]:

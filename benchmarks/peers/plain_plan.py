@@ -162,7 +162,8 @@ def tell(file: str | None, ended: Epoch) -> None:
 def space(trial: optuna.Trial, kind: str, epochs: int) -> None:
     """What may vary: a run of neighbouring blocks that grow by one share, and how they are trained and cut.
 
-    When all are cut to one share of their width, any of them may be removed as a whole.
+    When all are cut to one share of their width, any of them may be removed as a whole, and the residual streams of the
+    lower and of the upper two layers be cut to shares of their own.
     """
     first = trial.suggest_int("first", 0, 7)
     trial.suggest_int("last", first, 7)
@@ -177,6 +178,8 @@ def space(trial: optuna.Trial, kind: str, epochs: int) -> None:
         grow_epoch = trial.suggest_int("grow_epoch", 0, epochs // 2)
         trial.suggest_int("prune_epoch", grow_epoch + 1, epochs - 1)
         trial.suggest_float("final", 1 / 16, 1.0, log=True)
+        for half in ("lower", "upper"):
+            trial.suggest_float(f"{half}_stream", 1 / 16, 1.0, log=True)
         for block in range(8):
             trial.suggest_categorical(f"drop{block}", [False, True])
         trial.suggest_categorical("criterion", ["original", "magnitude"])
@@ -189,8 +192,14 @@ def plan_from(config: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]
     widths = base_widths(options["width"])
     chosen = list(widths)[config["first"] : config["last"] + 1]
     epochs, share, steps = options["epochs"], config.get("final"), config.get("grow_steps", 1)
-    final = {} if share is None else {site: max(1, round(share * width)) for site, width in widths.items()}
-    final |= {site: 0 for block, site in enumerate(final) if config[f"drop{block}"]}
+    final: dict[str, int] = {}
+    for block, (site, width) in enumerate(widths.items()):
+        if share is None:  # dropin
+            break
+        if site.endswith(".stream"):
+            final[site] = max(1, round(config["lower_stream" if site < "layer3" else "upper_stream"] * width))
+        else:
+            final[site] = 0 if config[f"drop{block}"] else max(1, round(share * width))
     return {
         "add": {site: max(steps, round(config["share"] * widths[site])) for site in chosen},
         "init": config["init"],

@@ -53,7 +53,7 @@ def trial(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     for name in ("first", "last", "grow_epoch", "prune_epoch", "epochs", "width", "seed"):
         parser.add_argument(f"--{name}", type=int)
-    for name in ("share", "lr", "final", "recover_factor"):
+    for name in ("share", "lr", "final", "recover_factor", "lower_stream", "upper_stream"):
         parser.add_argument(f"--{name}", type=float)
     for name in ("init", "schedule", "criterion", "rewind", *DROPPED, "prepared", "told"):
         parser.add_argument(f"--{name}")
@@ -101,7 +101,7 @@ def main() -> None:
             "lr": loguniform(1e-4, 4e-3),
             "grow_epoch": randint(0, options.epochs // 2),
             "prune_epoch": randint(1, options.epochs - 1),
-            "final": loguniform(1 / 16, 1.0),
+            **{name: loguniform(1 / 16, 1.0) for name in ("final", "lower_stream", "upper_stream")},
             "recover_factor": loguniform(0.05, 1.0),
             **{name: choice(values) for name, values in CATEGORIES.items()},
             "epochs": options.epochs,

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from detectors import features, trained_like
 from trainables.models.architecture import Architecture
 from trainables.surgery.grow import grow, new_keys
+from trainables.surgery.keep import keep
 
 
 def test_paper_sizes() -> None:
@@ -38,6 +40,46 @@ def test_growing_a_block_costs_what_it_must() -> None:
     wider = grow(base, {"layer3.0": 5})
     assert wider.size() - base.size() == 5 * (9 * 16 + 9 * 32 + 2)
     assert len(new_keys(base, wider)) == 2 + 5
+
+
+def test_what_is_left_without_blocks_is_as_large_as_its_streams() -> None:
+    base = Architecture.create("resnet18", {"width": 8})
+    bare = {f"layer{layer}.{block}": () for layer in (1, 2, 3, 4) for block in (0, 1)}
+    one, two, three, four = 3, 5, 4, 7
+    streams = {"layer1.stream": (one,), "layer2.stream": (two,), "layer3.stream": (three,), "layer4.stream": (four,)}
+    shortcuts = one * two + two * three + three * four + 2 * (two + three + four)
+    assert base.replace_widths({**bare, **streams}).size() == (49 + 2) * one + shortcuts + 2 * four + 2
+
+
+@pytest.mark.parametrize("layer", [1, 2, 3, 4])
+def test_cutting_a_stream_equals_silencing_its_channels(layer: int) -> None:
+    """With blocks in two groups, branches that read the stream, a block removed, and other sites cut beside it."""
+    base = Architecture.create("resnet18", {"width": 4})
+    arch = grow(base, {"layer1.0": 2, "layer2.branch": 3, "layer3.1": 2, "layer3.branch": 5})
+    arch = arch.replace_widths({"layer4.0": ()})
+    module, site = trained_like(arch), f"layer{layer}.stream"
+    state = module.state_dict()
+    width = arch.total_widths()[site]
+    for slot in arch.sites()[site].groups[0].slots:
+        if slot.role == "producer" or (slot.role == "norm" and slot.key.endswith((".weight", ".bias"))):
+            state[slot.key].movedim(slot.axis or 0, 0)[1::2] = 0
+    module.load_state_dict(state)
+    smaller, transfer = keep(arch, {site: range(0, width, 2), "layer1.1": range(4)})
+    cut = smaller.build().eval()
+    cut.load_state_dict(transfer.apply(state))
+    assert smaller.total_widths()[site] == width // 2
+    x = features("resnet18")
+    torch.testing.assert_close(cut(x), module(x), atol=1e-5, rtol=1e-5)
+
+
+def test_streams_cannot_grow() -> None:
+    base = Architecture.create("resnet18", {"width": 4})
+    with pytest.raises(ValueError, match=r"layer2\.stream takes at most 8 neurons; 8 and 1 more"):
+        grow(base, {"layer2.stream": 1})
+    with pytest.raises(ValueError, match=r"layer2\.stream must be one group"):
+        base.replace_widths({"layer2.stream": (4, 4)}).sites()
+    with pytest.raises(ValueError, match=r"layer2\.stream must keep at least 1 neuron"):
+        keep(base, {"layer2.stream": []})
 
 
 def test_new_connections_of_a_branch_include_its_readers() -> None:

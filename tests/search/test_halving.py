@@ -48,7 +48,10 @@ def test_rungs_lie_at_halves_of_a_phase(
 def test_plans_that_cut_at_different_epochs_meet_at_the_same_share_of_their_recovery() -> None:
     assert rung_of(3, 2, 8) is None
     assert rung_of(5, 2, 8) == rung_of(6, 4, 8) == Rung(True, 1)  # 3 of 6 epochs, 2 of 4
-    assert rung_of(2, 4, 8) == rung_of(2, 6, 8) == Rung(False, 2)
+    assert rung_of(5, 2, 8, last_cut=2) == Rung(True, 1)
+    assert rung_of(2, 4, 8) == rung_of(2, 6, 8) == Rung(False, 2), "growth lies ahead"
+    assert rung_of(2, 4, 8, last_cut=4) is None, "a cut lies ahead"
+    assert rung_of(2, 4, 8, last_cut=2) is None, "what the cut left has not been trained yet"
     assert rung_of(2, 0, 8) == Rung(True, 2) != rung_of(2, 4, 8)
     assert rung_of(4, 4, 8) is None, "the epoch before the last change judges nothing that the one before did not"
     assert rung_of(8, 0, 8) is None, "who has finished is not stopped"
@@ -157,7 +160,8 @@ def trial(number: int, **config: Any) -> Any:
 
 
 def result(eer: float, size: int = 100, epoch: int = 4) -> dict[str, Any]:
-    return {"epoch": epoch, "epochs": 8, "last_change": 0, "best_eer": eer, "best_weighted_eer": eer, "size": size}
+    known = {"epoch": epoch, "epochs": 8, "last_change": 0, "last_cut": 0, "work_done": epoch / 8, "size": size}
+    return {**known, "best_eer": eer, "best_weighted_eer": eer}
 
 
 def test_the_scheduler_stops_the_worse_half_and_spares_recipes(tmp_path: Path) -> None:
@@ -171,6 +175,9 @@ def test_the_scheduler_stops_the_worse_half_and_spares_recipes(tmp_path: Path) -
     assert made.on_trial_result(None, trial(8), result(0.9, epoch=3)) == TrialScheduler.CONTINUE
     assert made.on_trial_result(None, trial(9), result(math.nan)) == TrialScheduler.CONTINUE
     assert "5 at 1/2 of the recovery" in made.debug_string()
+    late = {**result(0.9), "work_done": 0.51}
+    assert made.on_trial_result(None, trial(10), late) == TrialScheduler.CONTINUE, "less lies ahead than was spent"
+    assert "6 at 1/2 of the recovery" in made.debug_string(), "others are compared with it"
 
 
 def test_the_scheduler_goes_on_from_its_journal_and_from_tunes_file(tmp_path: Path) -> None:

@@ -160,14 +160,14 @@ def test_mismatched_dimensions_are_refused() -> None:
 @pytest.mark.parametrize(
     ("eer", "size", "expected"),
     [
-        (0.0, 1000 // 100, 1.0),
-        (0.25, 1000 // 100, 0.5),
-        (0.0, 1000, np.log10(2) / np.log10(200)),
-        (0.5, 1000 // 100, 0.0),
+        (0.0, 1000 / 1000, 1.0),
+        (0.25, 1000 / 1000, 0.5),
+        (0.0, 1000, np.log10(2) / np.log10(2000)),
+        (0.5, 1000 / 1000, 0.0),
         (0.0, 2 * 1000, 0.0),
         (0.6, 3 * 1000, 0.0),
     ],
 )
-def test_the_share_of_one_detector(eer: float, size: int, expected: float) -> None:
+def test_the_share_of_one_detector(eer: float, size: float, expected: float) -> None:
     assert share([(eer, size)], 1000) == pytest.approx(expected)
     assert share([], 1000) == 0

@@ -56,9 +56,9 @@ def site_lists(draw: st.DrawFn) -> list[SiteInfo]:
     count = draw(st.integers(1, 40))
     sites = [SiteInfo("first", "inner", draw(st.integers(1, 600)), 0)]
     for number in range(1, count):
-        kind = draw(st.sampled_from(["inner", "recurrent", "heads", "branch"]))
+        kind = draw(st.sampled_from(["inner", "recurrent", "heads", "branch", "stream"]))
         width = 0 if kind == "branch" else draw(st.integers(1, 16 if kind == "heads" else 600))
-        limit = draw(st.none() | st.integers(max(1, width), 2 * width + 64))
+        limit = width if kind == "stream" else draw(st.none() | st.integers(max(1, width), 2 * width + 64))
         sites.append(SiteInfo(f"site.{number}", kind, width, draw(st.integers(0, count)), limit))
     return sites
 

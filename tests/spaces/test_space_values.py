@@ -22,6 +22,7 @@ RESNET18 = [
         SiteInfo(f"layer{layer}.1", "inner", width, 2 * layer + 1, removable=True),
     )
 ]
+STREAMS = [SiteInfo(f"layer{n}.stream", "stream", width, 2 * n + 1, width) for n, width in CHANNELS.items()]
 GRNN = [SiteInfo(f"gru.{layer}", "recurrent", width, layer) for layer, width in enumerate((64, 64, 32, 32))]
 
 
@@ -230,6 +231,45 @@ def test_plasticity_anchors_lie_along_the_size_axis() -> None:
     for anchor in found.values():
         assert anchor.plan["grow"]["layer4.1"] == 32
         assert set(anchor.plan["final"]) == {site.name for site in RESNET18 if site.kind != "branch"}
+
+
+def test_anchors_cut_streams_where_the_upper_blocks_go() -> None:
+    found = anchors("plasticity", [*RESNET18, *STREAMS], BUDGET)
+    streams = {name: [anchor.plan["final"].get(site.name) for site in STREAMS] for name, anchor in found.items()}
+    assert streams["anchor-slim"] == [8, 12, 12, 16]
+    assert streams["anchor-lower-half"] == [12, 20, 24, 32]
+    assert list(streams.values())[2:] == 4 * [[None] * 4], "the others keep them"
+    assert [found[name].plan["final"]["layer3.0"] for name in ("anchor-slim", "anchor-lower-half")] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({"stream__all": 10}, {}),
+        ({"stream__all": 12, "stream__tilt": -2}, {}),
+        ({"stream__all": 11, "stream__tilt": -2}, {"layer4.stream": 112}),
+        ({"stream__all": 6}, {"layer1.stream": 8, "layer2.stream": 16, "layer3.stream": 32, "layer4.stream": 64}),
+        (
+            {"stream__all": 2, "stream__tilt": 2},
+            {"layer1.stream": 1, "layer2.stream": 2, "layer3.stream": 12, "layer4.stream": 32},
+        ),
+    ],
+)
+def test_streams_have_a_level_of_their_own_and_never_end_above_their_width(
+    answers: Mapping[str, int], expected: Mapping[str, int]
+) -> None:
+    plan = plasticity.space(Answers(**{"final__all": 10, "stream__tilt": 0, **answers}), [*RESNET18, *STREAMS], BUDGET)
+    assert {name: width for name, width in plan["final"].items() if "stream" in name} == expected
+    assert not any("stream" in name for name in plan["grow"])
+
+
+def test_prunings_cut_streams_further_and_less_far() -> None:
+    answers = anchors("plasticity", [*RESNET18, *STREAMS], BUDGET)["anchor-half"].parameters
+    levels = [point["stream.all"] for point in plasticity.prunings(answers)]
+    assert levels[:3] == [12, 12, 8], "levels above 10 count as 10"
+    assert set(levels) == {8, 9, 12}
+    low = plasticity.prunings({**answers, "stream.all": 3})
+    assert {point["stream.all"] for point in low} == {2, 3, 5}
 
 
 def test_prunings_go_lower_remove_and_go_higher() -> None:

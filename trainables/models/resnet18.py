@@ -1,10 +1,13 @@
 """ResNet18 on log-mel spectrograms, its blocks cut into parallel groups of inner channels.
 
 The network is He et al., "Deep residual learning for image recognition" (arXiv 1512.03385), with one input channel
-and two classes: 11,171,266 parameters at width 64. Two kinds of sites:
+and two classes: 11,171,266 parameters at width 64. Three kinds of sites:
 
 - the inner channels of each of the eight basic blocks (out of ``conv1``, through ``bn1``, into ``conv2``); the residual
   stream keeps its width, so any block may change alone, and without inner channels it is its shortcut;
+- *streams*: the residual stream of each layer, written by both blocks and the shortcut and read by all that follows, so
+  a channel goes from all of them at once (coupled channels: Fang et al., arXiv 2301.12900). Where all blocks are gone
+  only shortcuts are left, as large as their streams. The stem writes the stream of layer1. Streams cannot grow;
 - *branches* (arXiv 2603.24343): a block beside layer2 or layer3 that reads the same input and whose output channels are
   concatenated to the layer's.
 
@@ -14,7 +17,7 @@ over the concatenation. An old kernel therefore never sees a new activation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -23,6 +26,7 @@ from torch import Tensor, nn
 from trainables.models.bounds import MOST_NEURONS, is_count
 from trainables.models.chain import Chain, Link
 from trainables.models.options import complete
+from trainables.models.resnet18_parts import Layer
 from trainables.models.site import Group, Role, Site, Slot, Tap
 
 FRONT_END = "log_mel"
@@ -56,13 +60,18 @@ def resolve(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def base_widths(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """One group per block, as wide as its layer; no branches."""
+    """One group per block and per stream, as wide as its layer; no branches."""
     blocks = {f"layer{layer}.{block}": (_channels(config, layer),) for layer in LAYERS for block in (0, 1)}
-    return {**blocks, **{f"layer{layer}.branch": () for layer in BRANCHED}}
+    streams = {f"layer{layer}.stream": (_channels(config, layer),) for layer in LAYERS}
+    return {**blocks, **{f"layer{layer}.branch": () for layer in BRANCHED}, **streams}
 
 
 def sites(config: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> tuple[Site, ...]:
-    """The eight blocks and the two branches, in order of depth."""
+    """The eight blocks, the two branches and the four streams, in order of depth.
+
+    Raises:
+        ValueError: a stream in more than one group.
+    """
     found = []
     for layer in LAYERS:
         stride = 1 if layer == 1 else 2
@@ -89,6 +98,7 @@ def sites(config: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> t
                 groups = tuple(_branch_group(layer, g, width, widths) for g, width in enumerate(widths[name]))
                 limit = _channels(config, layer)
                 found.append(Site(name, "branch", 2 * layer, groups, joins=False, limit=limit, removable=True))
+        found.append(_stream(layer, widths))
     return tuple(found)
 
 
@@ -98,100 +108,21 @@ def build(config: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> R
     Channels come last in memory: on CPUs a step of width 16 takes a fifth less time so, at 64 the same; tensor cores
     of GPUs want it.
     """
-    return ResNet18(config["width"], widths).to(memory_format=torch.channels_last)
-
-
-class PiecewiseConv(nn.ModuleList):
-    """A convolution over concatenated channels, one kernel per input group; no bias.
-
-    A kernel of one pixel with a stride reads every so many pixels only. They are taken out first: on some processors
-    with AVX-512 oneDNN writes beyond its memory in the backward pass of such a convolution of few channels (seen with
-    PyTorch 2.14, two threads, an odd batch).
-    """
-
-    def __init__(self, inputs: Sequence[int], channels: int, kernel: int, stride: int) -> None:
-        every, stride = (stride, 1) if kernel == 1 else (1, stride)
-        super().__init__(
-            nn.Conv2d(width, channels, kernel, stride=stride, padding=kernel // 2, bias=False) for width in inputs
-        )
-        self.every = every
-
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Sum over the input groups ``[batch, width, mel, frame]``."""
-        every = self.every
-        return _total([conv(x[:, :, ::every, ::every]) for conv, x in zip(self, inputs, strict=True)])
-
-
-class Part(nn.Module):
-    """A group of inner channels of a block: conv, norm, ReLU, conv back to the residual stream."""
-
-    def __init__(self, inputs: Sequence[int], width: int, channels: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = PiecewiseConv(inputs, width, 3, stride)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, channels, 3, padding=1, bias=False)
-
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """What this group adds to the block's sum."""
-        out: Tensor = self.conv2(torch.relu(self.bn1(self.conv1(inputs))))
-        return out
-
-
-class Parts(nn.ModuleList):
-    """All groups of a block, added up: one convolution over their concatenated channels."""
-
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Sum over the groups."""
-        return _total([part(inputs) for part in self])
-
-
-class Block(nn.Module):
-    """A basic block whose inner channels come in groups, or not at all, and whose input may come in groups."""
-
-    def __init__(self, inputs: Sequence[int], groups: Sequence[int], channels: int, stride: int) -> None:
-        super().__init__()
-        self.parts = Parts(Part(inputs, width, channels, stride) for width in groups)
-        self.bn2 = nn.BatchNorm2d(channels) if groups else None
-        self.downsample: PiecewiseConv | None = None
-        if stride != 1 or tuple(inputs) != (channels,):
-            self.downsample = PiecewiseConv(inputs, channels, 1, stride)
-            self.downsample_bn = nn.BatchNorm2d(channels)
-
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """``[batch, channels, mel, frame]``, halved by the stride."""
-        shortcut = inputs[0] if self.downsample is None else self.downsample_bn(self.downsample(inputs))
-        return torch.relu(shortcut if self.bn2 is None else self.bn2(self.parts(inputs)) + shortcut)
-
-
-class Layer(nn.Module):
-    """Two blocks, and beside the first the branches if there are any."""
-
-    def __init__(self, inputs: Sequence[int], channels: int, stride: int, blocks: Sequence[Sequence[int]]) -> None:
-        super().__init__()
-        first, second = blocks[0], blocks[1]
-        self.blocks = nn.ModuleList([Block(inputs, first, channels, stride), Block((channels,), second, channels, 1)])
-        self.branches = nn.ModuleList(Block(inputs, (width,), width, stride) for width in blocks[2])
-
-    def begin(self, inputs: list[Tensor]) -> list[Tensor]:
-        """The first block's output, then each branch's."""
-        return [self.blocks[0](inputs), *(branch(inputs) for branch in self.branches)]
-
-    def end(self, streams: list[Tensor]) -> list[Tensor]:
-        """The layer's output, then each branch's."""
-        return [self.blocks[1](streams[:1]), *streams[1:]]
+    return ResNet18(widths).to(memory_format=torch.channels_last)
 
 
 class ResNet18(Chain):
     """Log-mel ``[batch, 1, mel, frame]`` to logits ``[batch, 2]``. Links: the stem, every block, the classifier."""
 
-    def __init__(self, width: int, widths: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(self, widths: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__()
+        width = sum(widths["layer1.stream"])
         self.conv1 = nn.Conv2d(1, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
         inputs: tuple[int, ...] = (width,)
         for layer in LAYERS:
-            channels = width * 2 ** (layer - 1)
+            channels = sum(widths[f"layer{layer}.stream"])
             branches = widths.get(f"layer{layer}.branch", ())
             groups = (widths[f"layer{layer}.0"], widths[f"layer{layer}.1"], branches)
             setattr(self, f"layer{layer}", Layer(inputs, channels, 1 if layer == 1 else 2, groups))
@@ -213,14 +144,6 @@ class ResNet18(Chain):
     def _stem(self, inputs: list[Tensor]) -> list[Tensor]:
         # ReLU and maximum commute: behind the pool it has a quarter of the work.
         return [torch.relu(self.pool(self.bn1(self.conv1(inputs[0]))))]
-
-
-def _total(terms: Sequence[Tensor]) -> Tensor:
-    """The sum of at least one tensor, without the zero that ``sum`` starts from."""
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
 
 
 def _channels(config: Mapping[str, Any], layer: int) -> int:
@@ -268,3 +191,40 @@ def _branch_group(layer: int, group: int, width: int, widths: Mapping[str, tuple
         *(Slot(f"{reader}.{1 + group}.weight", 1, "consumer") for reader in readers),
     )
     return Group(width, slots, Tap(block, "output", 1))
+
+
+def _stream(layer: int, widths: Mapping[str, tuple[int, ...]]) -> Site:
+    """Channel i of all that writes the stream of a layer, and of all that reads it."""
+    name, groups = f"layer{layer}.stream", widths[f"layer{layer}.stream"]
+    if len(groups) > 1:
+        raise ValueError(f"{name} must be one group; got {groups!r:.80}: streams cannot grow")
+    blocks = [f"layer{layer}.blocks.{block}" for block in (0, 1)]
+    pieces = 1 + len(widths.get(f"layer{layer - 1}.branch", ()))
+    slots = [Slot("conv1.weight", 0, "producer"), *_norm("bn1")] if layer == 1 else []
+    if layer > 1:
+        slots += [*_rows(f"{blocks[0]}.downsample", pieces), *_norm(f"{blocks[0]}.downsample_bn")]
+    for block, unit in enumerate(blocks):
+        parts = range(len(widths[f"layer{layer}.{block}"]))
+        slots += [Slot(f"{unit}.parts.{part}.conv2.weight", 0, "producer") for part in parts]
+        slots += _norm(f"{unit}.bn2") if parts else ()
+    slots += [Slot(f"{reader}.weight", 1, "consumer") for reader in _readers(layer, widths)]
+    tap = Tap(blocks[1], "output", 1)
+    # A norm's batch counter belongs to its block, not to the stream.
+    group = tuple(Group(width, tuple(slot for slot in slots if slot.axis is not None), tap) for width in groups)
+    return Site(name, "stream", 2 * layer + 1, group, limit=sum(groups))
+
+
+def _readers(layer: int, widths: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """The convolutions that read a layer's stream, or the classifier."""
+    inside = [f"layer{layer}.1"] if layer > 1 else ["layer1.0", "layer1.1"]
+    above = f"layer{layer + 1}"
+    readers = []
+    for site in [*inside, f"{above}.0"]:
+        name, block = site.split(".")
+        readers += [f"{name}.blocks.{block}.parts.{part}.conv1.0" for part in range(len(widths.get(site, ())))]
+    if layer == LAYERS[-1]:
+        return [*readers, "fc"]
+    readers.append(f"{above}.blocks.0.downsample.0")
+    for branch in range(len(widths.get(f"{above}.branch", ()))):
+        readers += [f"{above}.branches.{branch}.{what}.0" for what in ("parts.0.conv1", "downsample")]
+    return readers

@@ -80,7 +80,8 @@ class Site:
     Attributes:
         name: unique in its model, stable over growth (``layer1.0``). Letters, digits, dots.
         kind: ``inner`` (neurons between an input and a sum), ``recurrent`` (hidden units of a layer), ``heads`` (whole
-            attention heads) or ``branch`` (a parallel block; width 0 where there is none).
+            attention heads), ``branch`` (a parallel block; width 0 where there is none) or ``stream`` (channels of a
+            residual stream).
         depth: position from the input; sites of one depth are fed by the same activations.
         groups: the neurons, oldest first. Empty for an absent branch.
         unit: module whose input feeds the neurons and whose output they reach; hooks on it give growth rules their
@@ -93,7 +94,7 @@ class Site:
     """
 
     name: str
-    kind: Literal["inner", "recurrent", "heads", "branch"]
+    kind: Literal["inner", "recurrent", "heads", "branch", "stream"]
     depth: int
     groups: tuple[Group, ...]
     unit: str = ""
