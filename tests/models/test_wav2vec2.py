@@ -1,70 +1,26 @@
-"""wav2vec 2.0: sizes, the same function as transformers' own, sites, exact and frozen growth, checkpoints."""
+"""wav2vec 2.0: sizes, sites, exact and frozen growth."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
-
-import huggingface_hub
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification, Wav2Vec2Model
-from transformers.utils import logging
 
+from small_wav2vec2 import VARIANTS, loud, tiny, waveforms
 from trainables.models import wav2vec2
 from trainables.models.architecture import Architecture
-from trainables.models.wav2vec2_checkpoint import BASE, TINY
+from trainables.models.wav2vec2_checkpoint import BASE
 from trainables.models.wav2vec2_parts import EncoderLayer
 from trainables.surgery.grow import grow, new_keys
 from trainables.surgery.keep import keep
 from trainables.surgery.merge import merge
 
-VARIANTS: Mapping[str, Mapping[str, Any]] = {
-    "norm after": {},
-    "norm before": {"do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True},
-}
 SITES = ("encoder.1.heads", "encoder.1.ff", "encoder.1.branch")
 
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_bars() -> Iterator[None]:
-    logging.disable_progress_bar()
-    yield
-    logging.enable_progress_bar()
-
-
-def waveforms(batch: int = 2, samples: int = 6400) -> Tensor:
-    return torch.randn(batch, samples, generator=torch.Generator().manual_seed(0))
-
-
-def tiny(**changes: Any) -> Architecture:
-    return Architecture.create("wav2vec2", {"checkpoint": "tiny", "transformers": {**TINY, **changes}})
-
-
-def loud(module: nn.Module) -> nn.Module:
-    """Linear weights far larger than at the start, so that every part of the network moves the logits."""
-    for part in module.modules():
-        if isinstance(part, nn.Linear):
-            nn.init.normal_(part.weight, std=0.3)
-            if part.bias is not None:
-                nn.init.normal_(part.bias, std=0.3)
-    return module.eval()
-
-
-def saved(folder: Path, fields: Mapping[str, Any]) -> Wav2Vec2ForSequenceClassification:
-    """A random classifier of transformers' own, whose trunk is saved as a checkpoint."""
-    model = Wav2Vec2ForSequenceClassification(Wav2Vec2Config(**fields))
-    loud(model)
-    model.wav2vec2.save_pretrained(folder)
-    return model
 
 
 def trained(module: nn.Module) -> set[str]:
@@ -96,34 +52,6 @@ def test_size_of_the_small_random_network() -> None:
     masked, norm = hidden, 2 * hidden
     expected = convolutions + projection + position + norm + 12 * layer + masked + head
     assert Architecture.create("wav2vec2", {}).size() == expected == 11_249_794
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_a_saved_checkpoint_gives_the_function_of_transformers(variant: str, tmp_path: Path) -> None:
-    theirs = saved(tmp_path, {**TINY, **VARIANTS[variant]})
-    arch = Architecture.create("wav2vec2", {"checkpoint": str(tmp_path)})
-    ours = arch.build()
-    state = wav2vec2.pretrained_state(arch.config)
-    assert state is not None
-    head = {key: tensor for key, tensor in theirs.state_dict().items() if not key.startswith("wav2vec2.")}
-    ours.load_state_dict({**state, **head})
-    with torch.no_grad():
-        expected = theirs(waveforms()).logits
-        torch.testing.assert_close(ours.eval()(waveforms()), expected, atol=1e-6, rtol=1e-6)
-    assert expected.abs().min() > 0.01
-
-
-def test_a_detector_is_rebuilt_without_its_checkpoint(tmp_path: Path) -> None:
-    saved(tmp_path, TINY)
-    text = Architecture.create("wav2vec2", {"checkpoint": str(tmp_path)}).to_json()
-    for file in tmp_path.iterdir():
-        file.unlink()
-    tmp_path.rmdir()
-    assert Architecture.from_json(text).size() == tiny().size()
-
-
-def test_random_configurations_have_no_pretrained_weights() -> None:
-    assert wav2vec2.pretrained_state(tiny().config) is None
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -266,83 +194,3 @@ def test_nothing_is_masked_or_skipped_in_training() -> None:
     with torch.no_grad():
         still = model(waveforms())
         torch.testing.assert_close(model.train()(waveforms()), still, atol=0, rtol=0)
-
-
-def test_a_cached_hub_model_is_used_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commit = "0123456789" * 4
-    model = tmp_path / "models--someone--voice"
-    theirs = saved(model / "snapshots" / commit, TINY)
-    (model / "refs").mkdir()
-    (model / "refs" / "main").write_text(commit)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    config = wav2vec2.resolve({"checkpoint": "someone/voice"})
-    assert (config["checkpoint"], config["revision"]) == ("someone/voice", commit)
-    state = wav2vec2.pretrained_state(config)
-    assert state is not None
-    key = "wav2vec2.feature_projection.projection.weight"
-    assert torch.equal(state[key], theirs.state_dict()[key])
-
-
-def test_a_hub_model_that_cannot_be_had_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ValueError, match=r"needs a network; got 'someone/voice'. Download it"):
-        wav2vec2.resolve({"checkpoint": "someone/voice"})
-
-
-def test_changed_weights_are_noticed(tmp_path: Path) -> None:
-    saved(tmp_path, TINY)
-    config = wav2vec2.resolve({"checkpoint": str(tmp_path)})
-    saved(tmp_path, TINY)
-    with pytest.raises(ValueError, match="changed since"):
-        wav2vec2.pretrained_state(config)
-
-
-def test_weights_of_another_network_are_noticed(tmp_path: Path) -> None:
-    saved(tmp_path, TINY)
-    saved(tmp_path / "deeper", {**TINY, "num_hidden_layers": 4})
-    (tmp_path / "deeper" / "config.json").replace(tmp_path / "config.json")
-    config = wav2vec2.resolve({"checkpoint": str(tmp_path)})
-    with pytest.raises(ValueError, match=r"lacks weights of the model: encoder.layers.3"):
-        wav2vec2.pretrained_state(config)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{", "readable config.json"),
-        ("[]", "model_type wav2vec2"),
-        (json.dumps({"model_type": "hubert"}), "model_type wav2vec2"),
-        (json.dumps({"model_type": "wav2vec2", "add_adapter": True}), "adapter layers"),
-    ],
-)
-def test_unusable_folders_are_refused(content: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="must hold weights"):
-        wav2vec2.resolve({"checkpoint": str(tmp_path)})
-    Wav2Vec2Model(Wav2Vec2Config(**TINY)).save_pretrained(tmp_path)
-    (tmp_path / "config.json").write_text(content)
-    with pytest.raises(ValueError, match=message):
-        wav2vec2.resolve({"checkpoint": str(tmp_path)})
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"checkpoint": "./nowhere"}, "folder that is not there"),
-        ({"checkpoint": 3}, "checkpoint must be a text"),
-        ({"revision": "abc"}, "revision is found out"),
-        ({"depth": 3}, "no option depth"),
-        ({"transformers": {"hidden_size": 32}}, "missing or unknown"),
-        ({"transformers": {**TINY, "hidden_size": 30}}, "multiple of num_attention_heads"),
-        ({"transformers": {**TINY, "num_hidden_layers": 0}}, "whole number from 1 to 256"),
-        ({"transformers": {**TINY, "conv_dim": [16, 32]}}, "equally long"),
-        ({"transformers": {**TINY, "conv_dim": 16}}, "list of at most 256 whole numbers"),
-        ({"transformers": {**TINY, "conv_bias": 1}}, "true or false"),
-        ({"transformers": {**TINY, "hidden_act": "loud"}}, "hidden_act must be one of"),
-        ({"transformers": {**TINY, "hidden_dropout": 1.0}}, "from 0 to below 1"),
-    ],
-)
-def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        wav2vec2.resolve(options)

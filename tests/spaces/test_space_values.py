@@ -2,60 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pytest
 
 import spaces
+from answers import BUDGET, CHANNELS, GRNN, RESNET18, STREAMS, Answers, wav2vec2
 from spaces import dropin, plasticity, shared
 from spaces.recipes import anchors, recipes
 from spaces.shared import Budget, SiteInfo
-
-BUDGET = Budget(epochs=12, lr=1e-3, batch_size=32, optimizer="adam", weight_decay=0.0, clip=0.0)
-CHANNELS = {1: 16, 2: 32, 3: 64, 4: 128}
-RESNET18 = [
-    site
-    for layer, width in CHANNELS.items()
-    for site in (
-        SiteInfo(f"layer{layer}.0", "inner", width, 2 * layer, removable=True),
-        *([SiteInfo(f"layer{layer}.branch", "branch", 0, 2 * layer, width)] if layer in (2, 3) else []),
-        SiteInfo(f"layer{layer}.1", "inner", width, 2 * layer + 1, removable=True),
-    )
-]
-STREAMS = [SiteInfo(f"layer{n}.stream", "stream", width, 2 * n + 1, width) for n, width in CHANNELS.items()]
-GRNN = [SiteInfo(f"gru.{layer}", "recurrent", width, layer) for layer, width in enumerate((64, 64, 32, 32))]
-
-
-def wav2vec2(layers: int, feed_forward: int, heads: int = 4) -> list[SiteInfo]:
-    """The sites of an encoder; a branch is one neuron, there or not."""
-    return [
-        site
-        for layer in range(layers)
-        for site in (
-            SiteInfo(f"encoder.{layer}.heads", "heads", heads, 2 * layer, removable=True),
-            SiteInfo(f"encoder.{layer}.branch", "branch", 0, 2 * layer, 1),
-            SiteInfo(f"encoder.{layer}.ff", "inner", feed_forward, 2 * layer + 1, removable=True),
-        )
-    ]
-
-
-class Answers:
-    """A trial that answers from a table, else with the lowest value or the first choice."""
-
-    def __init__(self, **answers: int | float | str) -> None:
-        self.answers: Mapping[str, int | float | str] = {k.replace("__", "."): v for k, v in answers.items()}
-
-    def suggest_int(self, name: str, low: int, high: int) -> int:
-        """The answer."""
-        return int(self.answers.get(name, low))
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """The answer."""
-        return float(self.answers.get(name, low))
-
-    def suggest_categorical(self, name: str, choices: Sequence[str]) -> str:
-        """The answer."""
-        return str(self.answers.get(name, choices[0]))
 
 
 @pytest.mark.parametrize(
@@ -163,85 +118,6 @@ def test_dropin_of_many_sites_grows_the_forced_kind(answers: dict[str, int | flo
     assert plan["grow"] == expected[str(answers["kind"])]
 
 
-def test_paper_dropin_of_each_model() -> None:
-    wide = [SiteInfo(s.name, s.kind, 4 * s.width, s.depth, 4 * s.limit if s.limit else None) for s in RESNET18]
-    resnet18 = recipes("dropin", "resnet18", wide, BUDGET)["paper"]
-    assert (resnet18["grow"], resnet18["rule"], resnet18["train"]) == (
-        {"layer2.branch": 128, "layer3.branch": 256},
-        "random",
-        "new",
-    )
-    assert recipes("dropin", "grnn", GRNN, BUDGET)["paper"]["grow"] == {"gru.1": 64}
-    base = recipes("dropin", "wav2vec2", wav2vec2(12, 3072, 12), BUDGET)["paper"]
-    assert (base["grow"], base["train"]) == ({"encoder.5.branch": 1}, "new+head")
-    tiny = recipes("dropin", "wav2vec2", wav2vec2(2, 64, 2), BUDGET)["paper"]
-    assert tiny["grow"] == {"encoder.0.branch": 1}
-
-
-def test_paper_plasticity_removes_what_it_grew_after_thirds() -> None:
-    plan = recipes("plasticity", "resnet18", RESNET18, BUDGET)["paper"]
-    assert plan["grow"] == {"layer2.branch": 32, "layer3.branch": 64}
-    assert plan["final"] == {"layer2.branch": 0, "layer3.branch": 0}
-    assert (plan["grow_epoch"], plan["prune_epoch"], plan["prune_steps"]) == (4, 8, 1)
-    assert (plan["rule"], plan["criterion"], plan["moments"], plan["after"]) == (
-        "random",
-        "original",
-        "reset",
-        "finetune",
-    )
-    assert recipes("plasticity", "grnn", GRNN, BUDGET)["paper"]["final"] == {"gru.1": 64}
-
-
-def test_paper_plasticity_of_small_wav2vec2_has_the_papers_size() -> None:
-    sites = wav2vec2(12, 512)
-    plan = recipes("plasticity", "wav2vec2", sites, Budget(9, 1e-4, 16, "adamw", 0.0, 1.0))["paper"]
-    assert plan["grow"] == {"encoder.0.ff": 5244, "encoder.1.ff": 5244}
-    added = sum(plan["grow"].values()) * (2 * 256 + 1)  # a neuron: 256 weights in, a bias, 256 weights out
-    assert round((11.25e6 + added) / 1e6, 2) == 16.63
-    assert plan["final"] == {"encoder.0.ff": 512, "encoder.1.ff": 512}
-    rates = plan["lr"], plan["grow_lr"], plan["recover_lr"]
-    assert rates == (pytest.approx(1e-4), pytest.approx(5e-5), pytest.approx(1e-5))
-
-
-def test_paper_plasticity_of_other_wav2vec2_is_in_proportion_and_bounded() -> None:
-    assert recipes("plasticity", "wav2vec2", wav2vec2(2, 64), BUDGET)["paper"]["grow"]["encoder.0.ff"] == 655
-    assert recipes("plasticity", "wav2vec2", wav2vec2(12, 3072), BUDGET)["paper"]["grow"]["encoder.0.ff"] == 5244
-
-
-@pytest.mark.parametrize("epochs", range(2, 31))
-def test_control_differs_from_the_paper_in_structure_alone(epochs: int) -> None:
-    found = recipes("plasticity", "resnet18", RESNET18, Budget(epochs, 1e-3, 32, "adam", 0.0, 0.0))
-    paper, control = found["paper"], found["control"]
-    differing = {key for key in paper if paper[key] != control[key]}
-    assert differing == {"grow", "final", "restarts"}
-    assert (control["grow"], control["final"]) == ({}, {})
-    boundaries = {paper["grow_epoch"], paper["prune_epoch"]} - {0}
-    assert set(control["restarts"]) == boundaries
-
-
-def test_a_model_that_the_paper_does_not_know_gets_the_control_alone() -> None:
-    assert set(recipes("plasticity", "another", GRNN, BUDGET)) == {"control"}
-    assert set(recipes("dropin", "another", GRNN, BUDGET)) == {"control"}
-
-
-def test_plasticity_anchors_lie_along_the_size_axis() -> None:
-    found = anchors("plasticity", RESNET18, BUDGET)
-    assert [anchor.plan["final"]["layer4.1"] for anchor in found.values()] == [0, 0, 8, 32, 64, 128]
-    assert [anchor.plan["final"]["layer4.0"] for anchor in found.values()] == [0, 8, 8, 32, 64, 128]
-    for anchor in found.values():
-        assert anchor.plan["grow"]["layer4.1"] == 32
-        assert set(anchor.plan["final"]) == {site.name for site in RESNET18 if site.kind != "branch"}
-
-
-def test_anchors_cut_streams_where_the_upper_blocks_go() -> None:
-    found = anchors("plasticity", [*RESNET18, *STREAMS], BUDGET)
-    streams = {name: [anchor.plan["final"].get(site.name) for site in STREAMS] for name, anchor in found.items()}
-    assert streams["anchor-slim"] == [8, 12, 12, 16]
-    assert streams["anchor-lower-half"] == [12, 20, 24, 32]
-    assert list(streams.values())[2:] == 4 * [[None] * 4], "the others keep them"
-    assert [found[name].plan["final"]["layer3.0"] for name in ("anchor-slim", "anchor-lower-half")] == [0, 0]
-
-
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [
@@ -296,20 +172,6 @@ def test_what_can_be_removed_is_and_elsewhere_a_neuron_stays() -> None:
     many = anchors("plasticity", wav2vec2(12, 512), BUDGET)["anchor-lower-half"].plan["final"]
     assert many["encoder.0.ff"] == 96  # level 1 + 2 at the first layer, below 0 at the last
     assert many["encoder.11.ff"] == many["encoder.11.heads"] == 0
-
-
-def test_dropin_anchors_grow_more_and_more_sites() -> None:
-    found = anchors("dropin", RESNET18, BUDGET)
-    assert [len(anchor.plan["grow"]) for anchor in found.values()] == [1, 4, 8]
-    assert not any("branch" in site for anchor in found.values() for site in anchor.plan["grow"])
-
-
-@pytest.mark.parametrize("name", ["dropin", "plasticity"])
-@pytest.mark.parametrize("sites", [RESNET18, GRNN, wav2vec2(2, 64), wav2vec2(12, 512)])
-def test_anchors_are_points_of_their_space(name: str, sites: list[SiteInfo]) -> None:
-    for anchor in anchors(name, sites, BUDGET).values():
-        answers = {key.replace(".", "__"): value for key, value in anchor.parameters.items()}
-        assert spaces.load(name).space(Answers(**answers), sites, BUDGET) == anchor.plan
 
 
 def test_names_and_load() -> None:
