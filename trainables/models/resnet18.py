@@ -3,8 +3,8 @@
 The network is He et al., "Deep residual learning for image recognition" (arXiv 1512.03385), with one input channel
 and two classes: 11,171,266 parameters at width 64. Three kinds of sites:
 
-- the inner channels of each of the eight basic blocks (out of ``conv1``, through ``bn1``, into ``conv2``); the residual
-  stream keeps its width, so any block may change alone, and without inner channels it is its shortcut;
+- the inner channels of each of the eight basic blocks (out of ``conv1``, through ``bn1``, into ``conv2``): nothing else
+  sees them, so any block may change alone, and without inner channels it is its shortcut;
 - *streams*: the residual stream of each layer, written by both blocks and the shortcut and read by all that follows, so
   a channel goes from all of them at once (coupled channels: Fang et al., arXiv 2301.12900). Where all blocks are gone
   only shortcuts are left, as large as their streams. The stem writes the stream of layer1. Streams cannot grow;

@@ -82,7 +82,8 @@ class Site:
         kind: ``inner`` (neurons between an input and a sum), ``recurrent`` (hidden units of a layer), ``heads`` (whole
             attention heads), ``branch`` (a parallel block; width 0 where there is none) or ``stream`` (channels of a
             residual stream).
-        depth: position from the input; sites of one depth are fed by the same activations.
+        depth: position from the input; sites of one depth are fed by the same activations; a stream has the
+            depth of the last block that writes it.
         groups: the neurons, oldest first. Empty for an absent branch.
         unit: module whose input feeds the neurons and whose output they reach; hooks on it give growth rules their
             signal. A model may leave it empty where no rule needs it (branches).
