@@ -16,8 +16,8 @@ Fairness. A trial's structure changes up to some epoch, its last change; what is
 end.
 
 - Before a cut nothing is judged. In real searches the ranks of small detectors by their EERs before the cut and in the
-  end did not go together (correlation 0), by those after a first epoch of recovery they did (0.7). Who is stopped
-  before is drawn by lot.
+  end hardly went together (correlation 0.0 to 0.2), by those after a first epoch of recovery they did (0.5 to 0.7). Who
+  is stopped before is all but drawn by lot.
 - Before a growth that is the last change: the trial is judged by its EER and the size that its plan will end with, and
   only against others that will still grow, after equally many epochs.
 - After the last change: what counts is how much of the recovery is over, since plans cut at different epochs. A rung is
