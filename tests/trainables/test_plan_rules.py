@@ -37,6 +37,22 @@ def test_stages_of_plasticity_by_hand() -> None:
     assert plan.final.total_widths() == {**RESNET18.total_widths(), "layer1.0": 2, "layer4.1": 16}
 
 
+def test_where_changes_lie_and_how_much_work_is_done() -> None:
+    """Growth after 2 of 9 epochs, a far cut after 5 in two steps, the second at 6."""
+    far = {site: 1 for site in RESNET18.widths if not site.endswith(("branch", "stream"))}
+    changes = {"grow": {"layer1.0": 4}, "grow_epoch": 2, "final": far, "prune_epoch": 5, "prune_steps": 2}
+    plan = Plan.from_config({**PLASTICITY, **changes}, RESNET18)
+    assert (plan.first_cut, plan.last_cut, plan.last_change) == (5, 6, 6)
+    sizes = [stage.arch.size() for stage in plan.stages]
+    work = [2 * sizes[0], 3 * sizes[1], sizes[2], 3 * sizes[3]]
+    assert plan.work_done(0) == 0
+    assert plan.work_done(5) == pytest.approx((work[0] + work[1]) / sum(work))
+    assert plan.work_done(5) > 5 / 9, "the dear part comes first"
+    assert plan.work_done(9) == 1
+    grown = Plan.from_config({**DROPIN, "grow": {"gru.0": 4}, "grow_steps": 2, "train": "new"}, GRNN)
+    assert (grown.first_cut, grown.last_cut, grown.last_change) == (None, 0, 4)
+
+
 def test_stages_of_dropin_by_hand() -> None:
     changes = {"grow": {"gru.0": 5, "gru.1": 1}, "grow_steps": 2, "train": "new"}
     plan = Plan.from_config({**DROPIN, **changes}, GRNN)
