@@ -89,7 +89,11 @@ def parser() -> argparse.ArgumentParser:
         f"least on dev (default: {DEFAULT_PRUNINGS}; 1: only what is planned)",
     )
     how.add_argument(
-        "--warm-start", type=Path, nargs="+", metavar="RUN", help="earlier runs whose finished trials to learn from"
+        "--warm-start",
+        type=path_or_uri,
+        nargs="+",
+        metavar="RUN",
+        help="earlier runs, folders or URIs, whose finished trials to learn from",
     )
     how.add_argument(
         "--precision",

@@ -74,7 +74,7 @@ def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor
     from search.trial_log import TrialLog
 
     try:
-        warm_start.check(settings)
+        earlier = warm_start.check(settings)
     except ValueError as error:
         complain(error)
         return 2
@@ -98,7 +98,7 @@ def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor
                 features, card = stages.hear(settings, display)
                 base = stages.train_base(settings, features, card, place, display)
                 job = trials.make_job(settings, base, features, place())
-                searcher = trials.make_searcher(settings, job, log, warm_start.known(settings))
+                searcher = trials.make_searcher(settings, job, log, warm_start.known(settings, earlier))
                 tags = (settings.name, settings.space, settings.model)
                 gauges = Gauges(*tags, job["size_base"], log.records.values())
                 trainable = trainables.load(settings.space)

@@ -43,7 +43,7 @@ class Settings:
         objective: one of `options.OBJECTIVES`.
         prunings: how many final widths of a grown stage that leads to the front are tried.
         stopping: one of `options.STOPPING`.
-        warm_start: absolute folders of runs to learn from.
+        warm_start: absolute folders of runs to learn from, or their URIs, without credentials, as text.
         precision: of training steps, one of `options.PRECISIONS`.
         seed: seed of everything random.
         confirm: fresh seeds with which the front is trained anew in the end; 0 for none.
@@ -78,7 +78,7 @@ class Settings:
     objective: str
     stopping: str
     prunings: int
-    warm_start: tuple[Path, ...]
+    warm_start: tuple[Path | str, ...]
     precision: str
     seed: int
     confirm: int
@@ -125,7 +125,7 @@ class Settings:
     def to_json(self) -> str:
         """Readable JSON that `from_json` reads back to equal settings."""
         plain = {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
-        plain["warm_start"] = [str(folder) for folder in self.warm_start]
+        plain["warm_start"] = [str(run) for run in self.warm_start]
         return json.dumps(plain, indent=2)
 
     @classmethod
@@ -140,8 +140,8 @@ class Settings:
             for name in ("storage", "cache", "corpus_root"):
                 data[name] = None if data[name] is None else Path(data[name])
             if not isinstance(data["warm_start"], list):
-                raise ValueError(f"warm_start must be a list of folders; got {data['warm_start']!r}")
-            data["warm_start"] = tuple(map(Path, data["warm_start"]))
+                raise ValueError(f"warm_start must be a list of folders and URIs; got {data['warm_start']!r}")
+            data["warm_start"] = tuple(run if fetching.is_uri(run) else Path(run) for run in data["warm_start"])
             made = cls(**data)
             check_fields(made)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -231,7 +231,7 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
         objective=given.get("objective", "weighted"),
         prunings=given.get("prunings", options.DEFAULT_PRUNINGS),
         stopping=given.get("stopping", "halving"),
-        warm_start=tuple(_absolute(folder) for folder in given.get("warm_start", ())),
+        warm_start=tuple(_absolute(run) if isinstance(run, Path) else run for run in given.get("warm_start", ())),
         precision=given.get("precision", "auto"),
         seed=given.get("seed", 0),
         confirm=given.get("confirm", 0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,38 +39,43 @@ class Known:
     record: Record
 
 
-def check(settings: Settings) -> None:
-    """Refuse runs that cannot be compared, as far as that is known before the corpus is read.
+def check(settings: Settings) -> list[Run]:
+    """Open the runs to learn from, and refuse those that cannot be compared, before the corpus is read.
+
+    A run that a URI names is pulled into the cache here, once: it is learned from as it is now, whatever becomes of it.
 
     Raises:
-        ValueError: a folder is no run, or a run is of another space or detector.
+        ValueError: a place is no run or cannot be reached, or a run is of another space or detector.
     """
-    for folder in settings.warm_start:
-        other = Run.open(folder)
+    found = []
+    for place in settings.warm_start:
+        other = Run.find(place, settings.cache)
         for name in SAME:
             own, theirs = getattr(settings, name), getattr(other.settings, name)
             if own != theirs:
                 raise ValueError(
-                    f"--warm-start needs runs with the same {name.replace('_', ' ')}; {folder} has {theirs}, this run "
+                    f"--warm-start needs runs with the same {name.replace('_', ' ')}; {place} has {theirs}, this run "
                     f"{own}: leave it out"
                 )
+        found.append(other)
+    return found
 
 
-def known(settings: Settings) -> list[Known]:
+def known(settings: Settings, others: Sequence[Run]) -> list[Known]:
     """The finished trials of other runs that the sampler chose, by run and number.
 
     Args:
         settings: of this run, whose folder holds its base and its corpus.json already.
+        others: the runs to learn from, as `check` gives them.
 
     Raises:
-        ValueError: a folder is no run, or a run is of another corpus or base.
+        ValueError: a run is of another corpus or base.
     """
     own = Run.open(settings.run_folder)
     size_base = Architecture.create(settings.model, settings.model_options).size()
     found = []
-    for folder in settings.warm_start:
-        other = Run.open(folder)
-        _check_comparable(own, other)
+    for place, other in zip(settings.warm_start, others, strict=True):
+        _check_comparable(own, other, place)
         counts = own.corpus["splits"]["dev"]
         records = {record.number: record for record in other.records if record.state == "COMPLETE"}
         for trial in _trials(other.folder / "study.journal"):
@@ -84,14 +90,14 @@ def known(settings: Settings) -> list[Known]:
     return found
 
 
-def _check_comparable(own: Run, other: Run) -> None:
+def _check_comparable(own: Run, other: Run, place: Path | str) -> None:
     for what, digests in {
         "corpus": (own.corpus["digest"], other.corpus["digest"]),
         "base": (_base_digest(own), _base_digest(other)),
     }.items():
         if digests[0] != digests[1]:
             raise ValueError(
-                f"--warm-start needs runs with the same {what}; that of {other.folder} has digest {digests[1][:16]}, "
+                f"--warm-start needs runs with the same {what}; that of {place} has digest {digests[1][:16]}, "
                 f"this run's {digests[0][:16]}: leave it out"
             )
 

@@ -48,6 +48,24 @@ def test_json_round_trip(tmp_path: Path) -> None:
     assert Settings.from_json(settings.to_json()) == settings
 
 
+def test_runs_to_learn_from_are_absolute_folders_or_uris_and_stay_so(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = given(tmp_path, "--warm-start", "runs/first", f"{bucket}/runs/second/")
+    assert settings.warm_start == (tmp_path / "runs" / "first", f"{bucket}/runs/second")
+    text = settings.to_json()
+    assert Settings.from_json(text) == settings
+    assert not [secret for secret in ("tester", "guess-me") if secret in text]
+
+
+@pytest.mark.parametrize("runs", ["runs/first", [7], [None]])
+def test_what_is_no_list_of_runs_is_refused(runs: object, tmp_path: Path) -> None:
+    changed = {**json.loads(given(tmp_path).to_json()), "warm_start": runs}
+    with pytest.raises(ValueError, match="not the settings of a run"):
+        Settings.from_json(json.dumps(changed))
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"space": "dropin"}'])
 def test_what_is_not_settings_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not the settings of a run"):
@@ -193,7 +211,7 @@ def test_settings_of_before_there_were_storages_are_read(tmp_path: Path) -> None
     assert Settings.from_json(json.dumps(old)) == settings
 
 
-@pytest.mark.parametrize("option", ["--storage", "--resume"])
+@pytest.mark.parametrize("option", ["--storage", "--resume", "--warm-start"])
 def test_credentials_on_the_command_line_are_refused_and_not_repeated(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 import finished_run
-from search import warm_start
+from search import pulling, warm_start
 from search.assessment import Assessment
 from search.members import Run
 from search.sampler import PlanSearch
 from search.settings import Settings
+from search.warm_start import Known
+from trainables import fetching
+from trainables.fetching import joined
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +35,31 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings_of(folder: Path, **changed: object) -> Settings:
     """Of a run in the same place that learns from it; it is its own successor, since only what is compared matters."""
-    return replace(Run.open(folder).settings, warm_start=(folder,), **changed)  # type: ignore[arg-type]
+    return replace(Run.open(folder).settings, **{"warm_start": (folder,), **changed})  # type: ignore[arg-type]
+
+
+def learned(settings: Settings) -> list[Known]:
+    return warm_start.known(settings, warm_start.check(settings))
 
 
 def test_finished_trials_are_learned_from_at_this_runs_size_weight(earlier: Path) -> None:
-    settings = settings_of(earlier, size_weight=0.0)
-    warm_start.check(settings)
-    (found,) = warm_start.known(settings)
+    (found,) = learned(settings_of(earlier, size_weight=0.0))
     assert found.name == "one/2"
     assert set(found.trial.params) == {"x"}
     half_error = 1 / (2 * finished_run.UTTERANCES["dev"])
     assert found.record.weighted_eer == pytest.approx(finished_run.EERS[2] + half_error, rel=0.5)
-    (heavy,) = warm_start.known(settings_of(earlier, size_weight=1.0))
+    (heavy,) = learned(settings_of(earlier, size_weight=1.0))
     assert heavy.record.weighted_eer != found.record.weighted_eer
+
+
+def test_a_run_in_a_bucket_is_learned_from_as_one_in_a_folder(earlier: Path, bucket: str, tmp_path: Path) -> None:
+    uri = joined(bucket, "runs", "one")
+    fetching.upload(earlier, uri)
+    settings = settings_of(earlier, warm_start=(uri,), cache=tmp_path)
+    runs = warm_start.check(settings)
+    assert [run.folder for run in runs] == [pulling.folder_of(uri, tmp_path)]
+    fetching.remove(uri)  # a run may take hours from here on, and is told nothing else
+    assert warm_start.known(settings, runs) == learned(settings_of(earlier))
 
 
 @pytest.mark.parametrize(
@@ -58,6 +73,14 @@ def test_finished_trials_are_learned_from_at_this_runs_size_weight(earlier: Path
 )
 def test_runs_that_cannot_be_compared_are_refused_by_name(earlier: Path, changed: dict[str, object], what: str) -> None:
     with pytest.raises(ValueError, match=what):
+        warm_start.check(settings_of(earlier, **changed))
+
+
+def test_a_run_that_cannot_be_compared_is_named_as_it_was_given(earlier: Path, bucket: str, tmp_path: Path) -> None:
+    uri = joined(bucket, "runs", "one")
+    fetching.upload(earlier, uri)
+    changed = {"warm_start": (uri,), "cache": tmp_path, "model": "grnn"}
+    with pytest.raises(ValueError, match=f"same model; {uri} has resnet18, this run grnn: leave it out"):
         warm_start.check(settings_of(earlier, **changed))
 
 
@@ -75,9 +98,15 @@ def test_another_corpus_or_base_is_refused(earlier: Path, what: str, tmp_path: P
         (own / "corpus.json").write_text(json.dumps({**corpus, "digest": "0" * 64}))
     settings = settings_of(earlier, storage=tmp_path, name="two")
     with pytest.raises(ValueError, match=f"same {what}; that of .*one has digest .*: leave it out"):
-        warm_start.known(settings)
+        learned(settings)
 
 
 def test_a_folder_that_is_no_run_is_refused(earlier: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no settings\.json"):
         warm_start.check(replace(settings_of(earlier), warm_start=(tmp_path,)))
+
+
+def test_a_uri_where_no_run_or_no_bucket_is_is_refused(earlier: Path, bucket: str, tmp_path: Path) -> None:
+    for uri in (joined(bucket, "runs", "none"), "s3://none/runs/one"):
+        with pytest.raises(ValueError, match=rf"{uri} has no settings\.json: correct the URI"):
+            warm_start.check(settings_of(earlier, warm_start=(uri,), cache=tmp_path))
