@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -52,20 +52,34 @@ def workers() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
     """Address of an S3 server on this machine."""
-    from moto.server import ThreadedMotoServer
+    with storage.served("s3") as address:
+        yield address
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+
+@pytest.fixture(scope="session")
+def gs() -> Iterator[str]:
+    """Address of a Google Cloud Storage server on this machine."""
+    with storage.served("gs") as address:
+        yield address
 
 
 @pytest.fixture
-def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """URI of a new bucket; the environment says where its server is, and lets in."""
-    for name, value in storage.environment(s3).items():
-        monkeypatch.setenv(name, value)
-    return storage.new_bucket(s3)
+def bucket_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Makes a new bucket of a kind, and says its URI; the environment then says where its server is, and lets in."""
+
+    def made(kind: str) -> str:
+        server = request.getfixturevalue(kind)
+        for name, value in storage.environment(kind, server).items():
+            monkeypatch.setenv(name, value)
+        return storage.new_bucket(kind, server)
+
+    return made
+
+
+@pytest.fixture(params=storage.KINDS)
+def bucket(request: pytest.FixtureRequest, bucket_of: Callable[[str], str]) -> str:
+    """URI of a new bucket, of each kind."""
+    return bucket_of(request.param)
 
 
 @pytest.fixture

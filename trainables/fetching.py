@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 SECRET = re.compile("key|secret|token|credential|password", re.IGNORECASE)
+PATIENCE = 30
+"""Seconds for which Google's client tries to reach a storage, unless the URI says; its own are a quarter of an hour."""
 
 
 def is_uri(text: str) -> bool:
@@ -57,8 +59,12 @@ def opened(uri: str) -> tuple[FileSystem, str]:
             f"a URI must hold no credentials, since it is written into files; got a {parts.scheme}:// one that does: "
             "put them into the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
+    asked = uri
+    if parts.scheme in ("gs", "gcs") and "retry_limit_seconds" not in named:
+        queries = [*filter(None, [parts.query]), f"retry_limit_seconds={PATIENCE}"]
+        asked = urlunsplit(parts._replace(query="&".join(queries)))
     try:
-        filesystem, path = fs.FileSystem.from_uri(uri)
+        filesystem, path = fs.FileSystem.from_uri(asked)
     except (ValueError, OSError, NotImplementedError) as error:
         raise ValueError(
             f"a URI must be such as s3://bucket/prefix or gs://bucket/prefix; got {uri}: {error}"
@@ -238,10 +244,13 @@ def remove_path(filesystem: FileSystem, path: str) -> None:
     Raises:
         OSError: the storage cannot be reached.
     """
+    from pyarrow import fs
+
     try:
         filesystem.delete_dir(path)
-    except FileNotFoundError:
-        return
+    except OSError:  # which of them says that nothing is there differs from one file system to the next
+        if filesystem.get_file_info(path).type != fs.FileType.NotFound:
+            raise
 
 
 def remove_file(uri: str) -> None:

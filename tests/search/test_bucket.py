@@ -40,7 +40,7 @@ def pretend(bucket: str, cache: Path, trials: int, how: str) -> dict[int, dict[s
     return {record["number"]: record for record in map(json.loads, lines)}
 
 
-@pytest.mark.parametrize("how", ["here", "apart"])
+@pytest.mark.parametrize(("bucket", "how"), [("s3", "here"), ("gs", "apart")], indirect=["bucket"])
 def test_a_run_is_resumed_from_the_bucket_alone(how: str, bucket: str, tmp_path: Path) -> None:
     first = pretend(bucket, tmp_path / "a", 4, how)
     assert sorted(first) == [0, 1, 2, 3]
@@ -61,6 +61,7 @@ def test_a_run_is_resumed_from_the_bucket_alone(how: str, bucket: str, tmp_path:
     assert b"guess-me" not in b"".join(read_bytes(joined(uri, name)) for name in sizes(uri))
 
 
+@pytest.mark.parametrize("bucket", ["s3"], indirect=True)
 def test_nodes_share_nothing_but_the_bucket(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,8 @@
-"""A run's folder and its copy: in a bucket of a server on this machine, or in a folder, which is faster."""
+"""A run's folder and its copy: in a bucket of servers on this machine, or in a folder, which is faster."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -30,6 +31,7 @@ TREES = st.dictionaries(
     min_size=1,
     max_size=5,
 )
+NUMBERS = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -119,16 +121,18 @@ def test_a_log_tells_of_nothing_that_is_not_there(uri: str, tmp_path: Path, monk
     assert there(uri) == tree(folder)
 
 
-def test_what_workers_wrote_into_the_copy_is_fetched_or_removed(uri: str, tmp_path: Path) -> None:
-    folder = tmp_path / "one"
+def test_what_workers_wrote_into_the_copy_is_fetched_or_removed(bucket: str, tmp_path: Path) -> None:
+    uri, folder = joined(bucket, "runs", "one"), tmp_path / "one"
     lay(folder, {MARKER: b"{}"})
-    lay(tmp_path / "shared" / "one" / "detectors", {"0/card": b"0", "1/card": b"1", "2/card": b"2", "9/card": b"9"})
+    for name in ("0", "1", "2", "9"):
+        fetching.send_bytes(name.encode(), joined(uri, "detectors", name, "card"))
     following = Mirror(folder, uri)
     following.fetch(folder / "detectors" / "0")
     following.fetch(folder / "detectors" / "1")
     following.discard(folder / "detectors" / "0")
     following.discard(folder / "detectors" / "2")
     following.fetch(folder / "detectors" / "3")  # is not there: passed over
+    following.discard(folder / "detectors" / "4")  # nor is this
     assert following.settle()
     assert tree(folder) == {MARKER: b"{}", "detectors/1/card": b"1"}
     assert there(uri) == {**tree(folder), "detectors/9/card": b"9"}
@@ -167,9 +171,9 @@ def test_whatever_changes_the_copy_becomes_the_same(before: dict[str, bytes], af
 
 @hypothesis.settings(max_examples=5, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
 @given(TREES)
-def test_what_is_pushed_into_a_bucket_is_pulled_from_it(s3: str, bucket: str, content: dict[str, bytes]) -> None:
+def test_what_is_pushed_into_a_bucket_is_pulled_from_it(bucket: str, content: dict[str, bytes]) -> None:
     hypothesis.assume(_fit(content))
-    uri = joined(storage.new_bucket(s3), "runs", "one")
+    uri = joined(bucket, str(next(NUMBERS)), "one")
     with tempfile.TemporaryDirectory() as place:
         lay(Path(place, "one"), {**content, MARKER: b"{}"})
         with mirrored(Path(place, "one"), uri):
@@ -199,28 +203,22 @@ def test_without_a_storage_there_is_no_mirror(tmp_path: Path) -> None:
         assert following is None
 
 
-def test_while_the_server_is_away_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from moto.server import ThreadedMotoServer
-
-    def start(port: int) -> ThreadedMotoServer:
-        made = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-        made.start()
-        return made
-
-    server = start(0)
-    host, port = server.get_host_and_port()
-    for name, value in storage.environment(f"http://{host}:{port}").items():
-        monkeypatch.setenv(name, value)
-    following = Mirror(tmp_path / "one", joined(storage.new_bucket(f"http://{host}:{port}"), "one"))
-    lay(tmp_path / "one", {"a.txt": b"a", "b.txt": b"b"})
-    assert following.settle()
-    server.stop()
+@pytest.mark.parametrize(("kind", "patience"), [("s3", ""), ("gs", "?retry_limit_seconds=1")])
+def test_while_the_server_is_away_the_run_goes_on(
+    kind: str, patience: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with storage.served(kind) as address:
+        for name, value in storage.environment(kind, address).items():
+            monkeypatch.setenv(name, value)
+        uri = joined(storage.new_bucket(kind, address) + patience, "one")
+        following = Mirror(tmp_path / "one", uri)
+        lay(tmp_path / "one", {"a.txt": b"a", "b.txt": b"b"})
+        assert following.settle()
     lay(tmp_path / "one", {"a.txt": b"other"})
     assert not following.settle()
-    server = start(port)
-    assert following.settle()
-    assert there(following.uri) == {"a.txt": b"other"}
-    server.stop()
+    with storage.served(kind, int(address.rpartition(":")[2])):
+        assert following.settle()
+        assert there(uri) == {"a.txt": b"other"}
 
 
 def test_where_the_storage_goes_away_the_copy_follows_later(

@@ -1,10 +1,11 @@
-"""Folders in storages: names, and what is sent, fetched and kept on a node. A ``file://`` storage stands for all."""
+"""Folders in storages: names, and what is sent, fetched and kept on a node. In a folder, and in buckets."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow.fs import FileSystem
 
+import storage
 from trainables import fetching
 from trainables.fetching import download, joined, local_copy, offer, opened, parted, sizes, upload
 
@@ -44,10 +47,10 @@ def ask(source: str, cache: Path, trace: Path) -> Path:
     return local_copy(source, cache, FILES)
 
 
-@pytest.fixture
-def shared(tmp_path: Path) -> str:
-    """URI of a storage that is a folder."""
-    return (tmp_path / "shared").as_uri()
+@pytest.fixture(params=["file", *storage.KINDS])
+def shared(request: pytest.FixtureRequest, bucket_of: Callable[[str], str], tmp_path: Path) -> str:
+    """URI of a storage: a folder's, or a bucket's of each kind."""
+    return (tmp_path / "shared").as_uri() if request.param == "file" else bucket_of(request.param)
 
 
 def test_names_below_a_uri() -> None:
@@ -63,6 +66,20 @@ def test_the_path_in_a_storage(tmp_path: Path) -> None:
     filesystem, path = opened("gs://anonymous@bucket/runs")
     assert (filesystem.type_name, path) == ("gcs", "bucket/runs")
     assert opened(tmp_path.as_uri())[1] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("query", "meant"),
+    [
+        ("", f"?retry_limit_seconds={fetching.PATIENCE}"),
+        ("?scheme=https", f"?scheme=https&retry_limit_seconds={fetching.PATIENCE}"),
+        ("?retry_limit_seconds=7", "?retry_limit_seconds=7"),
+    ],
+)
+def test_google_is_given_up_soon_unless_the_uri_says_when(query: str, meant: str) -> None:
+    filesystem, path = opened(f"gs://anonymous@bucket/runs{query}")
+    assert (filesystem, path) == FileSystem.from_uri(f"gs://anonymous@bucket/runs{meant}")
+    assert filesystem != FileSystem.from_uri("gs://anonymous@bucket/runs")[0]
 
 
 @given(st.lists(NAMES, max_size=3), NAMES, st.sampled_from(["", "?region=eu", "?scheme=http&endpoint_override=a:1"]))
@@ -99,7 +116,7 @@ def test_a_folder_that_is_not_whole_is_not_fetched(shared: str, tmp_path: Path) 
     with pytest.raises(FileNotFoundError):
         download(joined(shared, "none"), before)
     assert content(before) == {"old.txt": "stays"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "one", "shared"]
+    assert {path.name for path in tmp_path.iterdir()} - {"shared"} == {"back", "one"}
 
 
 def test_a_path_is_used_as_it_is(tmp_path: Path) -> None:
@@ -114,6 +131,8 @@ def test_a_node_fetches_once(shared: str, tmp_path: Path) -> None:
     assert place == tmp_path / "cache" / "features" / "mel-12"
     assert content(place) == {"settings.json": "{}", "train.arrow": "train"}
     fetching.remove(source)
+    assert sizes(source) == {}
+    fetching.remove(source)  # in vain
     assert local_copy(source, tmp_path / "cache", FILES) == place
 
 
