@@ -91,7 +91,8 @@ def confirm(
 ) -> list[Row]:
     """Train the front's members anew with seeds that follow the run's, and score them on dev and eval.
 
-    What an earlier call has finished in the run's folder is kept.
+    What an earlier call has finished in the run's folder is kept. While trials of a seed run, gauges of them are
+    published as of a run ``NAME/confirm/seed-SEED``.
 
     Args:
         run: a run with a front.
@@ -107,6 +108,7 @@ def confirm(
     import trainables
     from search import stages, trials
     from search.confirmation import Row, candidates, score
+    from search.gauges import Gauges
     from search.trial_log import TrialLog
 
     wanted = candidates(run, controls=controls)
@@ -132,7 +134,10 @@ def confirm(
             log = TrialLog(own.run_folder / "trials.jsonl")
             job = trials.make_job(own, base, features, place())
             searcher = trials.make_searcher(own, job, log, plans=plans)
-            trials.run_trials(trainables.load(own.space), searcher, log, own, place(), display, copy=copy)
+            gauges = Gauges(own.name, own.space, own.model, job["size_base"], log.records.values())
+            trainable = trainables.load(own.space)
+            trials.run_trials(trainable, searcher, log, own, place(), display, gauges, copy)
+            gauges.still()
             others = [
                 functools.partial(one.train, own, base, features, place()) for one in wanted.values() if one.train
             ]

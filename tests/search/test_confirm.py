@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import subprocess
@@ -8,10 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import finished_run
+from search import confirm
+from search.cluster import Cluster
 from search.confirmation import Row, candidates, without_growth, write
+from search.gauges import Gauges, Reading
 from search.members import Run
+from search.progress import Display
 from trainables.checkpoint import load_detector
 from trainables.models.architecture import Architecture
 from trainables.plan import Plan
@@ -82,6 +88,21 @@ def test_the_command_confirms_a_front_with_its_controls_and_goes_on_where_it_was
         rows = list(csv.DictReader(file))
     assert {row["detector"] for row in rows} >= {"0", "1", "paper", "control", "0-static", "1-no-growth", "base"}
     assert all(0 <= float(row[name]) <= 1 for row in rows for name in ("eer_dev", "eer_eval"))
+
+
+def test_every_seed_publishes_as_a_run_of_its_own(
+    workers: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published: dict[str, list[Reading]] = {}
+    monkeypatch.setattr(Gauges, "publish", lambda one: published.update({one._common["run"]: one.readings()}))
+    finished = finished_run.make(tmp_path)
+    run = Run.open(finished)
+    rows = confirm.confirm(run, 2, lambda: workers, Display(Console(file=io.StringIO())), controls=False)
+    assert [len(row.dev) for row in rows] == [2, 2, 2]
+    assert list(published) == [f"{finished.name}/confirm/seed-{seed}" for seed in (1, 2)]
+    for readings in published.values():
+        assert Reading("dropin_trials", 2, (("state", "COMPLETE"),)) in readings, "both members of the front"
+        assert {one.value for one in readings if one.name == "dropin_trials_running"} == {0}
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
