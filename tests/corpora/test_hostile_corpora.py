@@ -12,8 +12,8 @@ import soundfile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from asvspoof_tree import TRAIN, append, list_of, make_tree
 from mutations import damaged, outcome
-from test_asvspoof2019 import TRAIN, append, list_of, make_tree
 from test_fake_or_real import make
 from trainables.corpora import asvspoof2019, fake_or_real
 from trainables.corpora.corpus import SPLITS, Corpus, CorpusError

@@ -1,60 +1,33 @@
-"""Building the store: the same features whoever computes them, addressed, atomic, and every bad file told at once."""
+"""Building the store: the same features whoever computes them, addressed, atomic."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
+import noisy_corpus
+from noisy_corpus import MakeCorpus, contents
 from trainables import corpora, features
 from trainables.corpora.audio import read_audio
-from trainables.corpora.corpus import Corpus, CorpusError, Utterance
 from trainables.features import extraction, store
 from trainables.features.segment import segment
 from trainables.features.split import Split
 
-MakeCorpus = Callable[..., Corpus]
 SECONDS = 0.4
 SAMPLES = 6400
 
 
 @pytest.fixture
 def make_corpus(tmp_path: Path) -> MakeCorpus:
-    """``make(train=6, dev=4, eval=4, seconds=0.3)``: that many files of noise a split, bona fide and spoof by turns."""
-
-    def make(train: int = 6, dev: int = 4, eval: int = 4, seconds: float = 0.3) -> Corpus:
-        rng = np.random.default_rng(0)
-        splits = {}
-        for split, files in {"train": train, "dev": dev, "eval": eval}.items():
-            splits[split] = tuple(utterance(tmp_path / "audio", split, number, seconds, rng) for number in range(files))
-        return Corpus("small", tmp_path / "audio", splits)
-
-    return make
-
-
-def utterance(root: Path, split: str, number: int, seconds: float, rng: np.random.Generator) -> Utterance:
-    root.mkdir(exist_ok=True)
-    path = root / f"{split}_{number}.wav"
-    soundfile.write(path, rng.uniform(-0.5, 0.5, round(seconds * 16000) + 100 * number), 16000)
-    return Utterance(path.stem, path, number % 2, f"speaker {number % 3}", "-" if number % 2 else "A01")
-
-
-def contents(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")) if folder.exists() else []
-
-
-def damage(corpus: Corpus, split: str, *numbers: int) -> None:
-    """Cut files off within their data, so that their headers are still good where anything is left of them."""
-    for number in numbers:
-        path = corpus.splits[split][number].path
-        path.write_bytes(path.read_bytes()[:30])
+    """``make_corpus(train=6, dev=4, eval=4, seconds=0.3)``: that many files of noise a split."""
+    return partial(noisy_corpus.made, tmp_path / "audio")
 
 
 # Round trip
@@ -240,64 +213,6 @@ def test_processes_are_started_where_they_pay(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cpus)), raising=False)
     assert extraction._worthwhile_workers(seconds) == workers
-
-
-# Bad files
-
-
-def test_every_bad_file_is_told_at_once(make_corpus: MakeCorpus, tmp_path: Path) -> None:
-    corpus = make_corpus()
-    damage(corpus, "train", 1, 4)
-    damage(corpus, "dev", 3)
-    soundfile.write(corpus.splits["dev"][0].path, np.full(8000, np.nan), 16000, subtype="FLOAT")
-    with pytest.raises(CorpusError) as error:
-        store.build(corpus, "log_mel", tmp_path, seconds=SECONDS)
-    assert len(error.value.faults) == 4
-    for fault, name in zip(error.value.faults, ("train_1", "train_4", "dev_0", "dev_3"), strict=True):
-        assert f"{name}.wav" in fault
-    assert contents(tmp_path / "features") == []
-
-
-def test_samples_too_large_to_compute_with_are_a_bad_file(make_corpus: MakeCorpus, tmp_path: Path) -> None:
-    corpus = make_corpus()
-    soundfile.write(corpus.splits["train"][2].path, np.tile([1e30, -1e30], 4000), 16000, subtype="FLOAT")
-    with pytest.raises(CorpusError, match=r"features must be finite; .*train_2\.wav"):
-        store.build(corpus, "log_mel", tmp_path, seconds=SECONDS)
-
-
-def test_one_percent_of_bad_files_can_be_left_out(make_corpus: MakeCorpus, tmp_path: Path) -> None:
-    corpus = make_corpus(train=150, dev=46)
-    damage(corpus, "train", 7)
-    folder = store.build(corpus, "waveform", tmp_path, seconds=0.1, skip_bad_files=True)
-    split = store.open_split(folder, "train")
-    assert len(split) == 149
-    assert "train_7" not in split.names
-    assert len(split.skipped) == 1
-    assert "train_7.wav" in split.skipped[0]
-    assert store.open_split(folder, "dev").skipped == ()
-    # What was left out is no secret to a build that leaves nothing out, though all files are there.
-    with pytest.raises(CorpusError, match=r"train_7\.wav"):
-        store.build(corpus, "waveform", tmp_path, seconds=0.1)
-    assert store.build(corpus, "waveform", tmp_path, seconds=0.1, skip_bad_files=True) == folder
-
-
-def test_more_than_one_percent_is_refused_all_splits_and_reading_together(
-    make_corpus: MakeCorpus, tmp_path: Path
-) -> None:
-    corpus = make_corpus(train=150, dev=46)
-    damage(corpus, "train", 7)
-    damage(corpus, "dev", 5)
-    assert store.build(corpus, "waveform", tmp_path, seconds=0.1, skip_bad_files=True)
-    another = replace(corpus, skipped=("missing.wav: is missing",))
-    with pytest.raises(CorpusError, match="more than 1% of 201"):
-        store.build(another, "waveform", tmp_path / "other", seconds=0.1, skip_bad_files=True)
-
-
-def test_a_class_must_not_be_lost(make_corpus: MakeCorpus, tmp_path: Path) -> None:
-    corpus = make_corpus(train=150, dev=2)
-    damage(corpus, "dev", 1)
-    with pytest.raises(CorpusError, match="dev without them lacks a class"):
-        store.build(corpus, "waveform", tmp_path, seconds=0.1, skip_bad_files=True)
 
 
 # Bad input

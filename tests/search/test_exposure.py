@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import project_file
+from carrying_out import PLAIN, carry_out
 from search import cluster, own_machine, trials
 from search.cluster import Cluster
 from search.settings import Settings
-from test_run import PLAIN, carry_out
 
 TOKEN = "0123456789abcdef" * 4
 HERE = Path(__file__).parent
