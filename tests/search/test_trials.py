@@ -174,7 +174,7 @@ def test_trials_are_given_names_that_say_what_they_do(settings: Settings) -> Non
     searcher = trials.make_searcher(settings, {}, TrialLog(settings.run_folder / "trials.jsonl"))
     given = [searcher.suggest(str(number)) for number in range(3)]
     assert [one and one["name"] for one in given] == [
-        *("plasticity-0-paper", "plasticity-1-control", "plasticity-2-anchor-lower-half")
+        *("plasticity-0-paper", "plasticity-1-control", "plasticity-2-anchor-slim")
     ]
 
 
