@@ -62,7 +62,7 @@ class PlanSearch(Searcher):
 
     Attributes:
         left_out: why a recipe is not tried, by its name.
-        gave_up: why no more plans are handed out, or ``None``.
+        gave_up: why no more plans are asked for, or ``None``.
         most: how many trials are handed out, those `again` not counted twice; ``None`` for no end.
     """
 
@@ -134,14 +134,13 @@ class PlanSearch(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The next trial's configuration, ``None`` for none as yet, or ``Searcher.FINISHED``.
 
-        It is finished when `most` were handed out and none may come back, or `TRIES` plans in a row were refused.
+        It is finished when `most` were handed out, or `TRIES` plans in a row were refused, and none may come back.
         """
         finished: Any = Searcher.FINISHED  # a str where the signature wants a dict
-        if self.most is not None and len(self._handed_out) >= self.most:
-            return None if self._running else finished
-        chosen = self._recipes.popleft() if self._recipes else self._ask()
+        enough = self.most is not None and len(self._handed_out) >= self.most
+        chosen = None if enough else self._recipes.popleft() if self._recipes else self._ask()
         if chosen is None:
-            return finished
+            return None if self._running else finished
         self._running[trial_id] = chosen
         self._handed_out.add(chosen.number)
         return self._config(chosen)
@@ -157,9 +156,11 @@ class PlanSearch(Searcher):
             self._points.appendleft((dict(lost.parameters), {**lost.attributes, "again": True}))
 
     def _ask(self) -> _Running | None:
-        """A plan of Optuna's, or ``None`` when `TRIES` in a row were refused."""
+        """A plan of Optuna's, or ``None`` when `TRIES` in a row were refused; then only points are left to try."""
         reason = None
         for _ in range(TRIES):
+            if self.gave_up is not None and not self._points:
+                return None
             point, attributes = self._points.popleft() if self._points else (None, {})
             trial = self._study.ask(self._make_sampler(self._study.asked, space=self._study.space), point)
             plan = self._choose(trial)

@@ -62,7 +62,7 @@ def make_searcher(
         job: what is the same for all trials.
         log: the trials that ended.
         warm: trials of earlier runs.
-        plans: plans to try instead of the space's recipes and anchors, by name.
+        plans: plans to try instead of the space's recipes and anchors, by name; all of them, however others fare.
     """
     arch = Architecture.create(settings.model, settings.model_options)
     sites = tuple(
@@ -72,6 +72,7 @@ def make_searcher(
     kept = {name: recipe[name] for name in ("lr", "batch_size", "optimizer", "weight_decay", "clip")}
     budget = shared.Budget(epochs=settings.epochs, **kept)
     anchors = recipes.anchors(settings.space, sites, budget) if plans is None else {}
+    rivals = log.records if plans is None else None
     return PlanSearch(
         partial(spaces.load(settings.space).space, sites=sites, budget=budget),
         job=job,
@@ -79,7 +80,7 @@ def make_searcher(
         ended=log.records,
         recipes=recipes.recipes(settings.space, settings.model, sites, budget) if plans is None else plans,
         anchors={name: anchor.parameters for name, anchor in anchors.items()},
-        assess=partial(assess, arch=arch, max_parameters=settings.max_parameters, ended=log.records),
+        assess=partial(assess, arch=arch, max_parameters=settings.max_parameters, ended=rivals),
         sampler=settings.sampler,
         seed=settings.seed,
         startup=startup_trials(settings.trials),

@@ -21,7 +21,8 @@ def space(trial: optuna.Trial) -> dict[str, Any]:
 class Pretended(tune.Trainable):
     """Its EER and size are in its plan. A plan may say ``fails`` (raise, nan, die) and ``seconds`` an epoch.
 
-    With ``lost``, a file, it dies when first a worker takes it over from another trial.
+    With ``lost``, a file, it dies when first a worker takes it over from another trial; with ``awaits``, another file,
+    not before that is there.
 
     With ``trace``, a file, it writes its epochs there, and dies in the second one if that is the first time, and asks
     for a checkpoint after every epoch.
@@ -72,5 +73,7 @@ class Pretended(tune.Trainable):
         self.setup(new_config)
         if "lost" in self.plan and not (trace := Path(self.plan["lost"])).exists():
             trace.touch()
+            while "awaits" in self.plan and not Path(self.plan["awaits"]).exists():
+                time.sleep(0.01)
             os._exit(1)
         return True

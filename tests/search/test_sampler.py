@@ -77,6 +77,28 @@ def test_asking_ends_when_everything_is_refused(tmp_path: Path, monkeypatch: pyt
     assert len(trials(tmp_path)) == 7
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_what_was_lost_is_handed_out_anew_although_everything_else_is_refused(lost: int, tmp_path: Path) -> None:
+    recipe = {"x": 0.25, "size": 60, "epochs": 2}
+    closed: list[bool] = []
+    search = searcher(tmp_path, recipes={"first": recipe}, assess=refusing("too large", lambda plan: bool(closed)))
+    configs = [suggested(search, "0"), suggested(search, "1")]
+    closed.append(True)
+    assert search.suggest("2") is None
+    assert search.gave_up is not None
+    asked = len(trials(tmp_path))
+    search.on_trial_complete(str(lost), error=True)
+    search.again(lost)
+    closed.clear()
+    assert suggested(search, "again") == configs[lost]
+    assert search.suggest("3") is None
+    search.on_trial_complete(str(1 - lost), result(configs[1 - lost]["plan"]))
+    search.on_trial_complete("again", result(configs[lost]["plan"]))
+    answer: object = search.suggest("4")
+    assert answer == Searcher.FINISHED
+    assert len(trials(tmp_path)) == asked + lost, "no more were asked for"
+
+
 def test_a_plan_is_never_tried_twice(tmp_path: Path) -> None:
     search = searcher(tmp_path, recipes={"first": {"x": 0.25, "size": 60, "epochs": 2}}, anchors=ANCHORS)
     suggested(search, "0")

@@ -17,6 +17,7 @@ from ray.tune.experiment import Trial
 import pretended
 from carrying_out import FAILING, PLAIN, carry_out, states
 from search import trial_log, trials
+from search.assessment import Assessment
 from search.cluster import Cluster
 from search.mirror import Mirror
 from search.settings import Settings
@@ -63,6 +64,37 @@ def test_a_trial_that_is_lost_while_a_worker_takes_it_over_is_handed_out_anew(
     assert not [record.error for record in records.values() if record.state == "FAIL"]
     assert records[1].plan == recipes["lost"]
     assert TrialState.RUNNING not in states(settings)
+
+
+def test_a_trial_that_is_lost_when_all_were_handed_out_is_handed_out_anew(
+    settings: Settings, workers: Cluster, tmp_path: Path
+) -> None:
+    recipes = {"plain": PLAIN, "other": {**PLAIN, "x": 0.4}, "lost": {**PLAIN, "x": 0.25, "lost": str(tmp_path / "x")}}
+    records = carry_out(replace(settings, trials=3), workers, recipes=recipes)
+    assert (tmp_path / "x").exists()
+    assert {number: record.state for number, record in records.items()} == dict.fromkeys(range(3), "COMPLETE")
+
+
+def test_a_trial_that_is_lost_when_the_search_has_given_up_is_handed_out_anew(
+    settings: Settings, workers: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = tmp_path / "asked"
+
+    def chosen(trial: optuna.Trial) -> dict[str, Any]:
+        return {**pretended.space(trial), "chosen": True}
+
+    def refuse(plan: dict[str, Any]) -> Assessment:
+        if "chosen" not in plan:
+            return Assessment()
+        asked.touch()  # nothing that happens to a trial is heard of before the search has given up
+        return Assessment("it is too much")
+
+    lost = {**PLAIN, "x": 0.25, "lost": str(tmp_path / "x"), "awaits": str(asked)}
+    recipes = {"plain": PLAIN, "other": {**PLAIN, "x": 0.4}, "lost": lost}
+    records = carry_out(settings, workers, recipes=recipes, space=chosen, assess=refuse)
+    assert caplog.text.count("handed out anew") == 1
+    assert {number: record.state for number, record in records.items()} == dict.fromkeys(range(3), "COMPLETE")
+    assert records[2].plan == lost
 
 
 def test_one_worker_and_one_seed_give_one_front(settings: Settings, workers: Cluster) -> None:
@@ -170,12 +202,30 @@ def test_trials_ask_for_their_resources_under_their_own_name(workers: Cluster) -
     assert request.required_resources == {"CPU": 3, "GPU": 0.5}
 
 
+def handed_out(settings: Settings, log: TrialLog, count: int) -> list[dict[str, Any]]:
+    """What the first trials of a search of the real space are given."""
+    searcher = trials.make_searcher(settings, {}, log)
+    given = [searcher.suggest(str(number)) for number in range(count)]
+    return [one for one in given if one is not None]
+
+
 def test_trials_are_given_names_that_say_what_they_do(settings: Settings) -> None:
-    searcher = trials.make_searcher(settings, {}, TrialLog(settings.run_folder / "trials.jsonl"))
-    given = [searcher.suggest(str(number)) for number in range(3)]
-    assert [one and one["name"] for one in given] == [
+    assert [one["name"] for one in handed_out(settings, TrialLog(settings.run_folder / "trials.jsonl"), 3)] == [
         *("plasticity-0-paper", "plasticity-1-control", "plasticity-2-anchor-slim")
     ]
+
+
+def test_plans_that_are_asked_for_by_name_are_all_tried(settings: Settings) -> None:
+    """Also where a detector that makes no error has ended that is smaller than all others will be."""
+    log = TrialLog(settings.run_folder / "trials.jsonl")
+    plans = {one["recipe"]: one["plan"] for one in handed_out(settings, log, 3)}
+    log.append(Record(0, "COMPLETE", next(iter(plans)), {}, eer=0.0, size=1, weighted_eer=0.0))
+    searcher = trials.make_searcher(settings, {}, log, plans=plans)
+    assert searcher.left_out == {}
+    searcher.most = 2
+    rest = [searcher.suggest(name) for name in "ab"]
+    assert [one and one["plan"] for one in rest] == [*plans.values()][1:]
+    assert searcher.suggest("c") is None
 
 
 @pytest.mark.parametrize(("number", "startup"), [(None, 10), (4, 2), (24, 6), (400, 10)])
