@@ -2,7 +2,7 @@
 
 Channels last in memory, fused optimisers, bfloat16, inference mode, the number of utterances scored at once; and
 ``torch.compile``, which trials do not use: with ``--compile`` its first step (the compilation) and its later steps. One
-thread, resnet18 where nothing else is said. bfloat16 pays on CPUs with matrix units (AMX) only.
+thread, resnet18 where nothing else is said. bfloat16 pays on CPUs with instructions for it only (AMX, AVX512-BF16).
 """
 
 from __future__ import annotations

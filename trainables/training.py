@@ -18,6 +18,8 @@ from trainables.surgery.freeze import training_mode
 
 logger = logging.getLogger(__name__)
 Loss = Callable[[Tensor, Tensor], Tensor]
+BFLOAT16_CPU = ("amx_bf16", "avx512_bf16")
+"""What a CPU may have for bfloat16, as `torch.cpu.get_capabilities` names it: matrix units, dot products."""
 LOSSES: dict[str, Loss] = {"cross_entropy": functional.cross_entropy, "hinge": functional.multi_margin_loss}
 
 
@@ -54,7 +56,7 @@ def mixes(precision: str, device: torch.device, module: Chain) -> bool:
 
     Args:
         precision: ``float32``, ``bfloat16``, or ``auto`` for bfloat16 where it is faster: on GPUs that have it, and on
-            CPUs with matrix units (AMX) for detectors that make use of them.
+            CPUs with instructions for it (`BFLOAT16_CPU`) for detectors that gain by them.
         device: where the detector is.
         module: the detector.
     """
@@ -62,7 +64,8 @@ def mixes(precision: str, device: torch.device, module: Chain) -> bool:
         return precision == "bfloat16"
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return module.matrix_units and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    has = torch.cpu.get_capabilities()
+    return module.gains_by_bfloat16 and any(has.get(name) for name in BFLOAT16_CPU)
 
 
 def batches(

@@ -165,11 +165,19 @@ def test_scores_are_finer_than_bfloat16() -> None:
     assert len(np.unique(scores(linear(), Rows(features, [0] * 200)))) == 200  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("made_for_it", [False, True])
+@pytest.mark.parametrize(
+    ("made_for_it", "capabilities"),
+    [
+        (False, {}),
+        (False, {"amx_bf16": False, "avx512_bf16": False, "avx512_f": True}),
+        (True, {"amx_bf16": True}),
+        (True, {"amx_bf16": False, "avx512_bf16": True}),
+    ],
+)
 def test_bfloat16_is_for_hardware_and_detectors_that_gain_by_it(
-    made_for_it: bool, monkeypatch: pytest.MonkeyPatch
+    made_for_it: bool, capabilities: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": made_for_it})
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities)
     convolutions, recurrent = (architecture(model).build() for model in ("resnet18", "grnn"))
     assert mixes("auto", CPU, convolutions) == made_for_it
     assert not mixes("auto", CPU, recurrent)

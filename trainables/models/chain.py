@@ -29,11 +29,11 @@ class Chain(nn.Module):
 
     Attributes:
         scoring_batch: utterances a batch where no gradients are needed.
-        matrix_units: whether bfloat16 makes training faster on a CPU that has matrix units for it.
+        gains_by_bfloat16: whether bfloat16 makes training faster on a CPU that has instructions for it.
     """
 
     scoring_batch = 64
-    matrix_units = True
+    gains_by_bfloat16 = True
 
     def links(self) -> Sequence[Link]:
         """The links, from the features up."""

@@ -151,7 +151,7 @@ class GRNN(Chain):
     """Cepstra ``[batch, time, 20]`` to logits ``[batch, 2]``. Links: every layer, the head."""
 
     scoring_batch = 256  # steps through time are many and small
-    matrix_units = False  # every one of them converts its weights
+    gains_by_bfloat16 = False  # every one of them converts its weights
 
     def __init__(self, groups: Sequence[Sequence[int]]) -> None:
         super().__init__()
