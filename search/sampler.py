@@ -26,6 +26,7 @@ from ray.tune.search import Searcher
 
 from search import objective
 from search.assessment import Assessment
+from search.points import check_point
 from search.samplers import make_sampler
 from search.study import Study
 from search.trial_log import Record
@@ -104,11 +105,18 @@ class PlanSearch(Searcher):
             prunings: from the parameters of a trial to those of others that cut the same grown stage otherwise; they
                 are tried next where a trial turns out to be on the front.
             name: what people call a trial, from its number, its recipe's name and its plan.
+
+        Raises:
+            ValueError: trials of this run or of earlier ones were chosen from another space.
         """
         super().__init__(metric=METRIC, mode="min")
         self.objectives = OBJECTIVES[objective]
         self._study = Study(journal, len(self.objectives))
         self._choose = space
+        for trial in self._study.past[-1:]:
+            check_point(space, trial, "the latest trial of this run")
+        for one in warm:
+            check_point(space, one.trial, f"trial {one.name}")
         self.gave_up: str | None = None
         self._job, self._assess = dict(job), assess
         self._make_sampler = partial(make_sampler, sampler, seed, startup=startup)

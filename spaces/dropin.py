@@ -14,8 +14,8 @@ parameter       range                   why, source
                                         (GradMax, Evci 2022, grows over time); 1 where no half is possible
 ``rule``        as in shared            where a branch grows, split and gradmax become zero, which leaves the function
                                         as it was too: a branch has no neurons to split and no signal to read
-``train``       new, new+head, all      new: the paper's resnet18 and grnn; new+head: its wav2vec2; all: Net2Net (Chen
-                                        2016)
+``train``       new, new+head           new: the paper's resnet18 and grnn; new+head: its wav2vec2. Not everything: that is
+                                        what plasticity is for, which may also keep all that grew
 ==============  ======================  ================================================================================
 """
 
@@ -26,7 +26,7 @@ from typing import Any
 
 from spaces import shared
 
-TRAIN = ("new", "new+head", "all")
+TRAIN = ("new", "new+head")
 
 
 def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.Budget) -> shared.PlanDict:

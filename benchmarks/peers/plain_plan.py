@@ -172,7 +172,7 @@ def space(trial: optuna.Trial, kind: str, epochs: int) -> None:
     trial.suggest_float("lr", 1e-4, 4e-3, log=True)
     trial.suggest_categorical("schedule", ["constant", "cosine"])
     if kind == "dropin":
-        trial.suggest_categorical("train", ["new", "new+head", "all"])
+        trial.suggest_categorical("train", ["new", "new+head"])
         trial.suggest_int("grow_steps", 1, min(2, epochs))
     else:
         grow_epoch = trial.suggest_int("grow_epoch", 0, epochs // 2)

@@ -95,7 +95,7 @@ def check(plan: dict[str, Any], sites: Sequence[SiteInfo], budget: Budget) -> No
     if plan["space"] == "dropin":
         assert (plan["grow_epoch"], plan["prune_epoch"], plan["prune_steps"]) == (0, epochs, 1)
         assert plan["final"] == {}
-        assert plan["train"] in {"new", "new+head", "all"}
+        assert plan["train"] in ({"new", "new+head"} if plan["grow"] else {"all"})
         assert plan["grow_steps"] in {1, 2}
         assert plan["grow_steps"] <= min(epochs, max([*plan["grow"].values(), 1]))
     else:
