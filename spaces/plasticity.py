@@ -53,6 +53,7 @@ from typing import Any
 from spaces import shared
 
 FINAL_SIXTEENTHS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24)
+LR_FACTORS = (0.1, 4.0)
 USUAL = (1, 11)
 """The lowest and the highest level of a usual final width."""
 STREAMS = (2, 12)
@@ -84,7 +85,7 @@ def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.
     criterion = trial.suggest_categorical("criterion", CRITERIA)
     after = trial.suggest_categorical("after", AFTER)
     moments = trial.suggest_categorical("moments", MOMENTS)
-    training = shared.training(trial, budget)
+    training = shared.training(trial, budget, *LR_FACTORS)
     recover_factor = trial.suggest_float("recover_factor", 0.05, 1.0, log=True)
 
     plan = {**shared.unchanged("plasticity", budget), **training}

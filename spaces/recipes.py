@@ -68,8 +68,9 @@ def anchors(space: str, sites: Sequence[shared.SiteInfo], budget: shared.Budget)
     without the upper half, with residual streams of 3/4 (the lowest) to 1/4 (the highest) of their widths, and of 1/2
     to 1/8; where there are no streams, instead of this to 1/16 without every second site. Where sites are many, as in
     transformers: at twice the rate, and instead of these two to 1/16 and less, the higher the less.
-    dropin: zero growth of the last site by 1/8, of the upper half by 1/4, of all by 1/2; branches only if there is
-    nothing else. Where sites are many, "all" and "half" are a window of a third of the layers.
+    dropin: zero growth of the last site by 1/8, of the upper half by 1/4, of all by 1/2, at sixteen times the base's
+    learning rate; branches only if there is nothing else. Where sites are many, "all" and "half" are a window of a
+    third of the layers, at the base's rate.
 
     Raises:
         ValueError: an unknown space, or what the space itself refuses.
@@ -196,8 +197,8 @@ def _dropin_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str, Val
         "rule": "zero",
         "grow_steps": 1,
         "train": "new+head",
-        "lr_factor": 1.0,
-        "schedule": "cosine",
+        "lr_factor": 1.0 if len(candidates) > shared.MANY_SITES else 16.0,
+        "schedule": "constant",
     }
     return {
         "anchor-small": {**common, "grow": 1, "lowest": ranks[-1], "window.first": layers - 1},

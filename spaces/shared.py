@@ -22,7 +22,8 @@ parameter          range                  why, source
 ``rule``           random, zero, split,   random: the paper. split: Net2Net (Chen 2016). zero, gradmax: Evci 2022. The
                    gradmax                last three leave the function as it was
 ``lr_factor``      0.1..4, log            learning rate over the base's. Below 1 because training goes on from a
-                                          trained base (the paper: 1, 1/2, 1/10); above, because new weights start cold
+                                          trained base (the paper: 1, 1/2, 1/10); above, because new weights start cold.
+                                          dropin: 0.25..64
 ``schedule``       constant, cosine       constant: the paper. cosine to 0: Loshchilov 2017
 =================  =====================  ==============================================================================
 """
@@ -209,8 +210,8 @@ def additions(sites: Sequence[SiteInfo], levels: Mapping[str, int]) -> dict[str,
     return {name: n for name, n in found.items() if n}
 
 
-def training(trial: Trial, budget: Budget) -> PlanDict:
-    """One learning rate for all stages, and its schedule: parameters ``lr_factor`` and ``schedule``."""
-    lr = budget.lr * trial.suggest_float("lr_factor", 0.1, 4.0, log=True)
+def training(trial: Trial, budget: Budget, least: float, most: float) -> PlanDict:
+    """One learning rate for all stages, and its schedule: ``lr_factor`` from `least` to `most`, and ``schedule``."""
+    lr = budget.lr * trial.suggest_float("lr_factor", least, most, log=True)
     schedule = trial.suggest_categorical("schedule", SCHEDULES)
     return {"lr": lr, "grow_lr": lr, "recover_lr": lr, "schedule": schedule}

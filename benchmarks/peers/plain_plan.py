@@ -169,7 +169,7 @@ def space(trial: optuna.Trial, kind: str, epochs: int) -> None:
     trial.suggest_int("last", first, 7)
     trial.suggest_categorical("share", [0.125, 0.25, 0.5, 1.0])
     trial.suggest_categorical("init", ["random", "zero"])
-    trial.suggest_float("lr", 1e-4, 4e-3, log=True)
+    trial.suggest_float("lr", 1e-4, 64e-3 if kind == "dropin" else 4e-3, log=True)
     trial.suggest_categorical("schedule", ["constant", "cosine"])
     if kind == "dropin":
         trial.suggest_categorical("train", ["new", "new+head"])

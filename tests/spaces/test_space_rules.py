@@ -77,7 +77,7 @@ def check(plan: dict[str, Any], sites: Sequence[SiteInfo], budget: Budget) -> No
     assert plan["schedule"] in {"constant", "cosine"}
     for key in ("lr", "grow_lr", "recover_lr"):
         assert math.isfinite(plan[key])
-        assert 0.004 * budget.lr < plan[key] < 4.001 * budget.lr
+        assert 0.004 * budget.lr < plan[key] < (64.1 if plan["space"] == "dropin" else 4.001) * budget.lr
     for key in ("optimizer", "weight_decay", "clip", "batch_size"):
         assert plan[key] == getattr(budget, key)
     for count in (*plan["grow"].values(), *plan["final"].values(), plan["grow_epoch"], plan["prune_epoch"]):
