@@ -53,6 +53,8 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(config, Mapping):
+        raise ValueError(f"a plan must be an object with the keys {', '.join(_REQUIRED)}; got {config!r:.80}")
     missing = [key for key in _REQUIRED if key not in config]
     unknown = sorted(set(config) - set(_REQUIRED) - set(_DEFAULTS))
     if missing or unknown:

@@ -70,7 +70,7 @@ def _correlate(site: Site, x: Tensor, gradient: Tensor) -> Tensor:
     kernel, stride, padding = site.kernel
     patches = functional.unfold(x, kernel, padding=padding, stride=stride)
     readers = functional.unfold(gradient, 3, padding=1)
-    return torch.einsum("brl,bcl->rc", readers, patches)
+    return readers.transpose(0, 1).flatten(1) @ patches.transpose(0, 1).flatten(1).T
 
 
 def _tensors(value: Any) -> list[Tensor]:
