@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from detectors import architecture
-from runs import plan_config, write_store
+from runs import write_store
+from trainable_trials import PLANS, PLASTICITY, PROMISED, config, finish, start
 from trainables import base, load
 from trainables.base import DetectorTrainable
 from trainables.checkpoint import load_detector
@@ -23,17 +24,6 @@ from trainables.metrics.eer import between, eer_of
 from trainables.plan import Plan
 from trainables.pretraining import pretrain
 from trainables.training import scores
-
-PROMISED = (
-    *("eer", "loss", "size", "trainable_parameters", "seconds_step", "seconds_forward", "seconds_backward"),
-    *("weighted_eer", "epoch", "epochs", "stage", "best_eer", "best_weighted_eer", "total_widths", "done"),
-)
-DROPIN = plan_config("dropin", 3, grow={"gru.0": 4, "gru.2": 2}, grow_steps=2, train="new+head", moments="carry")
-PLASTICITY = plan_config(
-    "plasticity", 4, grow={"gru.0": 3, "gru.1": 2}, grow_epoch=1, prune_epoch=2, prune_steps=2,
-    final={"gru.0": 5, "gru.1": 5}, criterion="taylor", after="rewind_weights", moments="carry",
-)  # fmt: skip
-PLANS = {"dropin": DROPIN, "plasticity": PLASTICITY}
 
 
 @pytest.fixture(scope="module")
@@ -62,25 +52,6 @@ def no_results_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def here(job: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     """The job with a run folder of the test's own."""
     return {**job, "run_folder": str(tmp_path)}
-
-
-def config(job: dict[str, Any], space: str, number: int = 0) -> dict[str, Any]:
-    return {"job": job, "plan": PLANS[space], "number": number, "recipe": None, "spared": False}
-
-
-def start(job: dict[str, Any], space: str, number: int = 0) -> DetectorTrainable:
-    trainable: DetectorTrainable = load(space)(config=config(job, space, number))
-    return trainable
-
-
-def finish(trainable: DetectorTrainable) -> list[dict[str, Any]]:
-    """What it reports until it is done, without what differs from one clock to the next."""
-    results: list[dict[str, Any]] = []
-    while not (results and results[-1]["done"]):
-        result = trainable.train()
-        assert set(PROMISED) <= set(result)
-        results.append({key: result[key] for key in (*PROMISED, "threshold", "best_epoch") if "seconds" not in key})
-    return results
 
 
 @pytest.mark.parametrize(

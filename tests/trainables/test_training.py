@@ -1,10 +1,9 @@
-"""An epoch of training and the scoring of a split, worked by hand on modules of a few numbers."""
+"""An epoch of training, worked by hand on modules of a few numbers."""
 
 from __future__ import annotations
 
 import itertools
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,46 +13,8 @@ from torch.nn import functional
 
 from detectors import architecture
 from trainables import models
-from trainables.training import LOSSES, Diverged, batches, device_here, mixes, scores, train_epoch
-
-CPU = torch.device("cpu")
-
-
-class Rows:
-    """A split of given features; notes which utterances were asked for, and with what generator."""
-
-    def __init__(self, features: list[list[float]], labels: list[int]) -> None:
-        self.features, self.labels = np.array(features, np.float32), np.array(labels)
-        self.asked: list[list[int]] = []
-        self.generators: list[np.random.Generator | None] = []
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, indices: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-        self.asked.append(list(indices))
-        self.generators.append(rng)
-        return self.features[indices]
-
-
-def rows(count: int) -> Any:
-    random = np.random.default_rng(0)
-    return Rows(random.normal(size=(count, 2)).tolist(), [number % 2 for number in range(count)])
-
-
-def linear(weight: list[list[float]] | None = None) -> nn.Linear:
-    """Logits ``W x``; the identity by default."""
-    module = nn.Linear(2, 2, bias=False)
-    with torch.no_grad():
-        module.weight.copy_(torch.tensor(weight or [[1.0, 0.0], [0.0, 1.0]]))
-    return module
-
-
-def epoch(module: nn.Module, split: Any, rate: float = 0.0, loss: str = "cross_entropy", **settings: Any) -> Any:
-    """An epoch of gradient descent in batches of 3, unless told otherwise."""
-    optimizer = torch.optim.SGD(module.parameters(), lr=rate)
-    settings = {"batch_size": 3, "order": np.random.default_rng(0), "device": CPU, **settings}
-    return train_epoch(module, split, optimizer, LOSSES[loss], **settings)
+from trainables.training import LOSSES, Diverged, device_here, mixes, scores
+from two_numbers import CPU, Rows, epoch, linear, rows
 
 
 def test_the_loss_is_the_mean_over_utterances_not_batches() -> None:
@@ -159,12 +120,6 @@ def test_in_mixed_precision_steps_compute_in_bfloat16_and_weights_stay_float32()
     assert scores(module, split).dtype == np.float64  # type: ignore[arg-type]
 
 
-def test_scores_are_finer_than_bfloat16() -> None:
-    """Whatever a detector is trained in: 200 utterances that bfloat16 cannot tell apart have 200 scores."""
-    features = [[1 + number / 2**16, 0.0] for number in range(200)]
-    assert len(np.unique(scores(linear(), Rows(features, [0] * 200)))) == 200  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize(
     ("made_for_it", "capabilities"),
     [
@@ -249,53 +204,6 @@ def test_a_gpu_is_taken_where_there_is_one_and_it_is_allowed(there: bool, monkey
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     assert device_here().type == device_here(gpu=True).type == ("cuda" if there else "cpu")
     assert device_here(gpu=False).type == "cpu"
-
-
-def test_batches_come_in_order() -> None:
-    split = rows(7)
-    found = list(batches(split, [6, 0, 3, 2, 1], 2, CPU))
-    assert split.asked == [[6, 0], [3, 2], [1]]
-    assert [y.tolist() for _, y in found] == [[0, 0], [1, 0], [1]]
-    assert all(x.dtype == torch.float32 and y.dtype == torch.int64 for x, y in found)
-    np.testing.assert_array_equal(found[1][0], split.features[[3, 2]])
-
-
-def test_scores_are_log_odds() -> None:
-    features = [[0.0, 0.0], [1.0, 3.0], [2.0, -1.0], [0.0, 1000.0], [0.0, 1001.0]]
-    found = scores(linear(), Rows(features, [0] * 5))  # type: ignore[arg-type]
-    assert found.dtype == np.float64
-    np.testing.assert_array_equal(found, [0, 2, -3, 1000, 1001])  # P(bona fide) rounds to 1 for the last two
-    p = torch.softmax(torch.tensor(features[:3], dtype=torch.float64), dim=1)[:, 1].numpy()
-    np.testing.assert_allclose(found[:3], np.log(p / (1 - p)), atol=1e-12)
-
-
-def test_scores_do_not_depend_on_the_batch_size() -> None:
-    split = rows(7)
-    module = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
-    module.train()
-    module(torch.randn(16, 2))
-    before = {key: value.clone() for key, value in module.state_dict().items()}
-    whole = scores(module, split)
-    for size in (1, 3, 7):
-        np.testing.assert_allclose(scores(module, split, batch_size=size), whole, atol=1e-6)
-    assert split.asked[1:8] == [[number] for number in range(7)]
-    assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
-
-
-def test_scores_take_no_random_window() -> None:
-    split = rows(3)
-    scores(linear(), split)
-    assert split.generators == [None]
-
-
-def test_scores_that_are_no_numbers_are_refused() -> None:
-    for value in (float("nan"), float("inf")):
-        with pytest.raises(Diverged, match="scores are not finite"):
-            scores(linear(), Rows([[0.0, 1.0], [0.0, value]], [0, 1]))  # type: ignore[arg-type]
-
-
-def test_an_empty_split_has_no_scores() -> None:
-    assert scores(linear(), Rows([], [])).shape == (0,)  # type: ignore[arg-type]
 
 
 def test_frozen_norms_keep_their_statistics_in_training() -> None:
