@@ -24,7 +24,7 @@ With ``--searched 40`` every space and seed also gets a real search of so many t
 and several prunings of a grown stage among them, whose trials an hour are held against those of the same peer: at least
 15 times for dropin, 8 times for plasticity.
 
-Half an hour on two cores; what was measured is kept in the storage folder and not measured again.
+Three minutes a space and seed on two cores; what was measured is kept in the storage folder and not measured again.
 """
 
 from __future__ import annotations
