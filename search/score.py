@@ -25,9 +25,10 @@ from search.terminal import cell, complain, say
 from trainables import features, fetching
 from trainables.checkpoint import Detector, load_detector
 from trainables.corpora.audio import SAMPLE_RATE
-from trainables.features.extraction import Extraction, extract
+from trainables.features.extraction import extract
 from trainables.features.segment import samples_in
 from trainables.features.waveform import standardised
+from trainables.features.windows import Extraction
 from trainables.printable import printable
 from trainables.training import device_here
 

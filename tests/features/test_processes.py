@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from trainables.features import extraction
-from trainables.features.extraction import Extraction, Job, extract
+from trainables.features import windows
+from trainables.features.extraction import extract
 from trainables.features.processes import SLOTS_PER_PROCESS, in_processes
+from trainables.features.windows import Extraction, Job
 
 SAMPLES = 6400
 PATIENCE = 60.0
@@ -80,12 +81,12 @@ def test_chunks_are_bounded_in_files_and_bytes(monkeypatch: pytest.MonkeyPatch) 
     assert what.row_bytes == 2 * SAMPLES
     assert what.most_windows(SAMPLES) == 1
     assert what.most_windows(3 * SAMPLES) == 9
-    monkeypatch.setattr(extraction, "CHUNK", 3)
-    monkeypatch.setattr(extraction, "CHUNK_BYTES", 20 * what.row_bytes)
+    monkeypatch.setattr(windows, "CHUNK", 3)
+    monkeypatch.setattr(windows, "CHUNK_BYTES", 20 * what.row_bytes)
     jobs = [(Path(str(n)), SAMPLES if n < 4 else 3 * SAMPLES) for n in range(9)]
     assert [len(chunk) for chunk in what.chunks(jobs)] == [3, 3, 2, 1]
     assert [job for chunk in what.chunks(jobs) for job in chunk] == jobs
-    monkeypatch.setattr(extraction, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(windows, "CHUNK_BYTES", 1)
     assert [len(chunk) for chunk in what.chunks(jobs)] == [1] * 9
     assert what.chunks([]) == []
 

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from trainables.features.extraction import Extraction, Job
+    from trainables.features.windows import Extraction, Job
 
 SLOTS_PER_PROCESS = 3
 ORPHAN_SECONDS = 1.0

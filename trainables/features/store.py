@@ -134,7 +134,8 @@ def _extract(
     corpus: Corpus, splits: Sequence[str], settings: dict[str, Any], workers: int | None
 ) -> Generator[np.ndarray | str, None, None]:
     """Features, or faults, of the utterances of these splits, one split after the other."""
-    from trainables.features.extraction import Extraction, extract  # likewise
+    from trainables.features.extraction import extract  # likewise
+    from trainables.features.windows import Extraction
 
     samples = settings["samples"]
     reach = dict.fromkeys(splits, samples)
