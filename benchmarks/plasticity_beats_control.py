@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from search.confirmation import without_growth
 from search.settings import Settings
 from search.trial_log import Record, TrialLog
 from trainables.checkpoint import load_detector
@@ -50,15 +51,11 @@ def own_control(folder: Path, plan: Mapping[str, Any]) -> float:
     torch.set_num_threads(1)
     settings = Settings.from_json((folder / "settings.json").read_text())
     base = load_detector(folder / "base")
-    starts = [stage.epochs for stage in Plan.from_config(plan, base.arch).stages]
-    fresh = [stage.fresh_optimizer for stage in Plan.from_config(plan, base.arch).stages]
-    restarts = [sum(starts[:number]) for number, anew in enumerate(fresh) if anew]
-    plain = {**plan, "grow": {}, "final": {}, "prune_steps": 1, "restarts": restarts}
     features = _features(folder, settings)
     train, dev = open_split(features, "train"), open_split(features, "dev")
-    checked = Plan.from_config(plain, base.arch)
-    execution = Execution(checked, base, train, dev, seed=settings.seed, device=device_here())
-    while execution.epoch < checked.epochs:
+    plain, how = Plan.from_config(without_growth(plan, base.arch), base.arch), settings.precision
+    execution = Execution(plain, base, train, dev, seed=settings.seed, device=device_here(), precision=how)
+    while execution.epoch < plain.epochs:
         execution.run_epoch()
     return execution.best_eer
 
@@ -67,8 +64,16 @@ def _features(folder: Path, settings: Settings) -> Path:
     """The feature store that the run's base was trained on."""
     base = load_detector(folder / "base")
     for store in sorted((settings.cache / "features").iterdir()):
-        arguments = {"epochs": settings.base_epochs, "seed": settings.seed, "random_crop": settings.random_crop}
-        if base_folder(base.arch, features=store, cache=settings.cache, **arguments).exists():  # type: ignore[arg-type]
+        trained = base_folder(
+            base.arch,
+            features=store,
+            epochs=settings.base_epochs,
+            seed=settings.seed,
+            random_crop=settings.random_crop,
+            precision=settings.precision,
+            cache=settings.cache,
+        )
+        if trained.exists():
             return store
     raise ValueError(f"the features of {folder} are no longer in {settings.cache}: run the search again")
 
