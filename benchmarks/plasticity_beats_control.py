@@ -23,12 +23,12 @@ import torch
 
 from search.confirmation import without_growth
 from search.settings import Settings
+from search.stages import cached_base
 from search.trial_log import Record, TrialLog
 from trainables.checkpoint import load_detector
 from trainables.execution import Execution
 from trainables.features.store import open_split
 from trainables.plan import Plan
-from trainables.pretraining import base_folder
 from trainables.training import device_here
 
 
@@ -64,16 +64,7 @@ def _features(folder: Path, settings: Settings) -> Path:
     """The feature store that the run's base was trained on."""
     base = load_detector(folder / "base")
     for store in sorted((settings.cache / "features").iterdir()):
-        trained = base_folder(
-            base.arch,
-            features=store,
-            epochs=settings.base_epochs,
-            seed=settings.seed,
-            random_crop=settings.random_crop,
-            precision=settings.precision,
-            cache=settings.cache,
-        )
-        if trained.exists():
+        if cached_base(settings, base.arch, store).exists():
             return store
     raise ValueError(f"the features of {folder} are no longer in {settings.cache}: run the search again")
 

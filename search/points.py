@@ -1,13 +1,37 @@
-"""Whether trials are points of a space as it is now: versions of this project may differ in what may vary."""
+"""A run's space, and whether trials are points of it: versions of this project may differ in what may vary."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import optuna
 from optuna.trial import FixedTrial, FrozenTrial
+
+import spaces
+from search.settings import Settings
+from spaces import shared
+from trainables import models
+from trainables.models.architecture import Architecture
+
+Sites = tuple[shared.SiteInfo, ...]
+
+
+def scope(settings: Settings) -> tuple[Sites, shared.Budget]:
+    """What the space of a run is told: the sites of its base, and what every plan is given."""
+    sites = Architecture.create(settings.model, settings.model_options).sites().values()
+    recipe = models.load(settings.model).RECIPE
+    kept = {name: recipe[name] for name in ("lr", "batch_size", "optimizer", "weight_decay", "clip")}
+    infos = (shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in sites)
+    return tuple(infos), shared.Budget(epochs=settings.epochs, **kept)
+
+
+def space_of(settings: Settings) -> Callable[[optuna.Trial], dict[str, Any]]:
+    """The space of a run: suggests the parameters of a trial and gives its plan."""
+    sites, budget = scope(settings)
+    return partial(spaces.load(settings.space).space, sites=sites, budget=budget)
 
 
 def check_point(space: Callable[[optuna.Trial], Any], trial: FrozenTrial, name: str) -> None:

@@ -107,7 +107,7 @@ class PlanSearch(Searcher):
             name: what people call a trial, from its number, its recipe's name and its plan.
 
         Raises:
-            ValueError: trials of this run or of earlier ones were chosen from another space.
+            ValueError: trials of this run were chosen from the space of another version.
         """
         super().__init__(metric=METRIC, mode="min")
         self.objectives = OBJECTIVES[objective]
@@ -115,8 +115,6 @@ class PlanSearch(Searcher):
         self._choose = space
         for trial in self._study.past[-1:]:
             check_point(space, trial, "the latest trial of this run")
-        for one in warm:
-            check_point(space, one.trial, f"trial {one.name}")
         self.gave_up: str | None = None
         self._job, self._assess = dict(job), assess
         self._make_sampler = partial(make_sampler, sampler, seed, startup=startup)

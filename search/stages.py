@@ -109,6 +109,19 @@ def train_base(
     return base
 
 
+def cached_base(settings: Settings, arch: Architecture, features: Path) -> Path:
+    """Where the base of a run is kept in the cache, or will be."""
+    return pretraining.base_folder(
+        arch,
+        features=features,
+        epochs=settings.base_epochs,
+        seed=settings.seed,
+        random_crop=settings.random_crop,
+        precision=settings.precision,
+        cache=settings.cache,
+    )
+
+
 def _bring_base(
     base: Path,
     arch: Architecture,
@@ -119,15 +132,7 @@ def _bring_base(
     display: Display,
 ) -> str:
     """Put the base into the run's folder by way of the cache; how it came."""
-    cached = pretraining.base_folder(
-        arch,
-        features=features,
-        epochs=settings.base_epochs,
-        seed=settings.seed,
-        random_crop=settings.random_crop,
-        precision=settings.precision,
-        cache=settings.cache,
-    )
+    cached = cached_base(settings, arch, features)
     cached.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{cached}.lock")
     try:

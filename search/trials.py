@@ -23,6 +23,7 @@ from search.assessment import assess
 from search.cluster import Cluster
 from search.gauges import Gauges
 from search.mirror import Mirror
+from search.points import scope, space_of
 from search.progress import Display
 from search.sampler import PlanSearch
 from search.scheduler import HalvingScheduler
@@ -31,9 +32,9 @@ from search.trial_log import TrialLog
 from search.trial_names import trial_name
 from search.warm_start import Known
 from search.watch import Limits, Watcher
-from spaces import recipes, shared
+from spaces import recipes
 from spaces.recipes import is_recipe
-from trainables import fetching, models
+from trainables import fetching
 from trainables.models.architecture import Architecture
 from trainables.places import STAGES_FOLDER
 
@@ -65,16 +66,11 @@ def make_searcher(
         plans: plans to try instead of the space's recipes and anchors, by name; all of them, however others fare.
     """
     arch = Architecture.create(settings.model, settings.model_options)
-    sites = tuple(
-        shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in arch.sites().values()
-    )
-    recipe = models.load(settings.model).RECIPE
-    kept = {name: recipe[name] for name in ("lr", "batch_size", "optimizer", "weight_decay", "clip")}
-    budget = shared.Budget(epochs=settings.epochs, **kept)
+    sites, budget = scope(settings)
     anchors = recipes.anchors(settings.space, sites, budget) if plans is None else {}
     rivals = log.records if plans is None else None
     return PlanSearch(
-        partial(spaces.load(settings.space).space, sites=sites, budget=budget),
+        space_of(settings),
         job=job,
         journal=settings.run_folder / "study.journal",
         ended=log.records,

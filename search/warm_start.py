@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import study
 from search.members import Run
+from search.points import check_point, space_of
 from search.settings import Settings
 from search.trial_log import Record
 from trainables.checkpoint import WEIGHTS
@@ -45,7 +46,8 @@ def check(settings: Settings) -> list[Run]:
     A run that a URI names is pulled into the cache here, once: it is learned from as it is now, whatever becomes of it.
 
     Raises:
-        ValueError: a place is no run or cannot be reached, or a run is of another space or detector.
+        ValueError: a place is no run or cannot be reached, or a run is of another space, also if it has the same name
+            in another version, or detector.
     """
     found = []
     for place in settings.warm_start:
@@ -57,6 +59,8 @@ def check(settings: Settings) -> list[Run]:
                     f"--warm-start needs runs with the same {name.replace('_', ' ')}; {place} has {theirs}, this run "
                     f"{own}: leave it out"
                 )
+        for trial in _trials(other.folder / "study.journal")[-1:]:
+            check_point(space_of(settings), trial, f"--warm-start: the latest trial of {place}")
         found.append(other)
     return found
 

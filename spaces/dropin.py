@@ -16,9 +16,9 @@ parameter       range                   why, source
                                         as it was too: a branch has no neurons to split and no signal to read
 ``train``       new, new+head           new: the paper's resnet18 and grnn; new+head: its wav2vec2. Not everything: that
                                         is what plasticity is for, which may also keep all that grew
-``lr_factor``   0.25..64, log           beyond shared's range: what is frozen cannot be unlearned, so new weights may
-                                        take large steps. ResNet18, all blocks grown, two corpora, 5 seeds: 16 leaves 2
-                                        to 4 points of EER less than 1 does; 32 is no better, 64 worse
+``lr_factor``   0.25..64, log           what is frozen cannot be unlearned, so new weights may take large steps.
+                                        ResNet18, all blocks grown, two corpora, 5 seeds: 16 leaves 2 to 4 points of EER
+                                        less than 1 does; 32 is no better, 64 worse
 ==============  ======================  ================================================================================
 """
 

@@ -34,6 +34,8 @@ parameter            range                    why, source
                      rewind_weights,          Renda 2020, who find it at least as good as both
                      rewind_lr
 ``moments``          carry, reset             reset: the paper (a fresh optimiser each third)
+``lr_factor``        0.1..4, log              below 1 because training goes on from a trained base (the paper: 1,
+                                              1/2, 1/10); above, because new weights start cold
 ``recover_factor``   0.05..1, log             learning rate of fine-tuning over the one before. The paper: 1, and 1/5
 ===================  =======================  ==========================================================================
 
@@ -53,13 +55,13 @@ from typing import Any
 from spaces import shared
 
 FINAL_SIXTEENTHS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24)
-LR_FACTORS = (0.1, 4.0)
 USUAL = (1, 11)
 """The lowest and the highest level of a usual final width."""
 STREAMS = (2, 12)
 """The same for residual streams."""
 REMOVED_BELOW = 2
 """Up to this usual level a site is removed by two steps down."""
+LR_FACTORS = (0.1, 4.0)
 CRITERIA = ("original", "magnitude", "taylor", "activation")
 AFTER = ("finetune", "rewind_weights", "rewind_lr")
 MOMENTS = ("carry", "reset")

@@ -21,9 +21,7 @@ parameter          range                  why, source
 ``window.layers``  1..layers / 3          how many neighbours grow; bounded, since each costs time in every trial
 ``rule``           random, zero, split,   random: the paper. split: Net2Net (Chen 2016). zero, gradmax: Evci 2022. The
                    gradmax                last three leave the function as it was
-``lr_factor``      0.1..4, log            learning rate over the base's. Below 1 because training goes on from a
-                                          trained base (the paper: 1, 1/2, 1/10); above, because new weights start cold.
-                                          dropin: 0.25..64
+``lr_factor``      by space, log          learning rate over the base's
 ``schedule``       constant, cosine       constant: the paper. cosine to 0: Loshchilov 2017
 =================  =====================  ==============================================================================
 """

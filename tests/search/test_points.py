@@ -15,8 +15,7 @@ from optuna.trial import FrozenTrial
 
 import spaces
 from search.points import check_point
-from search.warm_start import Known
-from searchers import record, run, searcher
+from searchers import run, searcher
 from spaces import shared
 from trainables.models.architecture import Architecture
 
@@ -88,13 +87,9 @@ def test_a_point_of_another_space_is_refused_by_name(other: str, seed: int) -> N
             check_point(space, drawn(asked, seed), "trial one/7")
 
 
-def test_a_run_of_another_version_is_neither_resumed_nor_learned_from(tmp_path: Path) -> None:
+def test_a_run_of_another_version_is_not_resumed(tmp_path: Path) -> None:
     search = searcher(tmp_path, space=small)
     run(search, 3)
     searcher(tmp_path, space=small)
     with pytest.raises(ValueError, match="the latest trial of this run was chosen from another space"):
         searcher(tmp_path, space=more)
-    (tmp_path / "new").mkdir()
-    known = Known("earlier/3", drawn(more, 0), record({"number": 3, "recipe": None, "plan": {"x": 0.1, "size": 5}}))
-    with pytest.raises(ValueError, match="trial earlier/3 was chosen from another space"):
-        searcher(tmp_path / "new", space=small, warm=[known])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import finished_run
-from search import pulling, warm_start
+from search import points, pulling, warm_start
 from search.assessment import Assessment
 from search.members import Run
 from search.sampler import PlanSearch
@@ -22,7 +22,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run whose study knows two of its trials: 2, which ended well, and 4, which failed."""
     folder = finished_run.make(tmp_path_factory.mktemp("earlier"))
     search = PlanSearch(
-        lambda trial: {"x": trial.suggest_float("x", 0, 1)}, job={}, journal=folder / "study.journal", ended={},
+        points.space_of(Run.open(folder).settings), job={}, journal=folder / "study.journal", ended={},
         recipes={"paper": {}, "control": {"x": 2}}, anchors={}, assess=lambda plan: Assessment(), sampler="random",
         seed=0,
     )  # fmt: skip
@@ -45,7 +45,7 @@ def learned(settings: Settings) -> list[Known]:
 def test_finished_trials_are_learned_from_at_this_runs_size_weight(earlier: Path) -> None:
     (found,) = learned(settings_of(earlier, size_weight=0.0))
     assert found.name == "one/2"
-    assert set(found.trial.params) == {"x"}
+    assert {"lr_factor", "final.all"} <= set(found.trial.params)
     half_error = 1 / (2 * finished_run.UTTERANCES["dev"])
     assert found.record.weighted_eer == pytest.approx(finished_run.EERS[2] + half_error, rel=0.5)
     (heavy,) = learned(settings_of(earlier, size_weight=1.0))
@@ -74,6 +74,14 @@ def test_a_run_in_a_bucket_is_learned_from_as_one_in_a_folder(earlier: Path, buc
 def test_runs_that_cannot_be_compared_are_refused_by_name(earlier: Path, changed: dict[str, object], what: str) -> None:
     with pytest.raises(ValueError, match=what):
         warm_start.check(settings_of(earlier, **changed))
+
+
+def test_a_run_of_a_version_with_another_space_is_refused_by_name(
+    earlier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spaces.plasticity.LR_FACTORS", (0.1, 8.0))
+    with pytest.raises(ValueError, match=f"trial of {earlier} was chosen from another space"):
+        warm_start.check(settings_of(earlier))
 
 
 def test_a_run_that_cannot_be_compared_is_named_as_it_was_given(earlier: Path, bucket: str, tmp_path: Path) -> None:
