@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from search import own_machine
+from search import machines, own_machine
+from search.machines import Machines
 
 if TYPE_CHECKING:
     from ray.tune import PlacementGroupFactory
 
 PACKAGES = ("search", "trainables", "spaces")
+DASHBOARD_PORT = 8265
+"""Where Ray's dashboard listens unless told otherwise, or unless another program has the port."""
 QUIET: Mapping[str, str] = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "1",
@@ -58,6 +61,7 @@ class Cluster:
         dashboard: the dashboard's address, or ``None``.
         login: how to log in to the dashboard, or ``None`` where no login is asked for.
         waiting: what no node has yet, so that trials wait for the cluster to grow, or ``None``.
+        coming: how many machines have to come before anything here but the dashboard is known, as `ready` waits for.
         tunnel: the command that brings the dashboard to another machine, where one is looking from there.
         session: folder of Ray's session on this machine.
     """
@@ -70,6 +74,7 @@ class Cluster:
     waiting: str | None
     tunnel: str | None = None
     session: Path | None = None
+    coming: int = 0
 
 
 def check_origin(modules: Mapping[str, ModuleType] | None = None) -> Path:
@@ -158,72 +163,71 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
                 f"no cluster could be joined at {address} ({str(error).splitlines()[0]}): check that it runs "
                 f"(ray status) and asks for the login that RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']} offers"
             ) from error
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    promised = None if address is None else ray._private.state.state.get_max_resources_from_cluster_config()
-    if gpus_per_trial is None:
-        gpus_per_trial = 1.0 if any(node.get("GPU", 0) for node in [*nodes, promised or {}]) else 0.0
-    try:
-        concurrent, waiting = fit(nodes, promised, cpus_per_trial, gpus_per_trial)
-    except ValueError:
-        ray.shutdown()
-        raise
     url = context.dashboard_url or None
     local: Any = context  # whose type says less than it holds
     login = (
         f"log in with what `{_ray_command()} get-auth-token` prints" if os.environ["RAY_AUTH_MODE"] == "token" else None
     )
-    return Cluster(
+    bare = Cluster(
         cpus_per_trial,
-        gpus_per_trial,
-        concurrent,
+        0.0,
+        0,
         f"http://{url}" if url else None,
         login,
-        waiting,
-        tunnel(address, url) if url else None,
+        None,
+        tunnel(address, int(url.rpartition(":")[2])) if url else None,
         Path(local.address_info["session_dir"]),
     )
+    try:
+        return share(bare, machines.look(), gpus_per_trial)
+    except ValueError:
+        ray.shutdown()
+        raise
 
 
-def tunnel(address: str | None, url: str) -> str:
-    """The command that brings a dashboard, which listens on loopback only, to the machine where it is given.
-
-    Args:
-        address: as for `start`.
-        url: the dashboard's host and port.
-    """
-    if address is not None:
-        return "ray dashboard cluster.yaml"
-    port = url.rpartition(":")[2]
-    return f"ssh -L {port}:127.0.0.1:{port} {socket.gethostname()}"
-
-
-def fit(
-    nodes: Sequence[Mapping[str, float]], promised: Mapping[str, float] | None, cpus: float, gpus: float
-) -> tuple[int, str | None]:
-    """How many trials run at once, and what they wait for.
-
-    Args:
-        nodes: resources of each machine of the cluster, by Ray's names.
-        promised: resources that the cluster may grow to in all, or ``None`` where it does not grow.
-        cpus: CPU cores a trial.
-        gpus: GPUs a trial.
-
-    Returns:
-        The number (at least 1), and ``None`` or what no machine has yet.
+def share(place: Cluster, found: Machines, gpus_per_trial: float | None) -> Cluster:
+    """Work out what a trial gets of the machines that there are.
 
     Raises:
         ValueError: no machine can ever hold a trial.
     """
-    now = sum(_holds(node, cpus, gpus) for node in nodes)
-    later = _holds(promised, cpus, gpus) if promised else 0
-    asked = f"{cpus:g} CPU and {gpus:g} GPU"
-    if now == later == 0:
-        most = " or ".join(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes)
-        raise ValueError(
-            f"a trial must fit on one machine; it asks for {asked}, and there is {most or 'no machine'}: "
-            "lower --cpus-per-trial or --gpus-per-trial"
-        )
-    return max(now, later), None if now else f"a machine with {asked}"
+    gpus = float(found.have_gpus) if gpus_per_trial is None else gpus_per_trial
+    concurrent, waiting = found.fit(place.cpus, gpus)
+    coming = found.coming if waiting and not found.promised else 0
+    return replace(place, gpus=gpus, concurrent=concurrent, waiting=waiting, coming=coming)
+
+
+def ready(starting: Future[Cluster], gpus_per_trial: float | None, tell: Callable[[str], None]) -> Cluster:
+    """The cluster, as soon as it is known how many trials it holds, which takes a machine that holds one.
+
+    Args:
+        starting: what `starting` yields.
+        gpus_per_trial: as for `start`.
+        tell: told what is waited for.
+
+    Raises:
+        ValueError: as `start` does, or none of the machines that came can hold a trial.
+    """
+    place = starting.result()
+    if place.coming:
+        tell(f"{place.waiting}; {place.coming} machines are being set up (`ray status` on the head says how far)")
+    while place.coming:
+        time.sleep(machines.PAUSE)
+        place = share(place, machines.look(), gpus_per_trial)
+    return place
+
+
+def tunnel(address: str | None, port: int) -> str:
+    """The command that brings what listens on loopback here, such as a dashboard, to the machine where it is given.
+
+    Args:
+        address: as for `start`.
+        port: where it listens.
+    """
+    if address is not None:
+        other = "" if port == DASHBOARD_PORT else f" --port {port} --remote-port {port}"
+        return f"ray dashboard cluster.yaml{other}"
+    return f"ssh -L {port}:127.0.0.1:{port} {socket.gethostname()}"
 
 
 @functools.cache
@@ -257,13 +261,6 @@ def stop() -> None:
     import ray
 
     ray.shutdown()
-
-
-def _holds(node: Mapping[str, float], cpus: float, gpus: float) -> int:
-    counts = [
-        math.floor(node.get(name, 0) / asked + 1e-9) for name, asked in (("CPU", cpus), ("GPU", gpus)) if asked > 0
-    ]
-    return min(counts)
 
 
 def _ray_command() -> str:

@@ -66,9 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from search.progress import Display
 
         display = Display()
+
+        @functools.cache
+        def place() -> cluster.Cluster:
+            found = cluster.ready(starting, settings.gpus_per_trial, functools.partial(display.fact, "waiting for"))
+            display.cluster(found)
+            return found
+
         try:
             with display:
-                rows = confirm(run, given.seeds, starting.result, display, controls=given.controls, copy=copy)
+                rows = confirm(run, given.seeds, place, display, controls=given.controls, copy=copy)
             show(run, rows, display)
             return 0
         except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from search import charts
+from search.cluster import tunnel
 
 HOST = "127.0.0.1"
 FIRST_PORTS = {"prometheus": 9090, "grafana": 3000}
@@ -61,12 +62,13 @@ class Monitor:
         for name in self._ports:
             os.environ.setdefault(TOLD[name], self._address(name))
 
-    def start(self, session: Path | None, *, joined: bool = False) -> list[tuple[str, str]]:
+    def start(self, session: Path | None, cluster: str | None = None) -> list[tuple[str, str]]:
         """Write what the programs read and start them.
 
         Args:
             session: folder of Ray's session, or ``None`` where there is none.
-            joined: whether it is that of a cluster that was there before; its head alone knows what to scrape.
+            cluster: address of the cluster that was joined, whose head alone knows what to scrape; ``None`` for Ray of
+                one's own.
 
         Returns:
             What to show: a name and a line for each of the two.
@@ -77,8 +79,8 @@ class Monitor:
                 self._launch(name, self._command(name, program))
         if self._processes:
             time.sleep(PATIENCE)
-        lines = [(name, self._how_it_stands(name)) for name in COMMANDS]
-        if joined and session is not None and not (session / DISCOVERY).exists():
+        lines = [(name, self._how_it_stands(name, cluster)) for name in COMMANDS]
+        if cluster is not None and session is not None and not (session / DISCOVERY).exists():
             lines.append(
                 ("monitor", "no charts: what to scrape is known on the cluster's head only; start the run there")
             )
@@ -128,12 +130,12 @@ class Monitor:
                 [*bound, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
-    def _how_it_stands(self, name: str) -> str:
+    def _how_it_stands(self, name: str, cluster: str | None) -> str:
         if name not in self._processes:
             return f"not installed, so the run goes on without it ({ADVICE[name]})"
         if self._processes[name].poll() is not None:
             return f"it ended at once; {self.folder / f'{name}.log'} says why"
-        return self._address(name)
+        return f"{self._address(name)} (from another machine first `{tunnel(cluster, self._ports[name])}`)"
 
     def _address(self, name: str) -> str:
         return f"http://{HOST}:{self._ports[name]}"

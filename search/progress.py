@@ -86,6 +86,7 @@ class Display:
         """Show what runs where, and how the dashboard is reached."""
         gpus = f", {place.gpus:g} GPU" if place.gpus else ""
         self.fact("workers", f"{place.concurrent} at once, {place.cpus} CPU{gpus} each")
+        self._facts.pop("waiting for", None)
         if place.waiting:
             self.fact("waiting for", place.waiting)
         if place.dashboard:

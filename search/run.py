@@ -83,10 +83,10 @@ def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor
     @functools.cache
     def place() -> cluster.Cluster:
         """The cluster, as soon as there is one; shown once."""
-        found = starting.result()
+        found = cluster.ready(starting, settings.gpus_per_trial, functools.partial(display.fact, "waiting for"))
         display.cluster(found)
         if monitor is not None:
-            for name, text in monitor.start(found.session, joined=settings.address is not None):
+            for name, text in monitor.start(found.session, settings.address):
                 display.fact(name, text)
         return found
 
@@ -95,6 +95,8 @@ def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor
             with display:
                 log = TrialLog(settings.run_folder / "trials.jsonl")
                 display.fact("run", settings.copy or str(settings.run_folder))
+                if settings.address is not None:
+                    starting.result()  # what a cluster that is there can never carry out is refused before any work
                 features, card = stages.hear(settings, display)
                 base = stages.train_base(settings, features, card, place, display)
                 job = trials.make_job(settings, base, features, place())

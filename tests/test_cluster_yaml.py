@@ -156,6 +156,19 @@ def test_a_token_is_asked_for_on_every_node(config: dict[str, Any]) -> None:
             assert any("RAY_AUTH_MODE=token" in command and "~/.bashrc" in command for command in commands)
 
 
+def test_the_token_is_for_its_owner_only(config: dict[str, Any]) -> None:
+    for commands in (config["head_setup_commands"], config["worker_setup_commands"]):
+        assert commands[0].endswith(f"chmod 600 {TOKEN}")
+
+
+def test_nothing_is_reported_to_anybody(config: dict[str, Any]) -> None:
+    # `ray up` sets the variable for this itself, as it is on the user's own machine.
+    commands = [*config["head_start_ray_commands"], *config["worker_start_ray_commands"]]
+    starts = [command for command in commands if "ray start" in command and "pkill -KILL -f" not in command]
+    assert len(starts) == 2
+    assert all("--disable-usage-stats" in command for command in starts)
+
+
 def test_mounted_paths_exist(config: dict[str, Any]) -> None:
     for local in config["file_mounts"].values():
         assert local == TOKEN or (project_file.ROOT / local).exists(), local

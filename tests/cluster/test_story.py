@@ -28,6 +28,8 @@ WORKERS = ("worker-1", "worker-2")
 PATIENCE = 150.0
 RUN = "--space plasticity --corpus synthetic --model-option width=8 --base-epochs 1 --address auto --gpus-per-trial 0"
 PLACES = f"--storage {SHARED}/runs --cache {SHARED}/cache"
+RAY = ("/raylet", "/gcs_server", "ray::", "/ray/dashboard/", "/_private/", "ray start", "scripts start")
+"""What is in the command lines of Ray's processes."""
 REASON = missing() if os.environ.get("DROPIN_CLUSTER") else "takes minutes: run by make test-cluster"
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
@@ -49,7 +51,6 @@ class Story:
             "PATH": f"{self.python.parent}:/usr/sbin:/usr/bin:/sbin:/bin",
             "RAY_UP_enable_autoscaler_v2": "0",
             "RAY_AUTH_MODE": "token",
-            "RAY_USAGE_STATS_ENABLED": "0",
         }
 
     def type(self, command: str, timeout: float = PATIENCE) -> str:
@@ -84,7 +85,7 @@ class Story:
         for process in self.hosts.processes(host):
             try:
                 line = " ".join(process.cmdline())
-                if any(part in line for part in ("/raylet", "/gcs_server", "ray::", "/ray/dashboard/", "/_private/")):
+                if any(part in line for part in RAY):
                     found.append(RayProcess(process.pid, process.name()))
             except psutil.NoSuchProcess:
                 continue
@@ -124,6 +125,7 @@ def cluster_file(hosts: Hosts, packages: Path) -> dict[str, Any]:
     script, ray = '#!/bin/sh\\nexec ~/dropin-venv/bin/python -m ray.scripts.scripts "$@"\\n', "~/dropin-venv/bin/ray"
     instead = f"echo {packages} > {own}/base.pth; printf '{script}' > {ray}; chmod +x {ray}"
     config["setup_commands"][config["setup_commands"].index(install)] = instead
+    config["worker_setup_commands"] = ["test -e ~/late || sleep 20; touch ~/late"]  # as an installation does, once
     return config
 
 
@@ -143,6 +145,17 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         yield told
 
 
+def test_a_run_by_exec_waits_for_the_workers_and_uses_each(story: Story) -> None:
+    story.type(f"ray rsync-up {story.file} ./ '~/project/'")
+    words = f"cd ~/project && python -m search.run {RUN} {PLACES} --name by-exec --trials 12 --epochs 4"
+    told = story.on_head(words, timeout=400)
+    assert "2 machines are being set up" in told
+    records = story.records("by-exec")
+    assert len(records) == 12
+    assert {record.node for record in records.values()} == {story.hosts.addresses[name] for name in WORKERS}
+    assert story.front("by-exec")
+
+
 def test_all_hosts_join(story: Story) -> None:
     wait_for(story.is_whole, every=2)
     assert all(story.ray_processes(name) for name in ("head", *WORKERS))
@@ -157,16 +170,6 @@ def test_without_the_token_nobody_gets_in(story: Story) -> None:
     listening = story.hosts.run("head", "cat /proc/net/tcp", timeout=10).stdout
     loopback = [line for line in listening.splitlines() if ":2049 " in line.split()[1] + " "]  # 8265 in hexadecimal
     assert all(line.split()[1].startswith("0100007F:") for line in loopback)
-
-
-def test_a_run_by_exec_uses_every_worker(story: Story) -> None:
-    story.type(f"ray rsync-up {story.file} ./ '~/project/'")
-    words = f"cd ~/project && python -m search.run {RUN} {PLACES} --name by-exec --trials 10 --epochs 4"
-    story.on_head(words, timeout=400)
-    records = story.records("by-exec")
-    assert len(records) == 10
-    assert {record.node for record in records.values()} == {story.hosts.addresses[name] for name in WORKERS}
-    assert story.front("by-exec")
 
 
 def test_trials_share_gpus(story: Story) -> None:
@@ -255,6 +258,8 @@ def test_the_front_is_exported_on_the_users_host(story: Story) -> None:
 
 
 def test_down_leaves_nothing_behind(story: Story) -> None:
+    story.type(f"ray up {story.file} -y --no-config-cache", timeout=240)  # which starts Ray anew everywhere
+    wait_for(story.is_whole, every=2)
     story.type(f"ray down -y {story.file}")
     for name in ("head", *WORKERS):
         assert wait_for(lambda name=name: not story.ray_processes(name))  # type: ignore[misc]

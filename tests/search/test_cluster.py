@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 
 import project_file
 from search import cluster, own_machine
-from search.cluster import Cluster, check_origin, fit, prepare, starting, stream, tunnel
+from search.cluster import Cluster, check_origin, prepare, ready, share, starting, stream, tunnel
+from search.machines import Machines
 
 
 def test_the_projects_packages_come_from_one_folder() -> None:
@@ -30,34 +32,6 @@ def test_a_foreign_package_is_named(file: str | None) -> None:
     modules["spaces"].__path__ = ["/elsewhere/site-packages/spaces"]
     with pytest.raises(ValueError, match="spaces is /elsewhere/site-packages/spaces"):
         check_origin(modules)
-
-
-@pytest.mark.parametrize(
-    ("nodes", "promised", "cpus", "gpus", "expected"),
-    [
-        ([{"CPU": 2.0}], None, 1, 0, (2, None)),
-        ([{"CPU": 2.0}], None, 2, 0, (1, None)),
-        ([{"CPU": 7.0}, {"CPU": 3.0}], None, 2, 0, (4, None)),
-        ([{"CPU": 16.0, "GPU": 1.0}], None, 1, 0.25, (4, None)),
-        ([{"CPU": 0.0}], {"CPU": 32, "GPU": 4}, 4, 1, (4, "a machine with 4 CPU and 1 GPU")),
-        ([{"CPU": 8.0, "GPU": 1.0}], {"CPU": 32, "GPU": 4}, 4, 1, (4, None)),
-    ],
-)
-def test_how_many_trials_fit(
-    nodes: list[dict[str, float]],
-    promised: dict[str, float] | None,
-    cpus: float,
-    gpus: float,
-    expected: tuple[int, str | None],
-) -> None:
-    assert fit(nodes, promised, cpus, gpus) == expected
-
-
-@pytest.mark.parametrize(("cpus", "gpus"), [(4, 0), (1, 1)])
-def test_what_no_machine_will_ever_have_is_refused(cpus: float, gpus: float) -> None:
-    # Two machines of 3 CPUs do not make one of 4.
-    with pytest.raises(ValueError, match=r"3 CPU and 0 GPU.*lower --cpus-per-trial or --gpus-per-trial"):
-        fit([{"CPU": 3.0}, {"CPU": 3.0}], None, cpus, gpus)
 
 
 @pytest.fixture
@@ -101,8 +75,9 @@ def test_what_the_user_set_stays(bare_environment: Path, monkeypatch: pytest.Mon
 
 def test_how_to_reach_a_dashboard_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "desk")
-    assert tunnel(None, "127.0.0.1:8266") == "ssh -L 8266:127.0.0.1:8266 desk"
-    assert tunnel("auto", "127.0.0.1:8265") == "ray dashboard cluster.yaml"
+    assert tunnel(None, 8266) == "ssh -L 8266:127.0.0.1:8266 desk"
+    assert tunnel("auto", 8265) == "ray dashboard cluster.yaml"
+    assert tunnel("auto", 9090) == "ray dashboard cluster.yaml --port 9090 --remote-port 9090"
 
 
 def test_ray_starts_in_a_thread_that_lasts_until_it_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,6 +119,43 @@ def test_a_ray_that_does_not_start_says_so_when_it_is_needed(monkeypatch: pytest
     ):
         future.result()
     assert stopped
+
+
+@pytest.mark.parametrize(("asked", "gpus"), [(None, 1.0), (0.5, 0.5)])
+def test_a_cluster_is_ready_once_a_machine_has_come(
+    asked: float | None, gpus: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, worker = {"CPU": 0.0}, {"CPU": 2.0, "GPU": 1.0}
+    seen = iter([Machines([head], None, 2), Machines([head], None, 2), Machines([head, worker], None, 1)])
+    monkeypatch.setattr("search.machines.look", lambda: next(seen))
+    monkeypatch.setattr("search.machines.PAUSE", 0.0)
+    told: list[str] = []
+    starting: Future[Cluster] = Future()
+    starting.set_result(share(Cluster(1, 0.0, 0, None, None, None), next(seen), asked))
+    place = ready(starting, asked, told.append)
+    assert (place.gpus, place.concurrent, place.waiting, place.coming) == (gpus, 2 * int(1 / gpus), None, 0)
+    assert len(told) == 1
+    assert "2 machines are being set up" in told[0]
+
+
+def test_machines_that_come_and_are_too_small_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = iter([Machines([{"CPU": 0.0}], None, 1), Machines([{"CPU": 0.0}, {"CPU": 2.0}], None, 0)])
+    monkeypatch.setattr("search.machines.look", lambda: next(seen))
+    monkeypatch.setattr("search.machines.PAUSE", 0.0)
+    starting: Future[Cluster] = Future()
+    starting.set_result(share(Cluster(4, 0.0, 0, None, None, None), next(seen), 0.0))
+    with pytest.raises(ValueError, match="there is 2 CPU and 0 GPU"):
+        ready(starting, 0.0, lambda told: None)
+
+
+def test_a_cluster_that_will_grow_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Machines([{"CPU": 0.0}], {"CPU": 32, "GPU": 4}, 1)
+    place = share(Cluster(4, 0.0, 0, None, None, None), found, None)
+    assert (place.gpus, place.concurrent, place.waiting) == (1.0, 4, "a machine with 4 CPU and 1 GPU")
+    monkeypatch.setattr("search.machines.look", lambda: pytest.fail("looked again"))
+    starting: Future[Cluster] = Future()
+    starting.set_result(place)
+    assert ready(starting, None, pytest.fail) is place
 
 
 def test_a_stream_yields_what_the_function_yields_and_raises_what_it_raises(workers: Cluster) -> None:

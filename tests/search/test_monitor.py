@@ -118,11 +118,11 @@ def test_without_a_session_there_is_nothing_to_scrape(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("programs")
 def test_away_from_a_clusters_head_it_says_that_there_are_no_charts(tmp_path: Path) -> None:
     session = tmp_path / "session"
-    assert "head" in dict(Monitor(tmp_path / "monitor").start(session, joined=True))["monitor"]
+    assert "head" in dict(Monitor(tmp_path / "monitor").start(session, "auto"))["monitor"]
     assert "monitor" not in dict(Monitor(tmp_path / "monitor").start(session))
     (session / DISCOVERY).parent.mkdir(parents=True, exist_ok=True)
     (session / DISCOVERY).write_text("[]")
-    assert "monitor" not in dict(Monitor(tmp_path / "monitor").start(session, joined=True))
+    assert "monitor" not in dict(Monitor(tmp_path / "monitor").start(session, "auto"))
 
 
 def test_a_resumed_run_writes_it_anew_and_keeps_the_data(tmp_path: Path) -> None:
@@ -151,10 +151,14 @@ def test_programs_start_with_the_run_on_loopback_and_end_with_it(tmp_path: Path,
         assert alive(second)
     assert not alive(first)
     assert not alive(second)
-    assert os.environ["RAY_PROMETHEUS_HOST"] == lines["prometheus"]
-    assert os.environ["RAY_GRAFANA_HOST"] == lines["grafana"]
-    assert f"--web.listen-address={lines['prometheus'].removeprefix('http://')}" in prometheus
-    assert lines["prometheus"].startswith(f"http://{HOST}:")
+    said = {
+        name: re.fullmatch(r"(http\S+) \(from another machine first `ssh -L (\d+):.*`\)", lines[name]) for name in lines
+    }
+    addresses = {name: match[1] for name, match in said.items() if match and match[1].endswith(f":{match[2]}")}
+    assert os.environ["RAY_PROMETHEUS_HOST"] == addresses["prometheus"]
+    assert os.environ["RAY_GRAFANA_HOST"] == addresses["grafana"]
+    assert f"--web.listen-address={addresses['prometheus'].removeprefix('http://')}" in prometheus
+    assert addresses["prometheus"].startswith(f"http://{HOST}:")
     assert grafana == ["server", "--homepath", "/usr/share/grafana", "--config", f"{tmp_path}/monitor/grafana.ini"]
 
 
@@ -260,7 +264,7 @@ def test_prometheus_scrapes_gauges_and_takes_every_expression(tmp_path: Path, wo
     gauges.running(1, "10.0.0.1", 0.5)
 
     with Monitor(tmp_path / "monitor") as watching:
-        address = dict(watching.start(tmp_path))["prometheus"]
+        address = dict(watching.start(tmp_path))["prometheus"].split()[0]
 
         def ask(expression: str) -> list[dict[str, Any]]:
             question = urllib.parse.urlencode({"query": expression})

@@ -1,0 +1,98 @@
+"""The machines of a cluster: those that are there, those that are to come, and how many trials they hold at once."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+GRACE = 15.0
+"""Seconds that a cluster without a single machine for trials gets: right after `ray up` the head knows of no other."""
+PAUSE = 1.0
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What a cluster consists of.
+
+    Attributes:
+        there: resources of each machine that has joined, by Ray's names.
+        promised: resources that the cluster may grow to in all, or ``None`` where it does not grow or its machines are
+            what they are, which nobody knows before they have joined.
+        coming: how many more machines Ray is setting up.
+    """
+
+    there: Sequence[Mapping[str, float]]
+    promised: Mapping[str, float] | None = None
+    coming: int = 0
+
+    @property
+    def have_gpus(self) -> bool:
+        """Whether there are GPUs, or will be."""
+        return any(machine.get("GPU", 0) for machine in [*self.there, self.promised or {}])
+
+    def fit(self, cpus: float, gpus: float) -> tuple[int, str | None]:
+        """How many trials run at once, and what they wait for.
+
+        Machines that are still to come are taken to be like the largest of those that are there.
+
+        Args:
+            cpus: CPU cores a trial.
+            gpus: GPUs a trial.
+
+        Returns:
+            The number (at least 1), and ``None`` or what no machine has yet.
+
+        Raises:
+            ValueError: no machine can ever hold a trial.
+        """
+        each = [_holds(machine, cpus, gpus) for machine in self.there]
+        now = sum(each)
+        later = _holds(self.promised, cpus, gpus) if self.promised else now + self.coming * max(each, default=0)
+        asked = f"{cpus:g} CPU and {gpus:g} GPU"
+        if now == later == 0 and not self.coming:
+            raise ValueError(
+                f"a trial must fit on one machine; it asks for {asked}, and there is {self._offer()}: "
+                "lower --cpus-per-trial or --gpus-per-trial, or see with `ray status` why machines are missing"
+            )
+        return max(now, later, 1), None if now else f"a machine with {asked}"
+
+    def _offer(self) -> str:
+        able = filter(_works, self.there)
+        offers = [f"{machine.get('CPU', 0):g} CPU and {machine.get('GPU', 0):g} GPU" for machine in able]
+        return " or ".join(offers) or "no machine that takes trials"
+
+
+def look() -> Machines:
+    """The machines of the cluster that this process has joined; waits a little where none is there or to come."""
+    until = time.monotonic() + GRACE
+    while True:
+        found = _look()
+        if found.promised or found.coming or any(map(_works, found.there)) or time.monotonic() > until:
+            return found
+        time.sleep(PAUSE)
+
+
+def _look() -> Machines:
+    import ray
+    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+    from ray.experimental.internal_kv import _internal_kv_get
+
+    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    report = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}").get("autoscaler_report") or {}
+    known = len(report.get("node_type_mapping") or {}) + sum((report.get("pending_launches") or {}).values())
+    promised = ray._private.state.state.get_max_resources_from_cluster_config()
+    return Machines(there, promised, max(0, known - len(there)))
+
+
+def _works(machine: Mapping[str, float]) -> bool:
+    return machine.get("CPU", 0) > 0 or machine.get("GPU", 0) > 0
+
+
+def _holds(machine: Mapping[str, float], cpus: float, gpus: float) -> int:
+    counts = [
+        math.floor(machine.get(name, 0) / asked + 1e-9) for name, asked in (("CPU", cpus), ("GPU", gpus)) if asked > 0
+    ]
+    return min(counts)
