@@ -210,7 +210,8 @@ def ready(starting: Future[Cluster], gpus_per_trial: float | None, tell: Callabl
     """
     place = starting.result()
     if place.coming:
-        tell(f"{place.waiting}; {place.coming} machines are being set up (`ray status` on the head says how far)")
+        several = "1 machine is" if place.coming == 1 else f"{place.coming} machines are"
+        tell(f"{place.waiting}; {several} being set up (`ray status` on the head says how far)")
     while place.coming:
         time.sleep(machines.PAUSE)
         place = share(place, machines.look(), gpus_per_trial)
