@@ -45,8 +45,8 @@ def keep_token() -> None:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not place.exists():
             _write_token(place)
-        if place.stat().st_uid == os.getuid():
-            place.chmod(0o600)
+        if place.stat().st_uid == os.getuid() and place.parent.stat().st_mode & 0o077:
+            place.chmod(0o600)  # in a folder that is closed it may have to be open, for a cluster's containers
     except OSError as error:
         # What cannot be written may still be read; if not, Ray says so.
         logger.warning("%s is left as it is: %s", place, error)

@@ -47,6 +47,15 @@ def test_a_token_that_others_could_read_is_kept_and_closed(home: Path) -> None:
     assert (token.read_text(), mode(token)) == ("as Ray wrote it", 0o600)
 
 
+def test_a_token_in_a_closed_folder_is_left_as_it_is(home: Path) -> None:
+    token = home / ".ray" / "auth_token"
+    token.parent.mkdir(mode=0o700)
+    token.write_text("read in containers, too")
+    token.chmod(0o644)
+    keep_token()
+    assert (token.read_text(), mode(token)) == ("read in containers, too", 0o644)
+
+
 def test_a_place_that_cannot_be_written_is_left_to_ray(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     (home / ".ray").write_text("no folder")
     keep_token()
