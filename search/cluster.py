@@ -169,14 +169,14 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
         f"log in with what `{_ray_command()} get-auth-token` prints" if os.environ["RAY_AUTH_MODE"] == "token" else None
     )
     bare = Cluster(
-        cpus_per_trial,
-        0.0,
-        0,
-        f"http://{url}" if url else None,
-        login,
-        None,
-        tunnel(address, int(url.rpartition(":")[2])) if url else None,
-        Path(local.address_info["session_dir"]),
+        cpus=cpus_per_trial,
+        gpus=0.0,
+        concurrent=0,
+        dashboard=f"http://{url}" if url else None,
+        login=login,
+        waiting=None,
+        tunnel=tunnel(address, int(url.rpartition(":")[2])) if url else None,
+        session=Path(local.address_info["session_dir"]),
     )
     try:
         return share(bare, machines.look(), gpus_per_trial)
@@ -193,7 +193,7 @@ def share(place: Cluster, found: Machines, gpus_per_trial: float | None) -> Clus
     """
     gpus = float(found.have_gpus) if gpus_per_trial is None else gpus_per_trial
     concurrent, waiting = found.fit(place.cpus, gpus)
-    coming = found.coming if waiting and not found.promised else 0
+    coming = found.coming if waiting else 0
     return replace(place, gpus=gpus, concurrent=concurrent, waiting=waiting, coming=coming)
 
 

@@ -19,9 +19,8 @@ class Machines:
 
     Attributes:
         there: resources of each machine that has joined, by Ray's names.
-        promised: resources that the cluster may grow to in all, or ``None`` where it does not grow or its machines are
-            what they are, which nobody knows before they have joined.
-        coming: how many more machines Ray is setting up.
+        promised: resources that the cluster may grow to in all, or ``None`` where nobody knows before machines join.
+        coming: how many more machines Ray is setting up, where nothing is promised.
     """
 
     there: Sequence[Mapping[str, float]]
@@ -52,7 +51,7 @@ class Machines:
         now = sum(each)
         later = _holds(self.promised, cpus, gpus) if self.promised else now + self.coming * max(each, default=0)
         asked = f"{cpus:g} CPU and {gpus:g} GPU"
-        if now == later == 0 and not self.coming:
+        if now == later == self.coming == 0:
             raise ValueError(
                 f"a trial must fit on one machine; it asks for {asked}, and there is {self._offer()}: "
                 "lower --cpus-per-trial or --gpus-per-trial, or see with `ray status` why machines are missing"
@@ -81,10 +80,11 @@ def _look() -> Machines:
     from ray.experimental.internal_kv import _internal_kv_get
 
     there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if promised := ray._private.state.state.get_max_resources_from_cluster_config():
+        return Machines(there, promised)
     report = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}").get("autoscaler_report") or {}
     known = len(report.get("node_type_mapping") or {}) + sum((report.get("pending_launches") or {}).values())
-    promised = ray._private.state.state.get_max_resources_from_cluster_config()
-    return Machines(there, promised, max(0, known - len(there)))
+    return Machines(there, None, max(0, known - len(there)))
 
 
 def _works(machine: Mapping[str, float]) -> bool:

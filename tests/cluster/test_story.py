@@ -122,10 +122,8 @@ def cluster_file(hosts: Hosts, packages: Path) -> dict[str, Any]:
     config["auth"] = {"ssh_user": "root", "ssh_private_key": str(hosts.key)}
     (install,) = (command for command in config["setup_commands"] if "pip install" in command)
     own = f"~/dropin-venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-    ray, script = (
-        "~/dropin-venv/bin/ray",
-        "#!%s/dropin-venv/bin/python\\nfrom ray.scripts.scripts import main\\nmain()\\n",
-    )
+    ray = "~/dropin-venv/bin/ray"
+    script = r"#!%s/dropin-venv/bin/python\nfrom ray.scripts.scripts import main\nmain()\n"
     instead = f"echo {packages} > {own}/base.pth; printf '{script}' \"$HOME\" > {ray}; chmod +x {ray}"
     config["setup_commands"][config["setup_commands"].index(install)] = instead
     config["worker_setup_commands"] = ["test -e ~/late || sleep 20; touch ~/late"]  # as an installation does, once

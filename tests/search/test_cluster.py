@@ -149,7 +149,7 @@ def test_machines_that_come_and_are_too_small_are_refused(monkeypatch: pytest.Mo
 
 
 def test_a_cluster_that_will_grow_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Machines([{"CPU": 0.0}], {"CPU": 32, "GPU": 4}, 1)
+    found = Machines([{"CPU": 0.0}], {"CPU": 32, "GPU": 4})
     place = share(Cluster(4, 0.0, 0, None, None, None), found, None)
     assert (place.gpus, place.concurrent, place.waiting) == (1.0, 4, "a machine with 4 CPU and 1 GPU")
     monkeypatch.setattr("search.machines.look", lambda: pytest.fail("looked again"))

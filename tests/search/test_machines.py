@@ -67,12 +67,14 @@ def test_what_fits_never_asks_for_more_than_there_is(
 class Gcs:
     """What Ray is asked, answered as a head does that knows some machines, of which some have joined."""
 
+    promised: dict[str, float] | None = None
+
     def __init__(self, monkeypatch: pytest.MonkeyPatch, reports: list[dict[str, Any] | None], alive: list[int]) -> None:
         self.asked = 0
         self._reports, self._alive = reports, alive
         monkeypatch.setattr("ray.nodes", self._nodes)
         monkeypatch.setattr("ray.experimental.internal_kv._internal_kv_get", self._report)
-        monkeypatch.setattr("ray._private.state.state.get_max_resources_from_cluster_config", lambda: None)
+        monkeypatch.setattr("ray._private.state.state.get_max_resources_from_cluster_config", lambda: self.promised)
         monkeypatch.setattr(machines, "PAUSE", 0.001)
 
     def _nodes(self) -> list[dict[str, Any]]:
@@ -101,6 +103,14 @@ def test_a_head_that_knows_of_nobody_yet_is_asked_again(monkeypatch: pytest.Monk
     gcs = Gcs(monkeypatch, [None, report(0), report(0, launches=2)], alive=[0])
     assert look() == Machines([HEAD], None, 2)
     assert gcs.asked == 3
+
+
+def test_what_is_promised_counts_whatever_is_being_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    Gcs(monkeypatch, [report(workers=2)], alive=[0]).promised = {"CPU": 8, "GPU": 0}
+    found = look()
+    assert found == Machines([HEAD], {"CPU": 8, "GPU": 0}, 0)
+    with pytest.raises(ValueError, match="asks for 1 CPU and 1 GPU"):
+        found.fit(1, 1)
 
 
 def test_a_head_that_stays_alone_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -224,7 +224,7 @@ def _hear(receiver: Connection, leader: int) -> tuple[int, Outcome]:
                 raise outcome
             return number, outcome
     except EOFError:
-        pass
+        pass  # it died with nothing said, as when the leader ends: told below
     raise RuntimeError(
         "a process that computes features died: not enough memory, or the script that was started lacks its "
         'guard `if __name__ == "__main__":`; with workers=1 no processes are needed'
