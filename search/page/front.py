@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from search.front_picture import size_locator, top_of
@@ -14,6 +14,7 @@ from search.trial_log import Record
 from search.wording import count_text, plan_in_words
 from spaces.recipes import is_recipe
 
+Place = Callable[[str, int], str]
 BASE = "base"
 """What a click on the base's point tells, where others tell their trial's number."""
 
@@ -45,16 +46,17 @@ def front_figure(subject: Subject) -> Figure | None:
     margin = 0.04 * max(0.5, math.log10(max(sizes) / min(sizes)))
     edges = [math.log10(min(sizes)) - margin, math.log10(max(sizes)) + margin]
     low, high = (10**edge for edge in edges)
-    middle = math.sqrt(low * high)
+    eers = {plain(one.recipe): _eer(one) for one in named if is_recipe(one.recipe)}
+    place = label_places(eers if base.eer is None else {**eers, BASE: base.eer}, math.sqrt(low * high))
     ticks = [tick for tick in size_locator(low, high).tick_values(low, high) if low <= tick <= high]
     traces = [
-        _points("ran to their end", found["others"], {"size": 8, "color": "--trial", "opacity": 0.75}, middle),
-        _points("stopped early", found["stopped"], {"size": 7, "color": "--stopped", "symbol": "x-thin-open"}, middle),
+        _points("ran to their end", found["others"], {"size": 8, "color": "--trial", "opacity": 0.75}, place),
+        _points("stopped early", found["stopped"], {"size": 7, "color": "--stopped", "symbol": "x-thin-open"}, place),
         _staircase(subject.front, high),
         _points(
-            "front", subject.front, {"size": 12, "color": "--front", "line": {"width": 1, "color": "--paper"}}, middle
+            "front", subject.front, {"size": 12, "color": "--front", "line": {"width": 1, "color": "--paper"}}, place
         ),
-        _points("recipes", found["recipes"], {"size": 11, "color": "--recipe", "symbol": "diamond-open"}, middle),
+        _points("recipes", found["recipes"], {"size": 11, "color": "--recipe", "symbol": "diamond-open"}, place),
     ]
     traces[3]["error_y"] = {
         "type": "data",
@@ -66,7 +68,7 @@ def front_figure(subject: Subject) -> Figure | None:
         "width": 3,
     }
     if base.eer is not None:
-        traces.append(_base_point(base.size, base.eer, middle))
+        traces.append(_base_point(base.size, base.eer, place))
     return figure(
         f"EER on dev against parameters: {len(complete)} trials that ran to their end, the front as a line",
         traces,
@@ -89,17 +91,34 @@ def said(record: Record) -> str:
     return f"<b>trial {record.number}</b>{name}{ended}<br>{lines([*numbers, *plan_in_words(record.plan)])}"
 
 
-def _points(name: str, records: Sequence[Record], marker: dict[str, Any], middle: float) -> dict[str, Any]:
-    """A group of trials; names of recipes stand on that side of their points, seen from `middle`, which has room."""
-    places = ["middle right" if _size(record) < middle else "middle left" for record in records]
+def label_places(eers: Mapping[str, float], middle: float) -> Place:
+    """Where names stand beside their points: on the side that has room, and apart where points are close.
+
+    Args:
+        eers: of all points that have a name.
+        middle: the size in the middle of the plot.
+
+    Returns:
+        Plotly's ``textposition`` of a name and a size; that of no name says nothing.
+    """
+    order = sorted(eers, key=lambda name: (eers[name], name))
+    heights = {name: "middle" for name in order}
+    if len(order) > 1:
+        heights |= {order[0]: "bottom", order[-1]: "top"}
+    return lambda name, size: f"{heights.get(name, 'middle')} {'right' if size < middle else 'left'}"
+
+
+def _points(name: str, records: Sequence[Record], marker: dict[str, Any], place: Place) -> dict[str, Any]:
+    """A group of trials; recipes have their names beside them."""
+    names = [plain(record.recipe) if is_recipe(record.recipe) else "" for record in records]
     return {
         "type": "scatter",
         "mode": "markers+text",
         "name": name,
         "x": [record.size for record in records],
         "y": [100 * _eer(record) for record in records],
-        "text": [plain(record.recipe) if is_recipe(record.recipe) else "" for record in records],
-        "textposition": places,
+        "text": names,
+        "textposition": [place(name, _size(record)) for name, record in zip(names, records, strict=True)],
         "textfont": {"size": 12},
         "customdata": [record.number for record in records],
         "hovertext": [said(record) for record in records],
@@ -122,10 +141,10 @@ def _staircase(front: Sequence[Record], right: float) -> dict[str, Any]:
     }
 
 
-def _base_point(size: int, eer: float, middle: float) -> dict[str, Any]:
-    point = _points("base", [], {"size": 11, "color": "--base", "symbol": "square-open"}, middle)
+def _base_point(size: int, eer: float, place: Place) -> dict[str, Any]:
+    point = _points("base", [], {"size": 11, "color": "--base", "symbol": "square-open"}, place)
     point |= {"x": [size], "y": [100 * eer], "text": [BASE], "customdata": [BASE]}
-    point["textposition"] = ["middle right" if size < middle else "middle left"]
+    point["textposition"] = [place(BASE, size)]
     numbers = f"EER {percent(eer)}, {count(size)} parameters"
     return {**point, "hovertext": [f"<b>base</b>, which all trials begin with<br>{numbers}"]}
 

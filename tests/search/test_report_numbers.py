@@ -18,6 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from search import confirmation, pareto
 from search.members import Run
 from search.page import attacks, comparison, costs, course, importance, numbers, places
+from search.page.front import label_places
 from search.page.subject import Base, Export, Subject
 from search.run_folder import front_of
 from search.settings import Settings
@@ -239,3 +240,11 @@ def test_a_damaged_confirmation_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=r"confirm\.csv is not a table of search\.confirm"):
         comparison.confirmed(tmp_path)
+
+
+def test_names_of_points_stand_apart_and_on_the_side_that_has_room() -> None:
+    place = label_places({"paper": 0.2, "control": 0.2, "base": 0.21}, middle=1000.0)
+    assert [place(name, 5000) for name in ("base", "paper", "control")] == ["top left", "middle left", "bottom left"]
+    assert place("base", 500) == "top right"
+    assert place("", 5000) == "middle left"
+    assert label_places({"base": 0.2}, middle=1000.0)("base", 5000) == "middle left"
