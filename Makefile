@@ -56,7 +56,7 @@ test: lint
 	$(python) -m pytest $(PYTEST_FLAGS)
 
 test-cluster: $(VENV)/.installed-test
-	DROPIN_CLUSTER=1 $(python) -m pytest tests/cluster --durations=0 -rs
+	DROPIN_CLUSTER=1 $(python) -m pytest tests/cluster_story --durations=0 -rs
 
 lint: $(VENV)/.installed-test
 	$(python) -m ruff check .

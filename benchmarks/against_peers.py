@@ -42,7 +42,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from search import pareto, trial_log
+from search.runs import pareto, trial_log
 from timing import table
 from trainables.models.architecture import Architecture
 

@@ -220,10 +220,11 @@ def waiting(name: str, folder: Path, epoch: int, repeats: int) -> list[str]:
     import numpy as np
     import torch
 
-    from trainables import models, training
+    from trainables import models
     from trainables.features import store
     from trainables.models.architecture import Architecture
-    from trainables.optimizers import build_optimizer
+    from trainables.trial import training
+    from trainables.trial.optimizers import build_optimizer
 
     torch.set_num_threads(1)
     file = models.load(name)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from trainables.activations import Layout
 from trainables.models.architecture import Architecture
 from trainables.models.chain import Chain
-from trainables.optimizers import build_optimizer, parameter_names
+from trainables.storage.activations import Layout
 from trainables.surgery.freeze import freeze, training_mode
 from trainables.surgery.grow import grow
 from trainables.surgery.merge import merge
+from trainables.trial.optimizers import build_optimizer, parameter_names
 
 ADAM = {"optimizer": "adam", "lr": 1e-4, "weight_decay": 0.0}
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -38,14 +38,19 @@ from typing import Any
 
 from rich.console import Console
 
-from search import cluster, stages
-from search.progress import Display
-from search.run_folder import front_of
-from search.settings import Settings, parse
+from search.cluster import ray_cluster
+from search.display.progress import Display
+from search.running import preparation
+from search.runs.run_folder import front_of
+from search.settings.options import Settings, parse
 
 PARTS = ("start", "trials", "many")
 BARS = {"start": 12.0, "random": 40.0, "tpe": 80.0, "growth": 300.0, "export": 30.0}
-MOMENTS = ("search.stages: run", "search.watch: trial .* begins", "search.watch: trial .*: epoch 1 of")
+MOMENTS = (
+    "search.running.preparation: run",
+    "search.running.tune_callback: trial .* begins",
+    "search.running.tune_callback: trial .*: epoch 1 of",
+)
 AROUND = (0, 100, 450, 550)
 """Between which ended trials the driver's time is averaged: at first, and around 500."""
 
@@ -124,11 +129,11 @@ def many_table(options: argparse.Namespace) -> str:
     settings = no_op_settings(options, "many", options.many, "random")
     with Path(os.devnull).open("w") as nowhere:
         display = Display(Console(file=nowhere))
-        features, card = stages.hear(settings, display)
+        features, card = preparation.hear(settings, display)
         (settings.run_folder / "settings.json").write_text(settings.to_json())
-        place = cluster.start(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
-        base = stages.train_base(settings, features, card, lambda: place, display)
-        cluster.stop()
+        place = ray_cluster.start(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
+        base = preparation.train_base(settings, features, card, lambda: place, display)
+        ray_cluster.stop()
     before = files(settings.run_folder)
     log = run_nothing(settings, base, features)
     lines = []
@@ -177,7 +182,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="of parts 1 and 2")
     parser.add_argument("--many", type=int, default=10_000, help="trials of part 3")
     options = parser.parse_args()
-    cluster.prepare(None)
+    ray_cluster.prepare(None)
     makers: Mapping[str, Any] = {"start": start_table, "trials": trials_table, "many": many_table}
     with tempfile.TemporaryDirectory() as temporary:
         options.storage = options.storage or temporary

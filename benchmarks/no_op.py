@@ -1,6 +1,7 @@
 """Trials that do nothing, run by the real driver, which is looked at whenever one ends.
 
-In a module of its own: Ray reads its environment when it is imported, so that `search.cluster.prepare` comes first.
+In a module of its own: Ray reads its environment when it is imported, and `search.cluster.ray_cluster.prepare` must
+come before that.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any
 from ray import tune
 from rich.console import Console
 
-from search import cluster, trials
-from search.progress import Display
-from search.settings import Settings
-from search.trial_log import Record, TrialLog
+from search.cluster import ray_cluster
+from search.display.progress import Display
+from search.running import trials
+from search.runs.trial_log import Record, TrialLog
+from search.settings.options import Settings
 
 
 class Nothing(tune.Trainable):
@@ -75,7 +77,7 @@ def look() -> Ended:
 
 def run_nothing(settings: Settings, base: Path, features: Path) -> WatchedLog:
     """Run trials that do nothing in the run's folder, on a cluster of their own."""
-    place = cluster.start(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
+    place = ray_cluster.start(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
     try:
         log = WatchedLog(settings.run_folder / "trials.jsonl")
         searcher = trials.make_searcher(settings, trials.make_job(settings, base, features, place), log)
@@ -85,5 +87,5 @@ def run_nothing(settings: Settings, base: Path, features: Path) -> WatchedLog:
             trials.finish(settings, log, display)
             log.looks.append(look())
     finally:
-        cluster.stop()
+        ray_cluster.stop()
     return log

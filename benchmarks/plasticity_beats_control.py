@@ -21,15 +21,15 @@ from typing import Any
 
 import torch
 
-from search.confirmation import without_growth
-from search.settings import Settings
-from search.stages import cached_base
-from search.trial_log import Record, TrialLog
-from trainables.checkpoint import load_detector
-from trainables.execution import Execution
+from search.running.confirmation import without_growth
+from search.running.preparation import cached_base
+from search.runs.trial_log import Record, TrialLog
+from search.settings.options import Settings
 from trainables.features.store import open_split
-from trainables.plan import Plan
-from trainables.training import device_here
+from trainables.storage.checkpoint import load_detector
+from trainables.trial.execution import Execution
+from trainables.trial.plan import Plan
+from trainables.trial.training import device_here
 
 
 def search(seed: int, options: argparse.Namespace) -> Path:

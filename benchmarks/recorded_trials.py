@@ -28,15 +28,15 @@ from ray import tune
 from ray.tune.experiment.trial import _TrainingResult
 from ray.tune.result import SHOULD_CHECKPOINT
 
-from search.settings import SETTINGS_FILE, Settings
-from search.trial_log import TrialLog
+from search.runs.trial_log import TrialLog
+from search.settings.options import SETTINGS_FILE, Settings
 from spaces import shared
 from trainables import models
 from trainables.base import CHECKPOINT_SECONDS
-from trainables.checkpoint import load_detector
 from trainables.metrics.weighted_eer import weighted_eer
 from trainables.models.architecture import Architecture
-from trainables.plan import Plan
+from trainables.storage.checkpoint import load_detector
+from trainables.trial.plan import Plan
 
 FILE = Path(__file__).with_name("recorded_curves.json")
 EPOCH = re.compile(r"^(\S+ \S+) INFO search\.watch: trial (\d+): epoch (\d+) of \d+, EER (\S+)$", re.MULTILINE)

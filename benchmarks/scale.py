@@ -36,12 +36,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
-from search import cluster
+from search.cluster import ray_cluster
 from timing import table
 
 if TYPE_CHECKING:
     from recorded_trials import Recording
-    from search.trial_log import Record
+    from search.runs.trial_log import Record
 
 WORKERS = (1, 2, 8, 32, 128, 512, 1000)
 STALE = (1, 8, 32, 128, 512, 1000)
@@ -82,10 +82,10 @@ class Run:
 def search(workers: int, sampler: str, seed: int, trials: int, *, whole: bool, storage: Path) -> Run:
     """Run one search on so many virtual workers; with `whole`, trials report once, at their end, and save nothing."""
     from recorded_trials import FILE, RecordedTrainable, recording
-    from search import trials as driver
-    from search.progress import Display
-    from search.settings import parse
-    from search.trial_log import TrialLog
+    from search.display.progress import Display
+    from search.running import trials as driver
+    from search.runs.trial_log import TrialLog
+    from search.settings.options import parse
     from simulation import Toll, simulated
 
     kept = recording(str(FILE))
@@ -95,7 +95,7 @@ def search(workers: int, sampler: str, seed: int, trials: int, *, whole: bool, s
     settings = parse([*options, "--storage", str(storage), "--name", "run"])
     settings.run_folder.mkdir(parents=True)
     log = TrialLog(settings.run_folder / "trials.jsonl")
-    place = cluster.Cluster(1, 0.0, workers, None, None, None)
+    place = ray_cluster.Cluster(1, 0.0, workers, None, None, None)
     job = driver.make_job(settings, Path("base"), Path("features"), place)
     job |= {"recording": str(FILE), "whole": whole}
     toll = Toll.measured(workers, job | {"rows": [0.5] * 200})
@@ -127,7 +127,7 @@ def search(workers: int, sampler: str, seed: int, trials: int, *, whole: bool, s
 
 def values(records: Sequence[Record], kept: Recording, job: Mapping[str, Any]) -> tuple[float, float]:
     """`Run.best` and `Run.volume` of a search's trials."""
-    from search import pareto
+    from search.runs import pareto
 
     sizes = np.array([record.size for record in records])
     worth = np.array([kept.outcome(record.plan, job["seed"]).worth for record in records])
@@ -202,14 +202,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="runs of the second table with other seeds")
     parser.add_argument("--parts", nargs="+", choices=("driving", "staleness"), default=("driving", "staleness"))
     options = parser.parse_args(arguments)
-    cluster.prepare(None)
-    cluster.start(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
+    ray_cluster.prepare(None)
+    ray_cluster.start(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as temporary:
         for part in options.parts:
             print({"driving": driving, "staleness": staleness}[part](options, Path(temporary)), flush=True)
             print()
-    cluster.stop()
+    ray_cluster.stop()
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from ray.air.execution._internal import actor_manager, event_manager
 from ray.air.execution.resources import AcquiredResources, ResourceManager, ResourceRequest
 from ray.tune.execution import tune_controller
 
-from search import watch
+from search.running import tune_callback
 
 
 class Clock:
@@ -291,6 +291,6 @@ def simulated(workers: int, toll: Toll, seconds: Callable[[str, Any], float]) ->
         deploy = SimpleNamespace(get=core.deploy)
         for name, made in (("PlacementGroupResourceManager", Workers(workers)), ("_ActorClassCache", deploy)):
             replaced.enter_context(mock.patch.object(tune_controller, name, return_value=made))
-        replaced.enter_context(mock.patch.object(watch, "time", SimpleNamespace(monotonic=core.clock.now)))
+        replaced.enter_context(mock.patch.object(tune_callback, "time", SimpleNamespace(monotonic=core.clock.now)))
         replaced.enter_context(mock.patch.object(os, "fsync", fsync))
         yield core

@@ -23,7 +23,7 @@ from detector_steps import ADAM, Step, dropin, full
 from timing import in_turn, table, verdict
 from trainables.models.architecture import Architecture
 from trainables.models.grnn import COEFFICIENTS
-from trainables.optimizers import build_optimizer
+from trainables.trial.optimizers import build_optimizer
 
 BASE = (64, 64, 32, 32)
 SITE, NEW = "gru.1", 64

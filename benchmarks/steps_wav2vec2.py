@@ -24,8 +24,8 @@ from torch.nn import functional
 from detector_steps import ADAM, Loss, Step, dropin, entering, full
 from timing import in_turn, peak_bytes, table, verdict
 from trainables.models.architecture import Architecture
-from trainables.optimizers import build_optimizer
 from trainables.surgery.freeze import training_mode
+from trainables.trial.optimizers import build_optimizer
 
 NEURONS = 16
 

@@ -47,11 +47,11 @@ from typing import Any
 import optuna
 
 import spaces
-from search import trial_log
+from search.runs import trial_log
 from spaces import shared
 from trainables import models
-from trainables.checkpoint import load_detector
 from trainables.models.architecture import Architecture
+from trainables.storage.checkpoint import load_detector
 from trials_an_hour_tables import BARS, Measured, Run, comparison, composition, details, of_searches
 
 PEER = Path(__file__).resolve().parent / "peers" / "plain_ray_tune.py"

@@ -18,7 +18,7 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
-from search import trial_log
+from search.runs import trial_log
 from timing import table, verdict
 
 WORK = ("training", "scoring")

@@ -15,14 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from search import cluster
-from search.arguments import path_or_uri, whole
+from search.cluster import ray_cluster
+from search.settings.arguments import path_or_uri, whole
 
 if TYPE_CHECKING:
-    from search.confirmation import Row
-    from search.members import Run
-    from search.mirror import Mirror
-    from search.progress import Display
+    from search.display.progress import Display
+    from search.running.confirmation import Row
+    from search.runs.members import Run
+    from search.storage.bucket_sync import Mirror
 
 logger = logging.getLogger(__name__)
 FOLDER = "confirm"
@@ -39,15 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 1 when something failed, 2 when the command line is wrong, 130 when interrupted; a second call goes on.
     """
     try:
-        cluster.check_origin()
+        ray_cluster.check_origin()
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
     given = _parser().parse_args(arguments)
-    from search import mirror
-    from search.members import Run
-    from search.terminal import complain
-    from trainables import fetching
+    from search.display.terminal import complain
+    from search.runs.members import Run
+    from search.storage import bucket_sync
+    from trainables.storage import bucket_files
 
     try:
         run = Run.find(given.run)
@@ -55,21 +55,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(error)
         return 2
     settings = run.settings
-    cluster.prepare(settings.address)
-    copied = None if settings.copy is None else fetching.joined(settings.copy, FOLDER)
+    ray_cluster.prepare(settings.address)
+    copied = None if settings.copy is None else bucket_files.joined(settings.copy, FOLDER)
     with (
-        mirror.mirrored(run.folder / FOLDER, copied) as copy,
-        cluster.starting(
+        bucket_sync.mirrored(run.folder / FOLDER, copied) as copy,
+        ray_cluster.starting(
             settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
         ) as starting,
     ):
-        from search.progress import Display
+        from search.display.progress import Display
 
         display = Display()
 
         @functools.cache
-        def place() -> cluster.Cluster:
-            found = cluster.ready(starting, settings.gpus_per_trial, functools.partial(display.fact, "waiting for"))
+        def place() -> ray_cluster.Cluster:
+            found = ray_cluster.ready(starting, settings.gpus_per_trial, functools.partial(display.fact, "waiting for"))
             display.cluster(found)
             return found
 
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def confirm(
     run: Run,
     seeds: int,
-    place: Callable[[], cluster.Cluster],
+    place: Callable[[], ray_cluster.Cluster],
     display: Display,
     *,
     controls: bool,
@@ -113,10 +113,10 @@ def confirm(
         ValueError: no front, or another corpus than the run's.
     """
     import trainables
-    from search import stages, trials
-    from search.confirmation import Row, candidates, score
-    from search.gauges import Gauges
-    from search.trial_log import TrialLog
+    from search.display.metrics import Gauges
+    from search.running import preparation, trials
+    from search.running.confirmation import Row, candidates, score
+    from search.runs.trial_log import TrialLog
 
     wanted = candidates(run, controls=controls)
     rows = {name: Row(name, one.what) for name, one in wanted.items()}
@@ -135,9 +135,9 @@ def confirm(
             warm_start=(),
             resume=(run.folder / FOLDER / f"seed-{seed}").exists(),
         )
-        with stages.run_log(own):
-            features, card = stages.hear(own, display)
-            base = stages.train_base(own, features, card, place, display)
+        with preparation.run_log(own):
+            features, card = preparation.hear(own, display)
+            base = preparation.train_base(own, features, card, place, display)
             log = TrialLog(own.run_folder / "trials.jsonl")
             job = trials.make_job(own, base, features, place())
             searcher = trials.make_searcher(own, job, log, plans=plans)
@@ -170,8 +170,8 @@ def show(run: Run, rows: Sequence[Row], display: Display) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from search.confirmation import write
-    from search.terminal import cell
+    from search.display.terminal import cell
+    from search.running.confirmation import write
 
     table = Table("detector", "parameters", "dev EER", "eval EER", "seeds", box=SIMPLE_HEAD)
     for row in rows:

@@ -11,18 +11,18 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from search import cards, placement
-from search.arguments import path_or_uri
-from search.front_picture import Caption, draw_front
-from search.measurement import listen, measure
-from search.members import Run, members
-from search.progress import Display
-from search.tables import Entry, write_tables
-from search.terminal import cell, complain
-from search.wording import count_text
-from trainables.checkpoint import load_detector, save_detector
+from search.display.progress import Display
+from search.display.terminal import cell, complain
+from search.reporting import cards, export_folder
+from search.reporting.front_picture import Caption, draw_front
+from search.reporting.measurement import listen, measure
+from search.reporting.plan_words import count_text
+from search.reporting.tables import Entry, write_tables
+from search.runs.members import Run, members
+from search.settings.arguments import path_or_uri
 from trainables.models.architecture import Architecture
-from trainables.training import Diverged
+from trainables.storage.checkpoint import load_detector, save_detector
+from trainables.trial.training import Diverged
 
 INTERRUPTED = 130
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     target = given.to.expanduser().resolve()
     try:
         run = Run.find(given.run, given.cache)
-        placement.check(target)
+        export_folder.check(target)
     except ValueError as error:
         complain(error)
         return 2
@@ -91,7 +91,7 @@ def export(
     first = load_detector(shown[0].folder)
     data = listen(run, first.card, root=root, cache=cache, skip_bad_files=skip_bad_files, display=display)
     about = {"run": run.settings.name, "trials": len(run.records), "corpus": run.corpus["digest"]}
-    with placement.whole_folder(target, about) as folder:
+    with export_folder.whole_folder(target, about) as folder:
         entries, kept = [], {}
         for done, member in enumerate(shown):
             display.work("scoring detectors", done, len(shown))

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from search import run_folder
-from search.arguments import path_or_uri
-from search.members import Run
-from search.terminal import complain, say
+from search.display.terminal import complain, say
+from search.runs import run_folder
+from search.runs.members import Run
+from search.settings.arguments import path_or_uri
 
 PAGE = "report.html"
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     # Only now: torch and Optuna take a while, and a wrong path is told at once.
     from search.page.document import document
-    from search.page.subject import Subject
+    from search.page.report_data import Subject
 
     try:
         page = document(Subject.of(run, given.front))

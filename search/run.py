@@ -12,12 +12,12 @@ from contextlib import nullcontext
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from search import cluster
+from search.cluster import ray_cluster
 
 if TYPE_CHECKING:
-    from search.mirror import Mirror
-    from search.monitor import Monitor
-    from search.settings import Settings
+    from search.display.monitor import Monitor
+    from search.settings.options import Settings
+    from search.storage.bucket_sync import Mirror
 
 logger = logging.getLogger("search.run")
 INTERRUPTED = 130
@@ -39,39 +39,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        cluster.check_origin()
+        ray_cluster.check_origin()
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
 
     # Only now: this imports trainables and spaces, which the check above has vouched for.
-    from search import mirror
-    from search.monitor import Monitor
-    from search.settings import complete, read
+    from search.display.monitor import Monitor
+    from search.settings.options import complete, read
+    from search.storage import bucket_sync
 
     settings = read(arguments)
     monitor = Monitor(settings.run_folder / "monitor") if settings.monitor else None
     # Before Ray is imported, which reads its environment then.
-    cluster.prepare(settings.address)
+    ray_cluster.prepare(settings.address)
     if monitor is not None:
         monitor.tell_ray()
-    ray = cluster.starting(
+    ray = ray_cluster.starting(
         settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
     )
-    with mirror.mirrored(settings.run_folder, settings.copy) as copy, ray as place, monitor or nullcontext():
+    with bucket_sync.mirrored(settings.run_folder, settings.copy) as copy, ray as place, monitor or nullcontext():
         code = _run(complete(settings), place, monitor, copy)
     return max(code, int(copy is not None and bool(copy.lacking)))
 
 
-def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor | None, copy: Mirror | None) -> int:
+def _run(
+    settings: Settings, starting: Future[ray_cluster.Cluster], monitor: Monitor | None, copy: Mirror | None
+) -> int:
     # Only now: torch, Tune and all that needs them are imported while Ray starts.
     import trainables
-    from search import confirm, stages, trials, warm_start
-    from search.gauges import Gauges
-    from search.members import Run
-    from search.progress import Display
-    from search.terminal import complain
-    from search.trial_log import TrialLog
+    from search import confirm
+    from search.display.metrics import Gauges
+    from search.display.progress import Display
+    from search.display.terminal import complain
+    from search.running import preparation, trials
+    from search.runs.members import Run
+    from search.runs.trial_log import TrialLog
+    from search.tuning import warm_start
 
     try:
         earlier = warm_start.check(settings)
@@ -81,24 +85,24 @@ def _run(settings: Settings, starting: Future[cluster.Cluster], monitor: Monitor
     display, broken = Display(), False
 
     @functools.cache
-    def place() -> cluster.Cluster:
+    def place() -> ray_cluster.Cluster:
         """The cluster, as soon as there is one; shown once."""
-        found = cluster.ready(starting, settings.gpus_per_trial, functools.partial(display.fact, "waiting for"))
+        found = ray_cluster.ready(starting, settings.gpus_per_trial, functools.partial(display.fact, "waiting for"))
         display.cluster(found)
         if monitor is not None:
             for name, text in monitor.start(found.session, settings.address):
                 display.fact(name, text)
         return found
 
-    with stages.run_log(settings):
+    with preparation.run_log(settings):
         try:
             with display:
                 log = TrialLog(settings.run_folder / "trials.jsonl")
                 display.fact("run", settings.copy or str(settings.run_folder))
                 if settings.address is not None:
                     starting.result()  # what a cluster that is there can never carry out is refused before any work
-                features, card = stages.hear(settings, display)
-                base = stages.train_base(settings, features, card, place, display)
+                features, card = preparation.hear(settings, display)
+                base = preparation.train_base(settings, features, card, place, display)
                 job = trials.make_job(settings, base, features, place())
                 searcher = trials.make_searcher(settings, job, log, warm_start.known(settings, earlier))
                 tags = (settings.name, settings.space, settings.model)

@@ -20,17 +20,18 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from search.arguments import path_or_uri
-from search.terminal import cell, complain, say
-from trainables import features, fetching
-from trainables.checkpoint import Detector, load_detector
+from search.display.terminal import cell, complain, say
+from search.settings.arguments import path_or_uri
+from trainables import features
 from trainables.corpora.audio import SAMPLE_RATE
 from trainables.features.extraction import extract
 from trainables.features.segment import samples_in
 from trainables.features.waveform import standardised
 from trainables.features.windows import Extraction
 from trainables.printable import printable
-from trainables.training import device_here
+from trainables.storage import bucket_files
+from trainables.storage.checkpoint import Detector, load_detector
+from trainables.trial.training import device_here
 
 INTERRUPTED = 130
 
@@ -149,7 +150,7 @@ def _load(place: Path | str) -> Detector:
         return load_detector(place)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            fetching.download(place, Path(folder, "detector"))
+            bucket_files.download(place, Path(folder, "detector"))
         except OSError as error:
             raise ValueError(f"{place} cannot be read ({error}): check the URI and the credentials") from error
         return load_detector(Path(folder, "detector"))

@@ -11,9 +11,9 @@ import hypothesis
 import pytest
 
 import storage
-from search import cluster
-from search.cluster import Cluster
-from search.settings import Settings, parse
+from search.cluster import ray_cluster
+from search.cluster.ray_cluster import Cluster
+from search.settings.options import Settings, parse
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 hypothesis.settings.register_profile("project", deadline=None)  # no test depends on time
@@ -36,7 +36,7 @@ def workers() -> Iterator[Cluster]:
     """Two workers of a small Ray cluster, without a dashboard; they know the pretended trial."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
-        for name, value in cluster.QUIET.items():
+        for name, value in ray_cluster.QUIET.items():
             patch.setenv(name, value)
         import ray
 

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from search.settings import parse
-from trainables.checkpoint import load_detector
+import project_file
+from search.settings.options import parse
+from trainables.storage.checkpoint import load_detector
 
-ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = (project_file.ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def command(*words: str, cache: Path) -> str:
@@ -27,7 +27,7 @@ def command(*words: str, cache: Path) -> str:
     environment = {**os.environ, "DROPIN_CACHE": str(cache), "RAY_AUTH_MODE": "disabled", "COLUMNS": "100"}
     done = subprocess.run(
         [sys.executable, "-m", *words],
-        cwd=ROOT,
+        cwd=project_file.ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -80,4 +80,4 @@ def test_every_search_in_the_readme_is_understood(line: str) -> None:
 
 def test_the_readme_names_files_that_exist() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert target.startswith("http") or (ROOT / target).exists(), target
+        assert target.startswith("http") or (project_file.ROOT / target).exists(), target

@@ -23,7 +23,7 @@ from trainables.features import log_mel
 from trainables.features.segment import segment
 from trainables.metrics.eer import eer
 from trainables.models.architecture import Architecture
-from trainables.plan import Plan
+from trainables.trial.plan import Plan
 
 WIDTH, EPOCHS = 8, 5
 ARCH = Architecture.create("resnet18", {"width": WIDTH})

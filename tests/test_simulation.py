@@ -18,15 +18,15 @@ from rich.console import Console
 
 import project_file
 import spaces
-from search import trials
-from search.cluster import Cluster
-from search.progress import Display
-from search.settings import Settings
-from search.trial_log import Record, TrialLog
+from search.cluster.ray_cluster import Cluster
+from search.display.progress import Display
+from search.running import trials
+from search.runs.trial_log import Record, TrialLog
+from search.settings.options import Settings
 from spaces import shared
 from trainables import models
 from trainables.models.architecture import Architecture
-from trainables.plan import Plan
+from trainables.trial.plan import Plan
 
 WIDTH, EPOCHS = 4, 4
 ARCH = Architecture.create("resnet18", {"width": WIDTH})
@@ -235,7 +235,7 @@ def test_a_run_is_recorded(
     log.append(Record(0, "COMPLETE", None, plan, eer=0.123456, size=77, epochs=2))
     log.append(Record(1, "FAIL", None, plan, epochs=1, error="no"))
     log.append(Record(2, "COMPLETE", None, plan, eer=0.3, size=77, epochs=2))  # the log lacks an epoch
-    line = "2026-01-02 03:04:{} INFO search.watch: trial {}"
+    line = "2026-01-02 03:04:{} INFO search.running.tune_callback: trial {}"
     ends = {"05,500": "0 begins (paper)", "06,000": "1 begins", "07,750": "0: epoch 1 of 2, EER 0.2000"}
     ends |= {"08,000": "1: epoch 1 of 2, EER 0.4000", "09,000": "2 begins", "09,250": "0: epoch 2 of 2, EER 0.1235"}
     ends |= {"10,000": "2: epoch 1 of 2, EER 0.3000"}

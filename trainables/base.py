@@ -15,17 +15,17 @@ import torch
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
-from trainables.activations import Activations
-from trainables.checkpoint import Detector, load_detector, save_detector
-from trainables.execution import Execution
 from trainables.features.split import Split
 from trainables.features.store import open_split
-from trainables.kept_stages import KeptStages
+from trainables.jobs.pretraining import class_counts
 from trainables.metrics.weighted_eer import weighted_eer
-from trainables.places import Places, leave_detector
-from trainables.plan import Plan
-from trainables.pretraining import class_counts
-from trainables.training import Diverged, device_here
+from trainables.storage.activations import Activations
+from trainables.storage.checkpoint import Detector, load_detector, save_detector
+from trainables.storage.node_paths import Places, leave_detector
+from trainables.trial.execution import Execution
+from trainables.trial.growth_cache import KeptStages
+from trainables.trial.plan import Plan
+from trainables.trial.training import Diverged, device_here
 
 CHECKPOINT_SECONDS = 30.0
 """How much of a trial a lost worker may cost. Writing a checkpoint takes longer than some epochs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search.page.figure import Figure, heat_map
-from search.page.subject import Subject
+from search.page.report_data import Subject
 
 COLOURS = ((0.0, "--unchanged"), (1.0, "--removed"))
 LEAST = 0.05

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.page.numbers import NOTHING, percent
-from search.page.subject import Subject
-from search.trial_log import Record
+from search.page.report_data import Subject
+from search.runs.trial_log import Record
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from importlib import resources
 import jinja2
 from plotly.offline import get_plotlyjs
 
-from search import run_folder
-from search.page import attacks, comparison, costs, course, front, importance, numbers, places, trial_cards
+from search.page import attacks, comparison, costs, front, history, importance, numbers, trial_cards, widths
 from search.page.figure import Figure
-from search.page.subject import Subject
-from search.settings import Settings
+from search.page.report_data import Subject
+from search.runs import run_folder
+from search.settings.options import Settings
 
 TEMPLATE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
 
@@ -63,7 +63,7 @@ def document(subject: Subject) -> str:
         interval=numbers.interval,
         compared=comparison.compared(subject),
         confirmed=comparison.confirmed(run.folder),
-        timed=course.timed(run.records),
+        timed=history.timed(run.records),
         importance=drawn,
         costs=costs.costs(run.records, run.settings),
         failures=[one for one in run.records if one.state == "FAIL"],
@@ -92,7 +92,7 @@ def facts(subject: Subject) -> list[tuple[str, str]]:
 
 def _when(subject: Subject) -> str:
     records = subject.run.records
-    if not course.timed(records):
+    if not history.timed(records):
         return "not recorded by the version that made the run"
     begins = [float(one.ended or 0) - (one.seconds or 0.0) for one in records]
     return numbers.period(min(begins), max(float(one.ended or 0) for one in records))
@@ -111,8 +111,8 @@ def _figures(subject: Subject) -> dict[str, Figure]:
         "front": front.front_figure(subject),
         "attacks-dev": attacks.attack_figure(subject, "dev"),
         "attacks-eval": attacks.attack_figure(subject, "eval"),
-        "places": places.places_figure(subject.front, subject.base.widths),
-        **course.course_figures(records, subject.base.size),
+        "places": widths.places_figure(subject.front, subject.base.widths),
+        **history.course_figures(records, subject.base.size),
         **costs.cost_figures(records),
     }
     return {name: one for name, one in found.items() if one is not None}

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from search.front_picture import size_locator, top_of
 from search.page.figure import Figure, axis, figure, lines, plain
 from search.page.numbers import count, interval, percent
-from search.page.subject import Subject
-from search.trial_log import Record
-from search.wording import count_text, plan_in_words
+from search.page.report_data import Subject
+from search.reporting.front_picture import size_locator, top_of
+from search.reporting.plan_words import count_text, plan_in_words
+from search.runs.trial_log import Record
 from spaces.recipes import is_recipe
 
 Place = Callable[[str, int], str]

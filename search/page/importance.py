@@ -18,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from search.page.figure import Figure, axis, figure, plain
-from search.study import NAME
+from search.tuning.study import NAME
 
 BEST = 5
 LEAST = 4 * BEST

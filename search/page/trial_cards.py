@@ -7,9 +7,9 @@ from typing import Any
 
 from search.page.front import BASE
 from search.page.numbers import NOTHING, count, duration, interval, percent, share
-from search.page.subject import Base, Subject
-from search.trial_log import Record
-from search.wording import plan_in_words
+from search.page.report_data import Base, Subject
+from search.reporting.plan_words import plan_in_words
+from search.runs.trial_log import Record
 
 STATES: Mapping[str, str] = {"COMPLETE": "ran to its end", "PRUNED": "stopped early", "FAIL": "failed"}
 

@@ -20,7 +20,7 @@ from spaces.recipes import anchors, recipes
 from spaces.shared import Budget, SiteInfo
 from trainables import criteria, growth, models
 from trainables.models.architecture import Architecture
-from trainables.plan import Plan
+from trainables.trial.plan import Plan
 
 OPTIONS: dict[str, dict[str, Any]] = {"resnet18": {"width": 8}, "wav2vec2": {"checkpoint": "tiny"}}
 PAIRS = [(space, model) for space in spaces.names() for model in models.NAMES]

@@ -12,17 +12,16 @@ import pytest
 from rich.console import Console
 
 import finished_run
+from project_file import ROOT
 from search import confirm
-from search.cluster import Cluster
-from search.confirmation import Row, candidates, without_growth, write
-from search.gauges import Gauges, Reading
-from search.members import Run
-from search.progress import Display
-from trainables.checkpoint import load_detector
+from search.cluster.ray_cluster import Cluster
+from search.display.metrics import Gauges, Reading
+from search.display.progress import Display
+from search.running.confirmation import Row, candidates, without_growth, write
+from search.runs.members import Run
 from trainables.models.architecture import Architecture
-from trainables.plan import Plan
-
-ROOT = Path(__file__).parent.parent.parent
+from trainables.storage.checkpoint import load_detector
+from trainables.trial.plan import Plan
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +67,12 @@ def test_rows_are_medians_and_ranges_in_percent(tmp_path: Path) -> None:
 def test_the_command_confirms_a_front_with_its_controls_and_goes_on_where_it_was(finished: Path) -> None:
     """Small detectors on simulated speech; the second call finds everything done."""
     finished_run.rewrite_settings(finished, base_epochs=2)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "RAY_AUTH_MODE": "disabled",
+        "OMP_NUM_THREADS": "1",
+    }
     command = [sys.executable, "-m", "search.confirm", str(finished), "--seeds", "1", "--controls"]
     outputs = []
     for _ in range(2):

@@ -14,13 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 
 import finished_run
-from search import export, run_folder, score
-from search.trial_log import TrialLog, read
+import project_file
+from search import export, score
+from search.runs import run_folder
+from search.runs.trial_log import TrialLog, read
 from trainables import corpora
-from trainables.checkpoint import load_detector
 from trainables.metrics.eer import eer
 from trainables.metrics.size import parameters
 from trainables.metrics.tdcf import min_tdcf, read_asv_scores
+from trainables.storage.checkpoint import load_detector
 
 ASV = """\
 bonafide target 4.0
@@ -285,7 +287,7 @@ def test_a_run_without_a_front_says_why(copied: Path, tmp_path: Path, capsys: py
 def test_export_and_score_start_without_ray_and_optuna() -> None:
     code = "import sys, search.export, search.score; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], capture_output=True, text=True
+        [sys.executable, "-c", code], check=True, cwd=project_file.ROOT, capture_output=True, text=True
     )
     assert not {"ray", "optuna", "pandas", "transformers", "scipy"} & set(done.stdout.split())
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from search import run
-from search.settings import Settings
+from search.settings.options import Settings
 
 
 def test_ray_is_told_of_the_monitor_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,10 +23,10 @@ def test_ray_is_told_of_the_monitor_before_it_starts(tmp_path: Path, monkeypatch
         yield
         told.append("Ray ends")
 
-    monkeypatch.setattr("search.cluster.prepare", lambda address: None)
-    monkeypatch.setattr("search.cluster.starting", starting)
-    monkeypatch.setattr("search.monitor.Monitor.tell_ray", lambda monitor: told.append(monitor.folder))
-    monkeypatch.setattr("search.monitor.Monitor.__exit__", lambda monitor, *error: told.append("monitor ends"))
+    monkeypatch.setattr("search.cluster.ray_cluster.prepare", lambda address: None)
+    monkeypatch.setattr("search.cluster.ray_cluster.starting", starting)
+    monkeypatch.setattr("search.display.monitor.Monitor.tell_ray", lambda monitor: told.append(monitor.folder))
+    monkeypatch.setattr("search.display.monitor.Monitor.__exit__", lambda monitor, *error: told.append("monitor ends"))
 
     def carry_on(settings: Settings, place: object, monitor: object, copy: object) -> int:
         told.append(monitor is not None)
@@ -48,7 +48,7 @@ def test_mixed_up_packages_end_the_command(monkeypatch: pytest.MonkeyPatch, caps
     def refuse() -> Path:
         raise ValueError("spaces is elsewhere")
 
-    monkeypatch.setattr("search.cluster.check_origin", refuse)
+    monkeypatch.setattr("search.cluster.ray_cluster.check_origin", refuse)
     before = signal.getsignal(signal.SIGTERM)
     try:
         assert run.main([]) == 2

@@ -14,12 +14,12 @@ from torch import Tensor
 from detectors import architecture, trained_like
 from search.score import Scorer, main
 from trainables import features
-from trainables.checkpoint import Detector, load_detector, save_detector
 from trainables.corpora.corpus import Corpus, Utterance
 from trainables.features import store
 from trainables.features.split import Split
 from trainables.models.chain import Chain
-from trainables.training import scores
+from trainables.storage.checkpoint import Detector, load_detector, save_detector
+from trainables.trial.training import scores
 
 RATE = 16000
 LENGTHS = {"short": 1.0, "exact": 4.0, "long": 5.5, "other": 2.3}

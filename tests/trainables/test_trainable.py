@@ -18,12 +18,12 @@ from runs import write_store
 from trainable_trials import PLANS, PLASTICITY, PROMISED, config, finish, start
 from trainables import base, load
 from trainables.base import DetectorTrainable
-from trainables.checkpoint import load_detector
 from trainables.features.store import open_split
+from trainables.jobs.pretraining import pretrain
 from trainables.metrics.eer import between, eer_of
-from trainables.plan import Plan
-from trainables.pretraining import pretrain
-from trainables.training import scores
+from trainables.storage.checkpoint import load_detector
+from trainables.trial.plan import Plan
+from trainables.trial.training import scores
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_what_a_trial_reports(
     """The structure changes for the last time before epoch 2 (dropin) or 4 (plasticity)."""
     eers = [0.5, 0.2, 0.3, 0.4]
     told = iter(eers)
-    monkeypatch.setattr("trainables.execution.eer_of", lambda *_: (next(told), 0.0))
+    monkeypatch.setattr("trainables.trial.execution.eer_of", lambda *_: (next(told), 0.0))
     plan = Plan.from_config(PLANS[space], architecture("grnn"))
     trainable = start(here, space)
     for epoch, (eer, best) in enumerate(zip(eers, bests, strict=False), 1):

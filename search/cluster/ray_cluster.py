@@ -1,0 +1,269 @@
+"""Ray: starting it quietly or joining a cluster, sending the code along, and refusing what can never run.
+
+Ray is imported inside functions: it reads its environment variables when it is first imported, and `prepare` must come
+before that.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from search.cluster import local_ray, nodes
+from search.cluster.nodes import Machines
+
+if TYPE_CHECKING:
+    from ray.tune import PlacementGroupFactory
+
+PACKAGES = ("search", "trainables", "spaces")
+DASHBOARD_PORT = 8265
+"""Where Ray's dashboard listens unless told otherwise, or unless another program has the port."""
+QUIET: Mapping[str, str] = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Idle processes that Ray starts ahead: trials never get them, as Tune starts its actors in another environment.
+    "RAY_prestart_worker_first_driver": "0",
+    # A node asks for its object store until that answers, often once too early: for 10 s as ever, but not each second.
+    "RAY_raylet_client_connect_timeout_milliseconds": "50",
+    "RAY_raylet_client_num_connect_attempts": "200",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_THRESHOLD_S": "60",
+    # Runs are resumed from our own log, so Tune's snapshot of the experiment is written once, at the end.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a run has to know of the cluster it is on.
+
+    Attributes:
+        cpus: CPU cores a trial.
+        gpus: GPUs a trial.
+        concurrent: how many trials run at once.
+        dashboard: the dashboard's address, or ``None``.
+        login: how to log in to the dashboard, or ``None`` where no login is asked for.
+        waiting: what no node has yet, so that trials wait for the cluster to grow, or ``None``.
+        coming: how many machines have to come before anything here but the dashboard is known, as `ready` waits for.
+        tunnel: the command that brings the dashboard to another machine, where one is looking from there.
+        session: folder of Ray's session on this machine.
+    """
+
+    cpus: int
+    gpus: float
+    concurrent: int
+    dashboard: str | None
+    login: str | None
+    waiting: str | None
+    tunnel: str | None = None
+    session: Path | None = None
+    coming: int = 0
+
+
+def check_origin(modules: Mapping[str, ModuleType] | None = None) -> Path:
+    """The folder that the project's three packages come from.
+
+    Args:
+        modules: the packages by name; ``None`` for those that Python finds.
+
+    Raises:
+        ValueError: they do not come from one folder, naming the intruder.
+    """
+    if modules is None:
+        modules = {name: __import__(name) for name in PACKAGES}
+    places = {name: Path(m.__file__).resolve().parent.parent if m.__file__ else None for name, m in modules.items()}
+    home = places["search"]
+    for name, place in places.items():
+        if place is None or place != home:
+            origin = next(iter(getattr(modules[name], "__path__", ["unknown"])))
+            raise ValueError(
+                f"search, trainables and spaces must come from one folder; search is in {home}, {name} is {origin}: "
+                f"start from the project's own folder, or uninstall the other package named {name}"
+            )
+    assert home is not None
+    return home
+
+
+def prepare(address: str | None) -> None:
+    """Set the environment that Ray reads at its import; what the user has set stays.
+
+    A cluster of one's own listens on the loopback interface only and asks for a token, since any program or web page
+    that reaches the dashboard could run code otherwise. An existing cluster is met with a token if there is one.
+    """
+    alone = address is None
+    for name, value in {**QUIET, **(local_ray.ALONE if alone else {})}.items():
+        os.environ.setdefault(name, value)
+    has_token = "RAY_AUTH_TOKEN" in os.environ or local_ray.token_file().is_file()
+    os.environ.setdefault("RAY_AUTH_MODE", "token" if alone or has_token else "disabled")
+    if alone and os.environ["RAY_AUTH_MODE"] == "token":
+        local_ray.keep_token()
+
+
+@contextmanager
+def starting(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | None) -> Iterator[Future[Cluster]]:
+    """Begin `start`, which takes seconds, in a thread, and within the context go on; at its end leave the cluster.
+
+    Yields:
+        What becomes the cluster, or the ValueError that `start` raises.
+    """
+    # The thread lasts as long as the context: on Linux, what Ray starts ends with the thread that started it.
+    with ThreadPoolExecutor(1, "ray") as thread:
+        place = thread.submit(start, address, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial)
+        try:
+            yield place
+        finally:
+            wait([place])
+            stop()
+
+
+def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | None, dashboard: bool = True) -> Cluster:
+    """Start Ray on this machine, or join a cluster, and work out what a trial gets.
+
+    Args:
+        address: ``None`` for this machine, ``auto`` or ``HOST:PORT`` for an existing cluster, which is sent the code.
+        cpus_per_trial: CPU cores a trial.
+        gpus_per_trial: GPUs a trial; ``None`` for 1 where there are GPUs and 0 elsewhere.
+        dashboard: whether to start one; an existing cluster has its own.
+
+    Raises:
+        ValueError: the cluster cannot be joined, or a trial asks for more than any machine of it has.
+    """
+    import ray
+
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    # Tune repeats the failures of trials as errors of its own; the run's log has them.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    if address is None:
+        folder = local_ray.session_folder()
+        context = ray.init("local", include_dashboard=dashboard, dashboard_host="127.0.0.1", _temp_dir=folder, **common)
+    else:
+        home = check_origin()
+        code = {"py_modules": [str(home / name) for name in PACKAGES]}
+        try:
+            context = ray.init(address, runtime_env=code, **common)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise ValueError(
+                f"no cluster could be joined at {address} ({str(error).splitlines()[0]}): check that it runs "
+                f"(ray status) and asks for the login that RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']} offers"
+            ) from error
+    url = context.dashboard_url or None
+    local: Any = context  # whose type says less than it holds
+    login = (
+        f"log in with what `{_ray_command()} get-auth-token` prints" if os.environ["RAY_AUTH_MODE"] == "token" else None
+    )
+    bare = Cluster(
+        cpus=cpus_per_trial,
+        gpus=0.0,
+        concurrent=0,
+        dashboard=f"http://{url}" if url else None,
+        login=login,
+        waiting=None,
+        tunnel=tunnel(address, int(url.rpartition(":")[2])) if url else None,
+        session=Path(local.address_info["session_dir"]),
+    )
+    try:
+        return share(bare, nodes.look(), gpus_per_trial)
+    except ValueError:
+        ray.shutdown()
+        raise
+
+
+def share(place: Cluster, found: Machines, gpus_per_trial: float | None) -> Cluster:
+    """Work out what a trial gets of the machines that there are.
+
+    Raises:
+        ValueError: no machine can ever hold a trial.
+    """
+    gpus = float(found.have_gpus) if gpus_per_trial is None else gpus_per_trial
+    concurrent, waiting = found.fit(place.cpus, gpus)
+    coming = found.coming if waiting else 0
+    return replace(place, gpus=gpus, concurrent=concurrent, waiting=waiting, coming=coming)
+
+
+def ready(starting: Future[Cluster], gpus_per_trial: float | None, tell: Callable[[str], None]) -> Cluster:
+    """The cluster, as soon as it is known how many trials it holds, which takes a machine that holds one.
+
+    Args:
+        starting: what `starting` yields.
+        gpus_per_trial: as for `start`.
+        tell: told what is waited for.
+
+    Raises:
+        ValueError: as `start` does, or none of the machines that came can hold a trial.
+    """
+    place = starting.result()
+    if place.coming:
+        several = "1 machine is" if place.coming == 1 else f"{place.coming} machines are"
+        tell(f"{place.waiting}; {several} being set up (`ray status` on the head says how far)")
+    while place.coming:
+        time.sleep(nodes.PAUSE)
+        place = share(place, nodes.look(), gpus_per_trial)
+    return place
+
+
+def tunnel(address: str | None, port: int) -> str:
+    """The command that brings what listens on loopback here, such as a dashboard, to the machine where it is given.
+
+    Args:
+        address: as for `start`.
+        port: where it listens.
+    """
+    if address is not None:
+        other = "" if port == DASHBOARD_PORT else f" --port {port} --remote-port {port}"
+        return f"ray dashboard cluster.yaml{other}"
+    return f"ssh -L {port}:127.0.0.1:{port} {socket.gethostname()}"
+
+
+@functools.cache
+def request(cpus: int, gpus: float) -> PlacementGroupFactory:
+    """What Tune asks the cluster for when it starts a trial: one object for all trials, since each of them keeps it."""
+    from ray.tune import PlacementGroupFactory
+
+    return PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}])
+
+
+def stream(
+    function: Callable[..., Iterator[Any]], *arguments: Any, cpus: float, gpus: float, **named: Any
+) -> Iterator[Any]:
+    """Run a generator function on the cluster and yield what it yields as it comes.
+
+    Raises:
+        Exception: what the function raises.
+    """
+    import ray
+
+    remote = ray.remote(function).options(num_cpus=cpus, num_gpus=gpus, num_returns="streaming", max_retries=0)
+    for reference in remote.remote(*arguments, **named):
+        try:
+            yield ray.get(reference)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+
+
+def stop() -> None:
+    """Leave the cluster; one that was started by `start` ends."""
+    import ray
+
+    ray.shutdown()
+
+
+def _ray_command() -> str:
+    beside = Path(sys.executable).with_name("ray")
+    return "ray" if shutil.which("ray") == str(beside) or not beside.exists() else str(beside)

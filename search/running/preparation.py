@@ -1,0 +1,203 @@
+"""What comes before the trials, one function a stage: the run's folder and log, the corpus, the base."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from search.cluster import ray_cluster
+from search.cluster.ray_cluster import Cluster
+from search.display.progress import Display, clock_text
+from search.display.terminal import LogFormatter
+from search.running import remote_training
+from search.runs import run_folder
+from search.settings.options import SETTINGS_FILE, Settings
+from trainables import corpora, models
+from trainables.features import store
+from trainables.jobs import pretraining
+from trainables.models.architecture import Architecture
+from trainables.storage.activations import Activations
+from trainables.storage.checkpoint import load_detector
+
+logger = logging.getLogger(__name__)
+SECONDS = 4.0
+"""Of every utterance, how much is heard."""
+
+
+@contextmanager
+def run_log(settings: Settings) -> Iterator[None]:
+    """Make the run's folder, write what the run is, and within the context keep the run's log."""
+    folder = settings.run_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    run_folder.write_text(folder / SETTINGS_FILE, settings.to_json())
+    run_folder.write_versions(folder)
+    handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    rooms = [logging.getLogger(name) for name in ray_cluster.PACKAGES]
+    for room in rooms:
+        room.setLevel(logging.INFO)
+        room.addHandler(handler)
+    logger.info("run %s %s", folder, "goes on" if settings.resume else "begins")
+    try:
+        yield
+    finally:
+        for room in rooms:
+            room.removeHandler(handler)
+        handler.close()
+
+
+def hear(settings: Settings, display: Display) -> tuple[Path, dict[str, Any]]:
+    """The corpus made ready, where the cache has it not.
+
+    Returns:
+        The folder of its features for the model's front end, and what the card of every detector says about it.
+
+    Raises:
+        CorpusError: everything wrong with the corpus.
+        ValueError: a resumed run finds another corpus than it began with.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        corpus = corpora.read(
+            settings.corpus,
+            settings.corpus_root,
+            cache=settings.cache,
+            skip_bad_files=settings.skip_bad_files,
+            progress=display.work,
+        )
+    for warning in caught:
+        display.note(str(warning.message))
+    display.fact("corpus", f"{corpus.name}{f', {corpus.note}' if corpus.note else ''}")
+    if corpus.skipped:
+        display.note(f"{len(corpus.skipped)} bad files are left out; corpus.json lists them")
+    before = run_folder.corpus_digest(settings.run_folder)
+    if before is not None and before != corpus.digest():
+        raise ValueError(
+            f"a resumed run needs the corpus it began with, digest {before[:16]}; {corpus.root} has "
+            f"{corpus.digest()[:16]}: bring the files back or start a new run"
+        )
+    run_folder.write_corpus(settings.run_folder, corpus)
+    front_end = models.load(settings.model).FRONT_END
+    features = store.build(
+        corpus,
+        front_end,
+        settings.cache,
+        seconds=SECONDS,
+        random_crop=settings.random_crop,
+        skip_bad_files=settings.skip_bad_files,
+        progress=display.work,
+        splits=("train", "dev"),
+    )
+    about = {"name": corpus.name, "digest": corpus.digest(), "note": corpus.note}
+    return features, {"front_end": front_end, "seconds": SECONDS, "features": features.name, "corpus": about}
+
+
+def train_base(
+    settings: Settings, features: Path, card: Mapping[str, Any], place: Callable[[], Cluster], display: Display
+) -> Path:
+    """The base's folder in the run, trained on the cluster, which is asked for only then, where the cache has none."""
+    arch = Architecture.create(settings.model, settings.model_options)
+    base = settings.run_folder / "base"
+    came = "from the run" if _is_whole(base) else _bring_base(base, arch, settings, features, card, place, display)
+    eer = load_detector(base).card["eer_dev"]
+    display.fact("base", f"EER {100 * eer:.2f} % at {arch.size():,} parameters, {came}")
+    return base
+
+
+def cached_base(settings: Settings, arch: Architecture, features: Path) -> Path:
+    """Where the base of a run is kept in the cache, or will be."""
+    return pretraining.base_folder(
+        arch,
+        features=features,
+        epochs=settings.base_epochs,
+        seed=settings.seed,
+        random_crop=settings.random_crop,
+        precision=settings.precision,
+        cache=settings.cache,
+    )
+
+
+def _bring_base(
+    base: Path,
+    arch: Architecture,
+    settings: Settings,
+    features: Path,
+    card: Mapping[str, Any],
+    place: Callable[[], Cluster],
+    display: Display,
+) -> str:
+    """Put the base into the run's folder by way of the cache; how it came."""
+    cached = cached_base(settings, arch, features)
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{cached}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        display.note("another run is training this base; waiting for it")
+        lock.acquire()
+    with lock:
+        came = "from the cache"
+        if not _is_whole(cached):
+            began = time.monotonic()
+            _pretrain(arch, settings, features, card, cached, place(), display)
+            came = f"trained in {clock_text(time.monotonic() - began)}"
+    shutil.rmtree(base, ignore_errors=True)
+    part = base.with_name("base.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(cached, part)
+    part.replace(base)
+    return came
+
+
+def _is_whole(folder: Path) -> bool:
+    if not folder.exists():
+        return False
+    try:
+        load_detector(folder)
+    except ValueError as error:
+        logger.warning("made anew: %s", error)
+        return False
+    return True
+
+
+def _pretrain(
+    arch: Architecture,
+    settings: Settings,
+    features: Path,
+    card: Mapping[str, Any],
+    folder: Path,
+    place: Cluster,
+    display: Display,
+) -> None:
+    # Nothing else runs yet: on one machine the base gets what all trials together will have, if that makes it faster.
+    alone = settings.address is None and not getattr(models.load(settings.model), "SERIAL", False)
+    cpus = place.cpus * place.concurrent if alone else place.cpus
+    rows = remote_training.train(
+        settings,
+        place,
+        pretraining.pretrain,
+        arch,
+        store=features,
+        epochs=settings.base_epochs,
+        seed=settings.seed,
+        random_crop=settings.random_crop,
+        precision=settings.precision,
+        folder=folder,
+        card=dict(card),
+        activations=Activations(settings.activations, features, settings.activations_limit),
+        threads=cpus,
+        gpu=place.gpus > 0,
+        cpus=cpus,
+    )
+    display.work("base", 0, settings.base_epochs)
+    for row in rows:
+        logger.info("base: epoch %d of %d, loss %.4f, EER %.4f", row["epoch"], row["epochs"], row["loss"], row["eer"])
+        display.work("base", row["epoch"], row["epochs"])

@@ -1,0 +1,102 @@
+"""What workers are given that share no folder with the search: features and base in the storage, work that ends there.
+
+Where they share one, or are on this machine, all of it stays where it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from search.cluster import ray_cluster
+from search.cluster.ray_cluster import Cluster
+from search.settings.options import Settings
+from trainables.storage import bucket_files, node_paths
+from trainables.storage.activations import Activations
+from trainables.storage.bucket_files import joined
+from trainables.storage.checkpoint import DIGESTS
+
+
+def features(settings: Settings, folder: Path) -> str:
+    """Where workers find a feature folder. Runs of one storage share it.
+
+    Raises:
+        OSError: the storage cannot be reached.
+    """
+    return _offered(settings, folder, f"features/{folder.name}", node_paths.FEATURES)
+
+
+def base(settings: Settings, folder: Path) -> str:
+    """Where workers find a detector, addressed by what it holds.
+
+    Raises:
+        OSError: the storage cannot be reached.
+    """
+    digest = hashlib.sha256((folder / DIGESTS).read_bytes()).hexdigest()[:20] if settings.apart else ""
+    return _offered(settings, folder, f"bases/{settings.model}-{digest}", node_paths.DETECTOR)
+
+
+def train(
+    settings: Settings,
+    place: Cluster,
+    function: Callable[..., Iterator[dict[str, Any]]],
+    *arguments: Any,
+    start: Path | None = None,
+    store: Path,
+    folder: Path,
+    cpus: float,
+    activations: Activations | None = None,
+    **named: Any,
+) -> Iterator[dict[str, Any]]:
+    """Run a training function on the cluster, and yield what it yields as it comes; its detector is in `folder` then.
+
+    Args:
+        settings: of the run.
+        place: the cluster.
+        function: takes `arguments`, after the detector that it starts from if there is one, and by name features,
+            folder, activations if there are any, and what else is named.
+        arguments: passed on.
+        start: folder of the detector that it starts from.
+        store: folder of the features.
+        folder: where its detector is to be, whole or not at all; within the run's folder or the cache.
+        cpus: CPU cores that it asks for.
+        activations: where outputs of frozen layers are kept.
+        named: passed on.
+
+    Raises:
+        OSError: the storage cannot be reached.
+        Exception: what the function raises.
+    """
+    resources = {"cpus": cpus, "gpus": place.gpus}
+    if not settings.apart:
+        given = arguments if start is None else (start, *arguments)
+        more = named if activations is None else {**named, "activations": activations}
+        yield from ray_cluster.stream(function, *given, features=store, folder=folder, **more, **resources)
+        return
+    assert settings.copy is not None, "workers are apart only where there is a storage"
+    # Of this run alone until it is fetched; the end of the run removes it.
+    uri = joined(settings.copy, "trained", folder.name)
+    yield from ray_cluster.stream(
+        node_paths.apart,
+        function,
+        *arguments,
+        base=None if start is None else base(settings, start),
+        features=features(settings, store),
+        folder=uri,
+        cache=str(settings.cache),
+        activations_limit=None if activations is None else activations.limit,
+        **named,
+        **resources,
+    )
+    bucket_files.download(uri, folder, node_paths.DETECTOR)
+    bucket_files.remove(uri)
+
+
+def _offered(settings: Settings, folder: Path, name: str, files: tuple[str, ...]) -> str:
+    if not settings.apart:
+        return str(folder)
+    uri = joined(str(settings.remote), *name.split("/"))
+    bucket_files.offer(folder, uri, files)
+    return uri

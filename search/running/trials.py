@@ -1,0 +1,270 @@
+"""The trials of a run: what each is given, what is refused, how they are run and ended, and what came of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+import spaces
+from search.cluster import ray_cluster
+from search.cluster.ray_cluster import Cluster
+from search.display.metrics import Gauges
+from search.display.progress import Display
+from search.running import remote_training
+from search.running.tune_callback import Limits, Watcher
+from search.runs import run_folder
+from search.runs.trial_log import TrialLog
+from search.settings.options import Settings
+from search.storage import bucket_sync
+from search.storage.bucket_sync import Mirror
+from search.tuning.feasibility import assess
+from search.tuning.scheduler import HalvingScheduler
+from search.tuning.searcher import PlanSearch
+from search.tuning.space_check import scope, space_of
+from search.tuning.trial_names import trial_name
+from search.tuning.warm_start import Known
+from spaces import recipes
+from spaces.recipes import is_recipe
+from trainables.models.architecture import Architecture
+from trainables.storage import bucket_files
+from trainables.storage.node_paths import STAGES_FOLDER
+
+logger = logging.getLogger(__name__)
+TUNE_FOLDER = "tune"
+"""Tune's own files in the run's folder: checkpoints of trials under way. Gone when the run is over."""
+RETRIES = 2
+"""How often a trial is tried again that raised, or whose worker was lost."""
+NO_LIMIT = 1_000_000
+"""Trials, since Tune wants a number. The searcher says when there are enough: Tune counts those handed out anew."""
+GRACE = 30.0
+"""Seconds that a search may take to end in good order; Tune itself takes up to 10."""
+
+
+def make_searcher(
+    settings: Settings,
+    job: Mapping[str, Any],
+    log: TrialLog,
+    warm: Sequence[Known] = (),
+    plans: Mapping[str, dict[str, Any]] | None = None,
+) -> PlanSearch:
+    """Who chooses plans: the space, its recipes and anchors, what is refused, and what is known from earlier runs.
+
+    Args:
+        settings: of the run.
+        job: what is the same for all trials.
+        log: the trials that ended.
+        warm: trials of earlier runs.
+        plans: plans to try instead of the space's recipes and anchors, by name; all of them, however others fare.
+    """
+    arch = Architecture.create(settings.model, settings.model_options)
+    sites, budget = scope(settings)
+    anchors = recipes.anchors(settings.space, sites, budget) if plans is None else {}
+    rivals = log.records if plans is None else None
+    return PlanSearch(
+        space_of(settings),
+        job=job,
+        journal=settings.run_folder / "study.journal",
+        ended=log.records,
+        recipes=recipes.recipes(settings.space, settings.model, sites, budget) if plans is None else plans,
+        anchors={name: anchor.parameters for name, anchor in anchors.items()},
+        assess=partial(assess, arch=arch, max_parameters=settings.max_parameters, ended=rivals),
+        sampler=settings.sampler,
+        seed=settings.seed,
+        startup=startup_trials(settings.trials),
+        objective=settings.objective,
+        warm=warm,
+        prunings=partial(prunings, settings.space, settings.prunings),
+        name=partial(trial_name, arch=arch),
+    )
+
+
+def prunings(space: str, count: int, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Up to `count` - 1 points of a space that cut the grown stage of one otherwise."""
+    found: list[dict[str, Any]] = spaces.load(space).prunings(parameters)
+    return found[: count - 1]
+
+
+def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> dict[str, Any]:
+    """What every trial of the run is given beside its plan."""
+    return {
+        "base": remote_training.base(settings, base),
+        "features": remote_training.features(settings, features),
+        "storage": settings.copy if settings.apart else None,
+        "cache": str(settings.cache),
+        "activations": str(settings.activations),
+        "activations_limit": settings.activations_limit,
+        "run_folder": str(settings.run_folder),
+        "size_weight": settings.size_weight,
+        "size_base": Architecture.create(settings.model, settings.model_options).size(),
+        "seed": settings.seed,
+        "random_crop": settings.random_crop,
+        "precision": settings.precision,
+        "prunings": settings.prunings,
+        "stages_limit": int(settings.stages_gb * 1e9),
+        "threads": place.cpus,
+        "gpu": place.gpus > 0,
+    }
+
+
+def scheduler(settings: Settings, searcher: PlanSearch) -> TrialScheduler:
+    """Who stops trials early: nobody, or successive halving by the same objectives that the searcher has."""
+    if settings.stopping == "none":
+        return FIFOScheduler()
+    return HalvingScheduler(searcher.objectives, settings.run_folder / "rungs.jsonl")
+
+
+def startup_trials(trials: int | None) -> int:
+    """How many trials the sampler draws at random before it learns: a quarter of them, between 2 and 10."""
+    return 10 if trials is None else min(10, max(2, trials // 4))
+
+
+def run_trials(
+    trainable: type[tune.Trainable],
+    searcher: PlanSearch,
+    log: TrialLog,
+    settings: Settings,
+    place: Cluster,
+    display: Display,
+    gauges: Gauges | None = None,
+    copy: Mirror | None = None,
+) -> None:
+    """Run trials until there are enough, time is over, or a signal asks for the end.
+
+    Every trial that ends is in `log`; trials that were stopped by the end are not, and a resumed run starts them again.
+    """
+    if copy is not None:
+        fetch_detectors(copy, log)
+    searcher.most = None if settings.trials is None else settings.trials - len(log.records)
+    if searcher.most is not None and searcher.most <= 0:
+        display.note(f"all {settings.trials} trials have ended; raise --trials for more")
+        return
+    # Checkpoints of trials that an earlier process left under way; they start again from the base.
+    shutil.rmtree(settings.run_folder / TUNE_FOLDER, ignore_errors=True)
+    limits = Limits(settings.minutes)
+    elsewhere = copy if settings.apart else None
+    state: dict[str, Any] = {"storage_path": str(settings.run_folder)}
+    if elsewhere is not None and settings.copy is not None:
+        bucket_files.remove(bucket_files.joined(settings.copy, TUNE_FOLDER))
+        state["storage_filesystem"], state["storage_path"] = bucket_files.opened(settings.copy)
+    tuner = tune.Tuner(
+        with_resources(trainable, place),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler(settings, searcher),
+            num_samples=NO_LIMIT,
+            max_concurrent_trials=place.concurrent,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: str(trial.config["name"]),
+            trial_dirname_creator=lambda trial: str(trial.config["number"]),
+        ),
+        run_config=tune.RunConfig(
+            name=TUNE_FOLDER,
+            **state,
+            callbacks=[Watcher(log, display, limits, gauges, elsewhere, searcher.again)],
+            stop=limits,
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            # Trials ask for checkpoints themselves, by time; the watcher removes all but the latest.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            verbose=0,
+        ),
+    )
+    for name, reason in searcher.left_out.items():
+        logger.warning("recipe %s is left out: %s", name, reason)
+        display.note(f"recipe {name} is left out: {reason}")
+    display.search(settings.trials, list(log.records.values()), limits.deadline)
+
+    def leave() -> None:
+        # A signal to all processes of the group, as batch systems send it, has ended Ray as well, and Ray's client
+        # waits for it in vain.
+        logger.error("Ray does not answer; the run ends without it")
+        code = int(not finish(settings, log, display))
+        if copy is not None:
+            bucket_sync.finish(copy)
+        os._exit(code)
+
+    with ending_on_signal(limits, leave):
+        tuner.fit()
+    if elsewhere is not None:
+        elsewhere.settle()
+    if searcher.gave_up:
+        display.note(searcher.gave_up)
+
+
+def fetch_detectors(copy: Mirror, log: TrialLog) -> None:
+    """Fetch from the copy what a search that was killed had not fetched yet: detectors of the front and of recipes."""
+    records = [record for record in log.records.values() if record.state == "COMPLETE"]
+    shown = [*run_folder.front_of(records), *(record for record in records if is_recipe(record.recipe))]
+    places = {log.path.parent / "detectors" / str(record.number) for record in shown}
+    missing = sorted(place for place in places if not place.exists())
+    for place in missing:
+        copy.fetch(place)
+    if missing:
+        copy.settle()
+
+
+def with_resources(trainable: type[tune.Trainable], place: Cluster) -> type[tune.Trainable]:
+    """The trainable, asking for a trial's CPUs and GPUs. Ray's own function of this name would rename the actors."""
+
+    def request(cls: type[tune.Trainable], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+        return ray_cluster.request(place.cpus, place.gpus)
+
+    extra = {"default_resource_request": classmethod(request), "__module__": trainable.__module__}
+    return type(trainable.__name__, (trainable,), extra)
+
+
+@contextmanager
+def ending_on_signal(limits: Limits, leave: Callable[[], None]) -> Iterator[None]:
+    """Within it the first SIGINT or SIGTERM ends the search in good order, the second at once as KeyboardInterrupt.
+
+    Args:
+        limits: what is told that somebody asked for the end.
+        leave: called in a thread when the context is not over `GRACE` seconds after the first signal.
+    """
+    patience = threading.Timer(GRACE, leave)
+    patience.daemon = True
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if limits.asked:
+            raise KeyboardInterrupt
+        limits.asked = True
+        patience.start()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        patience.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def finish(settings: Settings, log: TrialLog, display: Display) -> bool:
+    """Write the tables and say what was found; whether there is a front."""
+    folder = settings.run_folder
+    records = list(log.records.values())
+    run_folder.write_tables(folder, records)
+    for name in (TUNE_FOLDER, STAGES_FOLDER):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    front = run_folder.front_of(records)
+    if front:
+        display.table(front)
+        display.note(f"front: {folder / 'front.parquet'}; all trials: {folder / 'results.parquet'}")
+        display.note(f"next: python -m search.export {folder} --to front/")
+        display.note(f"report: python -m search.report {folder}")
+        return True
+    failures = [record.error for record in records if record.error]
+    reason = f"the first failed with: {failures[0]}" if failures else "none ended"
+    display.note(f"no trial gave a detector ({reason}); see {folder / 'run.log'}")
+    return False

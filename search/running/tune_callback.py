@@ -1,0 +1,300 @@
+"""What happens when Tune tells us something: an ended trial is logged, tables and display follow, limits are kept.
+
+Tune keeps every trial for as long as it runs, and nothing of it is needed here once it is in the trial log, so that is
+taken out of it when it ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from pyarrow.fs import FileSystem
+from ray.tune import Callback, Checkpoint, Stopper
+from ray.tune.experiment import Trial
+from ray.tune.result import NODE_IP
+
+from search.display.metrics import Gauges
+from search.display.progress import Display, describe
+from search.runs import run_folder
+from search.runs.trial_log import Record, TrialLog
+from search.storage.bucket_sync import Mirror
+from search.tuning import objective
+from search.tuning.searcher import METRIC, ending
+from spaces.recipes import is_recipe
+
+logger = logging.getLogger(__name__)
+LONG_LINE = 200
+PAUSE = 5.0
+"""Seconds between two versions of the tables, at least."""
+SHARE = 0.02
+"""Share of the time that writing tables may take; they grow with the run."""
+
+
+class Watcher(Callback):
+    """Writes every ended trial into the trial log, and keeps tables, the run's log and the display up to date.
+
+    The tables follow the log by some seconds: programs of this project read the log, people may look at the tables.
+    """
+
+    def __init__(
+        self,
+        log: TrialLog,
+        display: Display,
+        limits: Limits,
+        gauges: Gauges | None = None,
+        elsewhere: Mirror | None = None,
+        again: Callable[[int], None] | None = None,
+    ) -> None:
+        """Write to `log`, publish on `gauges` and show on `display`, also why the search ends before its last trial.
+
+        Args:
+            log: of the run.
+            display: of the run.
+            limits: what ends the search.
+            gauges: what is published of it.
+            elsewhere: the copy of the run's folder, where workers write detectors and checkpoints into that.
+            again: hands a trial of this number out once more; without it what Tune gives up has failed.
+        """
+        self._elsewhere = elsewhere
+        self._log, self._display, self._limits, self._gauges = log, display, limits, gauges
+        self._again, self._times = again, Counter[int]()
+        self._ending = False
+        self._written, self._next_tables = len(log.records), 0.0
+        self._front = run_folder.front_of(log.records.values())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles callbacks to restore runs its own way, which this project does not use."""
+        return {}
+
+    def on_step_end(self, iteration: int, trials: Sequence[Trial], **info: Any) -> None:
+        """Some time passed. Said here and not by a signal's handler, which may interrupt a line being printed."""
+        if not self._ending and self._limits.stop_all():
+            self._ending = True
+            why = "asked to end" if self._limits.asked else "time is over"
+            logger.warning("%s", why)
+            again = " (again to end at once)" if self._limits.asked else ""
+            self._display.note(f"{why}: trials under way are stopped, the front is written{again}")
+        if self._gauges is not None:
+            self._gauges.tick()
+        if len(self._log.records) > self._written and time.monotonic() >= self._next_tables:
+            self._write_tables()
+
+    def on_trial_start(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
+        """A trial began on a worker."""
+        logger.info("trial %d begins%s", trial.config["number"], _named(trial.config["recipe"]))
+        self._display.trial(trial.config["number"], 0, trial.config["plan"]["epochs"])
+        if self._gauges is not None:
+            self._gauges.running(trial.config["number"])
+
+    def on_trial_result(
+        self, iteration: int, trials: Sequence[Trial], trial: Trial, result: Mapping[str, Any], **info: Any
+    ) -> None:
+        """An epoch of a trial ended."""
+        number, epoch, epochs = trial.config["number"], result.get("epoch", 0), result.get("epochs", 0)
+        logger.info("trial %d: epoch %d of %d, EER %.4f", number, epoch, epochs, result.get("eer", math.nan))
+        self._display.trial(number, epoch, epochs)
+        if self._gauges is not None:
+            self._gauges.running(number, result.get(NODE_IP), _finite(result.get("seconds_step")))
+
+    def on_checkpoint(
+        self, iteration: int, trials: Sequence[Trial], trial: Trial, checkpoint: Checkpoint, **info: Any
+    ) -> None:
+        """A trial wrote its state: the one before is not needed any more.
+
+        Tune would remove it as well if it were told to keep one, but then writes the state of all trials every time.
+        """
+        if trial.checkpoint is not None:
+            self._remove(trial.checkpoint.filesystem, trial.checkpoint.path)
+
+    def on_trial_complete(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
+        """A trial ended without raising."""
+        self._end(trial, failed=False)
+
+    def on_trial_error(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
+        """A trial raised, or its worker was lost.
+
+        Tune tries a trial again that was running. One that is lost while a worker takes it over from the trial before
+        it gives up, however seldom that happened: it is handed out anew.
+        """
+        number = trial.config["number"]
+        if self._again is None or not trial.should_recover() or self._times[number] >= trial.max_failures:
+            self._end(trial, failed=True)
+            return
+        self._times[number] += 1
+        logger.warning("trial %d was lost before it began, and is handed out anew:\n%s", number, _traceback(trial))
+        self._forget(trial)
+        self._again(number)
+
+    def on_trial_recover(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
+        """A trial is tried again from its last checkpoint."""
+        logger.warning("trial %d failed and is tried again:\n%s", trial.config["number"], _traceback(trial))
+
+    def _end(self, trial: Trial, *, failed: bool) -> None:
+        record = record_of(trial.config, trial.last_result, _traceback(trial) if failed else None)
+        cpus, gpus = _resources(trial)
+        record = replace(record, ended=datetime.now(tz=timezone.utc).timestamp(), cpus=cpus, gpus=gpus)
+        self._log.append(record)
+        if record.state == "FAIL":
+            logger.error("trial %d failed: %s", record.number, _traceback(trial) or record.error)
+        else:
+            logger.info("%s", describe(record))
+        self._display.ended(record)
+        if self._gauges is not None:
+            self._gauges.ended(record)
+        self._keep_detectors(record)
+        self._forget(trial)
+
+    def _forget(self, trial: Trial) -> None:
+        """Remove what Tune keeps of a trial."""
+        if trial.storage is not None and trial.storage.trial_dir_name is not None:  # else it never came so far
+            self._remove(trial.storage.storage_filesystem, trial.storage.trial_fs_path)
+        _empty(trial)
+
+    def _keep_detectors(self, record: Record) -> None:
+        """Remove the detectors of trials that are not on the front, recipes' excepted, which it is compared with."""
+        if record.state != "COMPLETE":
+            return
+        front = run_folder.front_of([*self._front, record])
+        members = {one.number for one in front}
+        if self._elsewhere is not None and (record.number in members or is_recipe(record.recipe)):
+            self._elsewhere.fetch(self._detector(record))
+        for one in (*self._front, record):
+            if one.number not in members and not is_recipe(one.recipe):
+                if self._elsewhere is None:
+                    shutil.rmtree(self._detector(one), ignore_errors=True)
+                else:
+                    self._elsewhere.discard(self._detector(one))
+        self._front = sorted(front, key=lambda one: one.number)
+
+    def _detector(self, record: Record) -> Path:
+        return self._log.path.parent / "detectors" / str(record.number)
+
+    def _remove(self, filesystem: FileSystem, path: str) -> None:
+        """Remove a folder of Tune's; one in a storage without keeping the search waiting."""
+        if self._elsewhere is None:
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            self._elsewhere.discard_path(filesystem, path)
+
+    def _write_tables(self) -> None:
+        began = time.monotonic()
+        run_folder.write_tables(self._log.path.parent, list(self._log.records.values()))
+        ended = time.monotonic()
+        self._written = len(self._log.records)
+        self._next_tables = ended + max(PAUSE, (ended - began) / SHARE)
+
+
+class Limits(Stopper):
+    """Ends the search when its time is over or somebody asked for it.
+
+    Attributes:
+        asked: whether somebody asked for the end.
+        deadline: seconds on the monotonic clock at which the search ends; infinity for never.
+    """
+
+    def __init__(self, minutes: float | None) -> None:
+        """`minutes` from now on, or no limit."""
+        self.asked = False
+        self.deadline = time.monotonic() + 60 * minutes if minutes else math.inf
+
+    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+        """Whether this trial must end; trials end on their own."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether all trials must end now."""
+        return self.asked or time.monotonic() > self.deadline
+
+
+def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, traceback: str | None) -> Record:
+    """The log's record of a trial.
+
+    Args:
+        config: what the trial was given: plan, number, recipe.
+        result: its last result, if any.
+        traceback: what it raised, if it did.
+    """
+    result = result or {}
+    state, _ = objective.told(ending(result, traceback is not None), [result.get(METRIC)])
+    error = None
+    if traceback is not None:
+        error = _last_line(traceback)
+    elif "failed" in result:
+        error = result["failed"]
+    elif state.name == "FAIL":
+        error = f"{METRIC} must be a finite number; the trial ended with {result.get(METRIC)}"
+    return Record(
+        number=config["number"],
+        state=state.name,
+        recipe=config["recipe"],
+        plan={**config["plan"], **({"criterion": result["criterion"]} if "criterion" in result else {})},
+        eer=_finite(result.get("best_eer")),
+        eer_low=result.get("best_eer_interval", (None, None))[0],
+        eer_high=result.get("best_eer_interval", (None, None))[1],
+        loss=_finite(result.get("loss")),
+        size=result.get("size"),
+        weighted_eer=_finite(result.get(METRIC)),
+        trainable_parameters=result.get("trainable_parameters"),
+        epochs=result.get("epoch", 0),
+        seconds=_finite(result.get("time_total_s")),
+        seconds_step=_finite(result.get("seconds_step")),
+        seconds_forward=_finite(result.get("seconds_forward")),
+        seconds_backward=_finite(result.get("seconds_backward")),
+        seconds_parts=result.get("seconds_parts", {}),
+        error=error,
+        node=result.get(NODE_IP),
+        total_widths=result.get("total_widths", {}),
+        links_kept=result.get("links_kept", 0),
+        from_kept_stage=result.get("from_kept_stage", False),
+    )
+
+
+def _resources(trial: Trial) -> tuple[float | None, float | None]:
+    """CPUs and GPUs that a trial had to itself, where Tune says so."""
+    wanted = trial.placement_group_factory
+    if wanted is None:
+        return None, None
+    return wanted.required_resources.get("CPU", 0.0), wanted.required_resources.get("GPU", 0.0)
+
+
+def _empty(trial: Trial) -> None:
+    """Take out of an ended trial what takes memory, and its folders off the disk."""
+    if trial.storage is not None and trial.storage.trial_dir_name is not None:  # else it never came so far
+        shutil.rmtree(trial.storage.trial_driver_staging_path, ignore_errors=True)
+    trial.config.clear()
+    trial.evaluated_params.clear()
+    trial.experiment_tag = ""
+    trial.trial_name_creator = trial.trial_dirname_creator = None
+    checkpoints = trial.run_metadata.checkpoint_manager
+    assert checkpoints is not None, "a trial that was made has one"
+    trial.run_metadata = type(trial.run_metadata)()
+    trial.run_metadata.checkpoint_manager = type(checkpoints)(None)
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _traceback(trial: Trial) -> str:
+    # Trial.get_error reads the copy in the storage, which Tune makes later than it tells of the error.
+    path = trial.error_file
+    return Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else ""
+
+
+def _last_line(traceback: str) -> str:
+    """What a traceback says in the end; Ray's long advice about lost workers is left to the run's log."""
+    lines = traceback.strip().splitlines() or ["the worker was lost"]
+    return lines[-1] if len(lines[-1]) <= LONG_LINE else lines[-1].split(". ")[0][:LONG_LINE]
+
+
+def _named(recipe: str | None) -> str:
+    return f" ({recipe})" if recipe else ""

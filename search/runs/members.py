@@ -1,0 +1,135 @@
+"""What a run has to show: the detectors on its front, and what the front is compared with, its recipes and its base."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from search.runs import run_folder, trial_log
+from search.runs.trial_log import Record
+from search.settings.options import SETTINGS_FILE, Settings, default_cache
+from search.storage import bucket_pull
+from spaces.recipes import is_recipe
+from trainables.storage import bucket_files
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as its folder tells it, finished or not.
+
+    Attributes:
+        folder: absolute.
+        settings: what was asked for.
+        corpus: the content of corpus.json.
+        records: the trials that ended, in the order of the log, as the run itself makes its front from them.
+    """
+
+    folder: Path
+    settings: Settings
+    corpus: Mapping[str, Any]
+    records: tuple[Record, ...]
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Read a run's folder.
+
+        Raises:
+            ValueError: it is not one, or a file of it cannot be read.
+        """
+        folder = folder.expanduser().resolve()
+        if not (folder / SETTINGS_FILE).is_file():
+            raise ValueError(
+                f"a run is a folder that search.run wrote; {folder} has no {SETTINGS_FILE}: correct the path"
+            )
+        try:
+            settings = Settings.from_json((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+            corpus = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+            digest = corpus["digest"]
+        except FileNotFoundError as error:
+            raise ValueError(f"run {folder} has not read its corpus yet: wait for it, or see its run.log") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"run {folder} cannot be read ({error}): restore its settings.json and corpus.json"
+            ) from error
+        assert isinstance(digest, str)
+        return cls(folder, settings, corpus, tuple(trial_log.read(folder / "trials.jsonl").values()))
+
+    @classmethod
+    def find(cls, place: Path | str, cache: Path | None = None) -> Run:
+        """Read a run's folder, or that whose copy a URI names, which is pulled into the cache first.
+
+        Args:
+            place: a path, or a URI as text.
+            cache: folder of caches; ``None`` for the user's.
+
+        Raises:
+            ValueError: see `open` and `search.storage.bucket_pull.pulled`.
+        """
+        if isinstance(place, Path):
+            return cls.open(place)
+        cache = (cache or default_cache()).expanduser().resolve()
+        run = cls.open(bucket_pull.pulled(place, cache, SETTINGS_FILE))
+        above, name = bucket_files.parted(place)
+        settings = replace(run.settings, storage=run.folder.parent, name=name, remote=above, cache=cache)
+        return replace(run, settings=settings)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A detector to show.
+
+    Attributes:
+        role: ``front`` for a member of the front, else what it is for comparison.
+        number: place on the front, 0 for the smallest; ``None`` beside the front.
+        record: the trial; ``None`` for the base.
+        folder: the detector's folder in the run.
+    """
+
+    role: Literal["front", "recipe", "base"]
+    number: int | None
+    record: Record | None
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: the number on the front, the recipe's name, or ``base``."""
+        if self.number is not None:
+            return str(self.number)
+        return "base" if self.record is None else str(self.record.recipe)
+
+    @property
+    def recipe(self) -> str | None:
+        """The recipe's name; ``None`` for the base and for what the search chose itself."""
+        name = None if self.record is None else self.record.recipe
+        return name if is_recipe(name) else None
+
+
+def members(run: Run) -> list[Member]:
+    """The front, smallest first; then the recipes that ran to their end and are not on it; then the base.
+
+    Raises:
+        ValueError: no trial has ended with a detector.
+    """
+    front = run_folder.front_of(run.records)
+    if not front:
+        failures = [record.error for record in run.records if record.error]
+        reason = f"the first failed with: {failures[0]}" if failures else f"{len(run.records)} ended at all"
+        raise ValueError(
+            f"run {run.folder} has no front: no trial has ended with a detector ({reason}); see its run.log"
+        )
+    found = [Member("front", number, record, _detector(run, record)) for number, record in enumerate(front)]
+    on_front = {record.number for record in front}
+    others = [
+        Member("recipe", None, record, _detector(run, record))
+        for record in sorted(run.records, key=lambda record: record.number)
+        if record.state == "COMPLETE" and record.number not in on_front
+    ]
+    found += [member for member in others if member.recipe]
+    return [*found, Member("base", None, None, run.folder / "base")]
+
+
+def _detector(run: Run, record: Record) -> Path:
+    return run.folder / "detectors" / str(record.number)

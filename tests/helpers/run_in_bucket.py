@@ -1,0 +1,80 @@
+"""A run of pretended trials whose storage is a bucket, or its rest: URI, cache, trials, and how workers are placed.
+
+Workers that are ``apart`` are told to share no folder with the search, as on a cluster; what they write into the bucket
+instead of detectors is made up.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pretended
+from search.cluster import ray_cluster
+from search.display.progress import Display
+from search.running import preparation, trials
+from search.runs.trial_log import TrialLog
+from search.settings.options import parse
+from search.storage import bucket_sync
+from search.tuning.feasibility import Assessment
+from search.tuning.searcher import PlanSearch
+from trainables.storage.bucket_files import joined, send_bytes
+
+
+class Writing(pretended.Pretended):
+    """A pretended trial that leaves a detector where its job says."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        super().setup(config)
+        self.place = joined(config["job"]["detectors"], str(config["number"]), "card.txt")
+
+    def step(self) -> dict[str, Any]:
+        result = super().step()
+        if result["done"]:
+            send_bytes(b"a detector", self.place)
+        return result
+
+
+def main() -> int:
+    uri, cache, count, how = sys.argv[1:]
+    options = ["--cache", cache, "--trials", count]
+    try:
+        settings = parse(["--resume", f"{uri}/one", *options])
+    except SystemExit:  # it is new
+        settings = parse(["--storage", uri, "--name", "one", *options])
+    settings = replace(settings, address="auto" if how == "apart" else None)
+    ray_cluster.prepare(None)
+    display = Display()
+    with bucket_sync.mirrored(settings.run_folder, settings.copy) as copy, preparation.run_log(settings):
+        log = TrialLog(settings.run_folder / "trials.jsonl")
+        place = ray_cluster.start(None, cpus_per_trial=os.cpu_count() or 1, gpus_per_trial=0, dashboard=False)
+        import ray
+
+        ray.cloudpickle.register_pickle_by_value(pretended)
+        assert settings.copy is not None
+        folder = settings.run_folder / "detectors"
+        trace = str(Path(cache) / "trace")
+        search = PlanSearch(
+            pretended.space,
+            job={"detectors": joined(settings.copy, "detectors") if how == "apart" else folder.as_uri()},
+            journal=settings.run_folder / "study.journal",
+            ended=log.records,
+            recipes={"lost": {"x": 0.5, "size": 100, "epochs": 3, "trace": trace}},
+            anchors={},
+            assess=lambda plan: Assessment(),
+            sampler="tpe",
+            seed=0,
+            startup=3,
+        )
+        with display:
+            trials.run_trials(Writing, search, log, settings, place, display, copy=copy)
+        found = trials.finish(settings, log, display)
+        ray_cluster.stop()
+    return int(not found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Files of a cluster of one's own: made for its user alone, and what the user chose is left alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from search.cluster.local_ray import keep_token, session_folder
+from search.cluster.ray_cluster import local_ray, prepare
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, and no variable that says where anything is."""
+    for name in [*(name for name in os.environ if name.startswith("RAY_")), "RAY_AUTH_MODE"]:
+        monkeypatch.setenv(name, "")  # so that what the test leaves is undone
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(local_ray, "SESSIONS", tmp_path)
+    return tmp_path
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_a_token_is_made_for_its_user_alone(home: Path) -> None:
+    token = home / ".ray" / "auth_token"
+    keep_token()
+    first = token.read_text()
+    assert len(bytes.fromhex(first)) == 32
+    assert (mode(token), mode(token.parent)) == (0o600, 0o700)
+    assert list(token.parent.iterdir()) == [token]
+    keep_token()
+    assert token.read_text() == first
+
+
+def test_a_token_that_others_could_read_is_kept_and_closed(home: Path) -> None:
+    token = home / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text("as Ray wrote it")
+    token.chmod(0o644)
+    keep_token()
+    assert (token.read_text(), mode(token)) == ("as Ray wrote it", 0o600)
+
+
+def test_a_token_in_a_closed_folder_is_left_as_it_is(home: Path) -> None:
+    token = home / ".ray" / "auth_token"
+    token.parent.mkdir(mode=0o700)
+    token.write_text("read in containers, too")
+    token.chmod(0o644)
+    keep_token()
+    assert (token.read_text(), mode(token)) == ("read in containers, too", 0o644)
+
+
+def test_a_place_that_cannot_be_written_is_left_to_ray(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (home / ".ray").write_text("no folder")
+    keep_token()
+    assert "is left as it is" in caplog.text
+
+
+def test_a_token_that_the_user_keeps_elsewhere_is_left_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = home / "mine"
+    mine.write_text("mine")
+    mine.chmod(0o640)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(mine))
+    keep_token()
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
+    keep_token()
+    assert mode(mine) == 0o640
+    assert not (home / ".ray").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "auth", "made"), [(None, None, True), ("auto", None, False), (None, "disabled", False)]
+)
+def test_a_token_is_made_where_one_is_asked_for(
+    address: str | None, auth: str | None, made: bool, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if auth:
+        monkeypatch.setenv("RAY_AUTH_MODE", auth)
+    prepare(address)
+    assert (home / ".ray" / "auth_token").is_file() is made
+
+
+def test_the_folder_of_sessions_is_the_users_alone(home: Path) -> None:
+    place = home / f"ray-{os.getuid()}"
+    first = session_folder()
+    assert first == str(place / "ray")
+    assert mode(place) == 0o700
+    Path(first).mkdir()
+    Path(first).chmod(0o777)  # as Ray does
+    assert session_folder() == first
+
+
+@pytest.mark.parametrize("made", ["open", "link", "file"])
+def test_a_folder_that_others_made_first_is_not_used(made: str, home: Path) -> None:
+    place = home / f"ray-{os.getuid()}"
+    if made == "open":
+        place.mkdir()
+        place.chmod(0o777)
+    elif made == "file":
+        place.touch()
+    else:
+        (home / "theirs").mkdir(mode=0o700)
+        place.symlink_to(home / "theirs")
+    other = session_folder()
+    assert other is not None
+    assert Path(other).parent != place
+    assert mode(Path(other).parent) == 0o700
+
+
+def test_a_folder_that_the_user_chose_stays(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/mine")
+    assert session_folder() is None

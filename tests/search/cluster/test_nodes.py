@@ -1,0 +1,126 @@
+"""What machines a cluster has, what it will have, and how many trials that holds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.cluster.nodes import Machines, look
+from search.cluster.ray_cluster import Cluster, nodes
+
+HEAD = {"CPU": 0.0, "GPU": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("found", "cpus", "gpus", "expected"),
+    [
+        (Machines([{"CPU": 2.0}]), 1, 0, (2, None)),
+        (Machines([{"CPU": 2.0}]), 2, 0, (1, None)),
+        (Machines([{"CPU": 7.0}, {"CPU": 3.0}]), 2, 0, (4, None)),
+        (Machines([{"CPU": 16.0, "GPU": 1.0}]), 1, 0.25, (4, None)),
+        (Machines([HEAD], {"CPU": 32, "GPU": 4}), 4, 1, (4, "a machine with 4 CPU and 1 GPU")),
+        (Machines([{"CPU": 8.0, "GPU": 1.0}], {"CPU": 32, "GPU": 4}), 4, 1, (4, None)),
+        (Machines([HEAD], None, 2), 1, 0, (1, "a machine with 1 CPU and 0 GPU")),
+        (Machines([HEAD, {"CPU": 4.0}, {"CPU": 2.0}], None, 2), 1, 0, (14, None)),
+    ],
+)
+def test_how_many_trials_fit(found: Machines, cpus: float, gpus: float, expected: tuple[int, str | None]) -> None:
+    assert found.fit(cpus, gpus) == expected
+
+
+@pytest.mark.parametrize(("cpus", "gpus"), [(4, 0), (1, 1)])
+def test_what_no_machine_will_ever_have_is_refused(cpus: float, gpus: float) -> None:
+    # Two machines of 3 CPUs do not make one of 4.
+    with pytest.raises(ValueError, match=r"3 CPU and 0 GPU.*lower --cpus-per-trial or --gpus-per-trial"):
+        Machines([{"CPU": 3.0}, {"CPU": 3.0}]).fit(cpus, gpus)
+
+
+def test_a_head_alone_is_no_machine_for_trials() -> None:
+    with pytest.raises(ValueError, match=r"there is no machine that takes trials.*`ray status`"):
+        Machines([HEAD]).fit(1, 0)
+
+
+resources = st.fixed_dictionaries({"CPU": st.integers(0, 64).map(float), "GPU": st.integers(0, 8).map(float)})
+
+
+@given(st.lists(resources, min_size=1, max_size=6), st.integers(0, 4), st.integers(1, 8), st.sampled_from([0, 0.25, 1]))
+def test_what_fits_never_asks_for_more_than_there_is(
+    there: list[dict[str, float]], coming: int, cpus: int, gpus: float
+) -> None:
+    try:
+        concurrent, waiting = Machines(there, None, coming).fit(cpus, gpus)
+    except ValueError:
+        assert not coming
+        assert not any(machine["CPU"] >= cpus and machine["GPU"] >= gpus for machine in there)
+        return
+    assert concurrent >= 1
+    if waiting is None:
+        most = max(machine["CPU"] for machine in there) * coming + sum(machine["CPU"] for machine in there)
+        assert concurrent * cpus <= most
+
+
+class Gcs:
+    """What Ray is asked, answered as a head does that knows some machines, of which some have joined."""
+
+    promised: dict[str, float] | None = None
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, reports: list[dict[str, Any] | None], alive: list[int]) -> None:
+        self.asked = 0
+        self._reports, self._alive = reports, alive
+        monkeypatch.setattr("ray.nodes", self._nodes)
+        monkeypatch.setattr("ray.experimental.internal_kv._internal_kv_get", self._report)
+        monkeypatch.setattr("ray._private.state.state.get_max_resources_from_cluster_config", lambda: self.promised)
+        monkeypatch.setattr(nodes, "PAUSE", 0.001)
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        workers = self._alive[min(self.asked, len(self._alive) - 1)]
+        there = [HEAD, *({"CPU": 2.0} for _ in range(workers))]
+        return [{"Alive": True, "Resources": one} for one in there] + [{"Alive": False, "Resources": {"CPU": 9.0}}]
+
+    def _report(self, key: str) -> bytes | None:
+        report = self._reports[min(self.asked, len(self._reports) - 1)]
+        self.asked += 1
+        return None if report is None else json.dumps({"autoscaler_report": report}).encode()
+
+
+def report(workers: int, launches: int = 0) -> dict[str, Any]:
+    """What the autoscaler says in the part that counts."""
+    known = {f"192.0.2.{number}": "local.cluster.node" for number in range(workers + 1)}
+    return {"node_type_mapping": known, "pending_launches": {"local.cluster.node": launches} if launches else {}}
+
+
+def test_machines_that_are_known_and_have_not_joined_are_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    Gcs(monkeypatch, [report(workers=3, launches=1)], alive=[1])
+    assert look() == Machines([HEAD, {"CPU": 2.0}], None, 3)
+
+
+def test_a_head_that_knows_of_nobody_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    gcs = Gcs(monkeypatch, [None, report(0), report(0, launches=2)], alive=[0])
+    assert look() == Machines([HEAD], None, 2)
+    assert gcs.asked == 3
+
+
+def test_what_is_promised_counts_whatever_is_being_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    Gcs(monkeypatch, [report(workers=2)], alive=[0]).promised = {"CPU": 8, "GPU": 0}
+    found = look()
+    assert found == Machines([HEAD], {"CPU": 8, "GPU": 0}, 0)
+    with pytest.raises(ValueError, match="asks for 1 CPU and 1 GPU"):
+        found.fit(1, 1)
+
+
+def test_a_head_that_stays_alone_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    gcs = Gcs(monkeypatch, [None], alive=[0])
+    monkeypatch.setattr(nodes, "GRACE", 0.05)
+    assert look() == Machines([HEAD], None, 0)
+    assert gcs.asked > 1
+
+
+def test_ones_own_ray_is_known_at_once(workers: Cluster) -> None:
+    found = look()
+    assert found.coming == 0
+    assert found.promised is None
+    assert found.fit(1, 0)[0] >= workers.concurrent

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from search.reporting.export_folder import MARKER, check, whole_folder
+
+
+def write(target: Path, text: str = "one") -> None:
+    with whole_folder(target, {"run": text}) as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / text).write_text(text)
+
+
+def test_a_folder_appears_whole_with_a_list_of_what_is_in_it(tmp_path: Path) -> None:
+    target = tmp_path / "a" / "b"
+    with whole_folder(target, {"run": "x"}) as folder:
+        (folder / "file").write_text("text")
+        assert not target.exists()
+    assert json.loads((target / MARKER).read_text()) == {"run": "x", "files": ["file"]}
+    assert (target / "file").read_text() == "text"
+    assert target.stat().st_mode & 0o777 == 0o755
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_an_earlier_export_is_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "front"
+    target.mkdir()
+    write(target, "one")
+    write(target, "two")
+    assert sorted(path.name for path in target.rglob("*")) == ["deep", MARKER, "two"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_error_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "front"
+    write(target)
+
+    def fail() -> None:
+        with whole_folder(target, {}) as folder:
+            (folder / "half").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert (target / "deep" / "one").read_text() == "one"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("marker", [None, "not JSON", "[]", '{"files": 3}'])
+def test_a_folder_of_somebody_else_is_left_alone(marker: str | None, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    if marker is not None:
+        (tmp_path / MARKER).write_text(marker)
+    with pytest.raises(ValueError, match="holds something else"):
+        check(tmp_path)
+    with pytest.raises(ValueError, match="holds something else"):
+        write(tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_what_was_put_into_an_export_is_not_lost(tmp_path: Path) -> None:
+    target = tmp_path / "front"
+    write(target)
+    (target / "deep" / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"also holds deep/notes\.txt"):
+        write(target)
+    (target / "deep" / "notes.txt").unlink()
+    write(target)
+
+
+def test_what_comes_while_an_export_is_written_is_not_lost(tmp_path: Path) -> None:
+    target = tmp_path / "front"
+
+    def late() -> None:
+        with whole_folder(target, {}):
+            target.mkdir()
+            (target / "late.txt").write_text("mine")
+
+    with pytest.raises(ValueError, match="holds something else"):
+        late()
+    assert (target / "late.txt").read_text() == "mine"
+
+
+def test_a_file_is_no_place(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for target in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ValueError, match="is a file"):
+            check(target)

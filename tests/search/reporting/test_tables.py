@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from search.reporting.evaluation import Evaluation
+from search.reporting.tables import Entry, table, write_tables
+from search.runs.members import Member
+from search.runs.trial_log import Record
+
+PLAN = {
+    **{"space": "dropin", "epochs": 3, "grow": {"layer1.0": 4}, "rule": "zero", "grow_epoch": 0, "grow_steps": 1},
+    **{"train": "new", "prune_epoch": 3, "prune_steps": 1, "final": {}, "criterion": "original", "after": "finetune"},
+    **{"moments": "carry", "optimizer": "adam", "lr": 1e-3, "recover_lr": 1e-4, "schedule": "constant"},
+    **{"weight_decay": 0.0, "clip": 0.0, "batch_size": 32},
+}
+
+
+def entries() -> tuple[Entry, Entry]:
+    """A front of one, and a base."""
+    one = Record(7, "COMPLETE", "paper", PLAN, eer=0.1, size=1000, total_widths={"layer1.0": 8})
+    base = Entry(Member("base", None, None, Path()), None, 900, 0.2)
+    return Entry(Member("front", 0, one, Path()), "detectors/0", 1000, 0.1), base
+
+
+def test_a_row_says_what_was_measured_and_null_where_nothing_was(tmp_path: Path) -> None:
+    first, second = entries()
+    dev = Evaluation(0.11, {"A01": 0.2, "A02": 0.0}, 0.3, 0.4, None, (0.05, 0.2))
+    on_eval = Evaluation(0.0, {"A07": 0.5}, 0.25, 0.75, 0.9, (0.0, 0.1))
+    first = Entry(first.member, first.detector, 1000, 0.1, -1.5, 12345, dev, on_eval)
+    rows = table([first, second]).to_pylist()
+    words = "add neurons that at first add nothing: 4 to layer1.0; train only what is new for 3 epochs; "
+    words += "adam, learning rate 0.001, batches of 32, moments carried over"
+    assert rows[0] == {
+        **{"role": "front", "name": "0", "detector": "detectors/0", "size": 1000, "macs": 12345},
+        **{"eer_dev": 0.1, "eer_eval": 0.0, "min_tdcf_dev": None, "min_tdcf_eval": 0.9, "threshold": -1.5},
+        **{"eer_dev_low": 0.05, "eer_dev_high": 0.2, "eer_eval_low": 0.0, "eer_eval_high": 0.1},
+        **{"misses_eval": 0.25, "false_alarms_eval": 0.75, "trial": 7, "recipe": "paper", "weighted_eer": None},
+        **{"trainable_parameters": None, "epochs": 0, "seconds": None},
+        **{"eer_dev_A01": 0.2, "eer_dev_A02": 0.0, "eer_eval_A07": 0.5},
+        **{"plan": json.dumps(PLAN), "plan_in_words": words, "total_widths": '{"layer1.0": 8}'},
+    }
+    known = {"role": "base", "name": "base", "size": 900, "eer_dev": 0.2}
+    assert rows[1] == {**dict.fromkeys(rows[0]), **known}
+    write_tables(tmp_path, [first, second])
+    assert pq.read_table(tmp_path / "front.parquet").to_pylist() == rows
+    lines = (tmp_path / "front.csv").read_text().splitlines()
+    assert len(lines) == 3
+    assert lines[0].split(",")[:5] == ['"role"', '"name"', '"detector"', '"size"', '"macs"']

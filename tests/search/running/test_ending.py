@@ -1,0 +1,105 @@
+"""How a run ends before its trials have: by time, by a signal, by Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pyarrow.parquet as pq
+import pytest
+from optuna.trial import TrialState
+
+import pretended
+import project_file
+from carrying_out import PLAIN, carry_out, states
+from search.cluster.ray_cluster import Cluster
+from search.running import trials
+from search.running.tune_callback import Limits
+from search.settings.options import Settings
+
+
+def slow(trial: optuna.Trial) -> dict[str, Any]:
+    return {**pretended.space(trial), "seconds": 30.0}
+
+
+def test_when_time_is_over_trials_stop_and_are_run_again_by_a_resumed_run(
+    settings: Settings, workers: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Over(Limits):
+        def stop_all(self) -> bool:
+            return (settings.run_folder / "trials.jsonl").exists()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("search.running.trials.Limits", Over)
+        records = carry_out(replace(settings, trials=None), workers, recipes={"plain": PLAIN}, space=slow)
+    assert list(records) == [0]
+    assert TrialState.COMPLETE not in states(settings)
+    assert len(pq.read_table(settings.run_folder / "front.parquet")) == 1
+    more = carry_out(replace(settings, trials=3), workers, recipes={"plain": PLAIN})
+    assert sorted(more) == [0, 1, 2]
+    assert TrialState.RUNNING not in states(settings)
+
+
+def test_limits_are_time_and_whoever_asks() -> None:
+    limits = Limits(minutes=1)
+    assert 59 < limits.deadline - time.monotonic() <= 60
+    assert not limits.stop_all()
+    limits.deadline = time.monotonic() - 1
+    assert limits.stop_all()
+    asked = Limits(None)
+    asked.asked = True
+    assert asked.stop_all()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_for_the_end_and_the_second_is_an_interrupt(number: signal.Signals) -> None:
+    limits, before = Limits(None), signal.getsignal(number)
+    left = threading.Event()
+    with trials.ending_on_signal(limits, left.set):
+        os.kill(os.getpid(), number)
+        assert limits.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) == before
+    assert not left.is_set()
+
+
+def test_an_end_that_takes_too_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.running.trials.GRACE", 0.01)
+    left = threading.Event()
+    with trials.ending_on_signal(Limits(None), left.set):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert left.wait(60)
+
+
+def test_ctrl_c_ends_the_run_with_a_front_and_without_a_traceback(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(project_file.ROOT), "RAY_AUTH_MODE": "disabled"}
+    command = [sys.executable, str(project_file.HELPERS / "run_pretended.py"), str(tmp_path), "30", "9"]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    killer = threading.Timer(120, process.kill)
+    killer.start()
+    try:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("trial 0 (quick)"):
+                os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes, Ray's among them
+        output = "".join(lines)
+        assert process.wait() == 0, output
+    finally:
+        killer.cancel()
+    assert "Traceback" not in output
+    assert "asked to end: trials under way are stopped" in output
+    assert "search.export" in output
+    assert pq.read_table(tmp_path / "one" / "front.parquet")["recipe"].to_pylist() == ["quick"]

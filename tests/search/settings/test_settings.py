@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import project_file
+from search.settings.options import SETTINGS_FILE, Settings, complete, default_cache, parse, read
+from search.storage.bucket_pull import folder_of
+from trainables import models
+from trainables.storage.bucket_files import send_bytes
+
+
+def given(tmp_path: Path, *more: str) -> Settings:
+    return parse(["--storage", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"), *more])
+
+
+def test_defaults_are_a_complete_run_on_the_demo_corpus(tmp_path: Path) -> None:
+    settings = given(tmp_path)
+    assert (settings.space, settings.model, settings.corpus) == ("plasticity", "resnet18", "demo")
+    assert settings.model_options["width"] == 16
+    assert settings.corpus_root is None
+    assert settings.trials is not None
+    assert settings.trials >= 12
+    assert settings.run_folder == tmp_path / "runs" / settings.name
+
+
+@pytest.mark.parametrize("model", models.NAMES)
+def test_every_model_has_defaults_that_it_takes(model: str, tmp_path: Path) -> None:
+    assert given(tmp_path, "--model", model).model_options
+
+
+def test_all_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("speech").mkdir()
+    options = ["--corpus", "asvspoof2019-la", "--corpus-root", "speech", "--storage", "r", "--cache", "c"]
+    settings = parse(options)
+    assert settings.corpus_root == tmp_path / "speech"
+    assert settings.storage == tmp_path / "r"
+    assert settings.cache == tmp_path / "c"
+
+
+def test_json_round_trip(tmp_path: Path) -> None:
+    settings = given(tmp_path, "--minutes", "2.5", "--max-parameters", "7", "--model-option", "width=8")
+    assert Settings.from_json(settings.to_json()) == settings
+
+
+def test_runs_to_learn_from_are_absolute_folders_or_uris_and_stay_so(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = given(tmp_path, "--warm-start", "runs/first", f"{bucket}/runs/second/")
+    assert settings.warm_start == (tmp_path / "runs" / "first", f"{bucket}/runs/second")
+    text = settings.to_json()
+    assert Settings.from_json(text) == settings
+    assert not [secret for secret in ("tester", "guess-me") if secret in text]
+
+
+@pytest.mark.parametrize("runs", ["runs/first", [7], [None]])
+def test_what_is_no_list_of_runs_is_refused(runs: object, tmp_path: Path) -> None:
+    changed = {**json.loads(given(tmp_path).to_json()), "warm_start": runs}
+    with pytest.raises(ValueError, match="not the settings of a run"):
+        Settings.from_json(json.dumps(changed))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"space": "dropin"}'])
+def test_what_is_not_settings_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not the settings of a run"):
+        Settings.from_json(text)
+
+
+def test_model_options_are_json_or_text_and_complete_the_defaults(tmp_path: Path) -> None:
+    assert given(tmp_path, "--model-option", "width=24").model_options["width"] == 24
+    assert given(tmp_path, "--model", "grnn").model_options["layers"] == [64, 64, 32, 32]
+
+
+def test_minutes_without_trials_means_no_limit_of_trials(tmp_path: Path) -> None:
+    assert given(tmp_path, "--minutes", "3").trials is None
+    assert given(tmp_path, "--minutes", "3", "--trials", "5").trials == 5
+
+
+def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DROPIN_CACHE", "/somewhere")
+    assert default_cache() == Path("/somewhere")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--space", "bigger"], "bigger"),
+        (["--model", "vgg"], "vgg"),
+        (["--corpus", "mine"], "mine"),
+        (["--sampler", "grid"], "grid"),
+        (["--trials", "0"], "whole number of at least 1; got '0'"),
+        (["--trials", "many"], "whole number of at least 1; got 'many'"),
+        (["--epochs", "1"], "at least 2; got '1'"),
+        (["--minutes", "0"], "above 0; got '0'"),
+        (["--minutes", "inf"], "above 0; got 'inf'"),
+        (["--size-weight", "-1"], "at least 0; got '-1'"),
+        (["--gpus-per-trial", "nan"], "at least 0; got 'nan'"),
+        (["--model-option", "width"], "KEY=VALUE"),
+        (["--model-option", "colour=red"], "colour"),
+        (["--model-option", "width=2"], "got 2"),
+        (["--name", "a/b"], "got 'a/b'"),
+        (["--address", "ray://host:1"], "auto or HOST:PORT; got 'ray://host:1'"),
+        (["--corpus", "asvspoof2019-la"], "add --corpus-root"),
+        (["--corpus-root", "."], "leave --corpus-root out"),
+        (["--corpus", "fake-or-real", "--corpus-root", "/no/such/place"], "/no/such/place"),
+        (["--resume", "nothing"], "nothing"),
+        (["--trails", "3"], "--trails"),
+        (["--storage", "ftp://host/runs"], "got ftp://host/runs"),
+    ],
+)
+def test_bad_options_end_with_code_2_and_one_message(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        given(tmp_path, *arguments)
+    assert ended.value.code == 2
+    output = capsys.readouterr()
+    assert said in output.err
+    assert not output.out
+
+
+def test_storage_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(SystemExit):
+        given(tmp_path)
+    assert "--storage must be a folder" in capsys.readouterr().err
+
+
+def stored(tmp_path: Path) -> Settings:
+    settings = given(tmp_path, "--name", "first", "--seed", "5")
+    settings.run_folder.mkdir(parents=True)
+    (settings.run_folder / SETTINGS_FILE).write_text(settings.to_json())
+    return settings
+
+
+def test_a_name_that_is_taken_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored(tmp_path)
+    with pytest.raises(SystemExit):
+        given(tmp_path, "--name", "first")
+    assert "--resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["folder", "name", "moved"])
+def test_resume_takes_the_settings_of_the_run(how: str, tmp_path: Path) -> None:
+    settings = stored(tmp_path)
+    folder = settings.run_folder
+    if how == "moved":
+        folder = folder.rename(tmp_path / "elsewhere")
+    named = ["first", "--storage", str(settings.storage)] if how == "name" else [str(folder)]
+    resumed = parse(["--resume", *named, "--trials", "99"])
+    assert resumed.resume
+    assert resumed.trials == 99
+    assert resumed.seed == 5
+    assert resumed.run_folder == folder
+
+
+def test_a_resumed_run_may_find_its_corpus_and_cache_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = stored(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    resumed = parse(["--resume", str(settings.run_folder), "--cache", "other", "--corpus-root", "speech"])
+    assert resumed.cache == tmp_path / "other"
+    assert resumed.corpus_root == tmp_path / "speech"
+
+
+def test_a_run_is_monitored_when_it_is_asked_for_and_stays_so_when_resumed(tmp_path: Path) -> None:
+    settings = stored(tmp_path)
+    resume = ["--resume", str(settings.run_folder)]
+    assert not settings.monitor
+    assert not parse(resume).monitor
+    asked = parse([*resume, "--monitor"])
+    assert asked.monitor
+    (settings.run_folder / SETTINGS_FILE).write_text(asked.to_json())
+    assert parse(resume).monitor
+
+
+def test_a_resumed_run_cannot_change_what_it_searches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = stored(tmp_path)
+    with pytest.raises(SystemExit):
+        parse(["--resume", str(settings.run_folder), "--seed", "6", "--size-weight", "1"])
+    assert "--seed, --size-weight" in capsys.readouterr().err
+
+
+def test_with_a_storage_the_run_is_in_the_cache(bucket: str, tmp_path: Path) -> None:
+    settings = parse(["--storage", f"{bucket}/runs/", "--name", "one", "--cache", str(tmp_path)])
+    assert (settings.remote, settings.copy) == (f"{bucket}/runs", f"{bucket}/runs/one")
+    assert settings.run_folder == folder_of(f"{bucket}/runs/one", tmp_path)
+    assert not settings.apart
+    assert replace(settings, address="auto").apart
+    assert Settings.from_json(settings.to_json()) == settings
+
+
+@pytest.mark.parametrize("how", ["uri", "name"])
+def test_resume_takes_the_settings_from_the_storage(how: str, bucket: str, tmp_path: Path) -> None:
+    settings = parse(["--storage", f"{bucket}/runs", "--name", "one", "--seed", "5", "--cache", str(tmp_path / "a")])
+    send_bytes(settings.to_json().encode(), f"{bucket}/runs/one/{SETTINGS_FILE}")
+    named = [f"{bucket}/runs/one"] if how == "uri" else ["one", "--storage", f"{bucket}/runs"]
+    resumed = parse(["--resume", *named, "--cache", str(tmp_path / "b")])
+    assert resumed.run_folder == folder_of(f"{bucket}/runs/one", tmp_path / "b")
+    assert resumed == replace(settings, resume=True, cache=tmp_path / "b", storage=resumed.run_folder.parent)
+
+
+def test_settings_of_before_there_were_storages_are_read(tmp_path: Path) -> None:
+    settings = given(tmp_path)
+    old = {key: value for key, value in json.loads(settings.to_json()).items() if key != "remote"}
+    assert Settings.from_json(json.dumps(old)) == settings
+
+
+@pytest.mark.parametrize("option", ["--storage", "--resume", "--warm-start"])
+def test_credentials_on_the_command_line_are_refused_and_not_repeated(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse([option, "s3://AKIA123:hush@bucket/runs"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "no credentials" in said
+    assert "hush" not in said
+
+
+def test_reading_the_command_line_takes_no_torch() -> None:
+    # Ray starts between the two, while torch is imported.
+    code = "import sys; from search.settings.options import read; read([]); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=project_file.ROOT, check=False).returncode == 0
+
+
+def test_options_of_the_model_are_checked_when_settings_are_completed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = read(["--storage", str(tmp_path / "runs"), "--model-option", "width=0"])
+    assert settings.model_options == {"width": 0}
+    with pytest.raises(SystemExit) as ended:
+        complete(settings)
+    assert ended.value.code == 2
+    assert "width" in capsys.readouterr().err

@@ -1,0 +1,95 @@
+"""Trials of other versions' spaces are refused, whatever the difference; those of this one never are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.samplers import RandomSampler
+from optuna.trial import FrozenTrial
+
+import spaces
+from search.tuning.space_check import check_point
+from searchers import run, searcher
+from spaces import shared
+from trainables.models.architecture import Architecture
+
+Space = Callable[[optuna.Trial], dict[str, Any]]
+
+
+def small(trial: optuna.Trial) -> dict[str, Any]:
+    how = trial.suggest_categorical("how", ["a", "b"])
+    return {"how": how, "x": trial.suggest_float("x", 0, 1), "size": trial.suggest_int("size", 1, 9), "epochs": 2}
+
+
+def less(trial: optuna.Trial) -> dict[str, Any]:
+    return {"how": trial.suggest_categorical("how", ["a", "b"]), "size": trial.suggest_int("size", 1, 9)}
+
+
+def more(trial: optuna.Trial) -> dict[str, Any]:
+    return {**small(trial), "y": trial.suggest_float("y", 0, 1)}
+
+
+def choices(trial: optuna.Trial) -> dict[str, Any]:
+    how = trial.suggest_categorical("how", ["a", "b", "c"])
+    return {"how": how, "x": trial.suggest_float("x", 0, 1), "size": trial.suggest_int("size", 1, 9)}
+
+
+def wider(trial: optuna.Trial) -> dict[str, Any]:
+    return {**less(trial), "x": trial.suggest_float("x", 0, 2)}
+
+
+def narrower(trial: optuna.Trial) -> dict[str, Any]:
+    return {**less(trial), "x": trial.suggest_float("x", 0.9999, 1)}
+
+
+def logarithmic(trial: optuna.Trial) -> dict[str, Any]:
+    how = trial.suggest_categorical("how", ["a", "b"])
+    return {"how": how, "x": trial.suggest_float("x", 0, 1), "size": trial.suggest_int("size", 1, 9, log=True)}
+
+
+OTHERS = {one.__name__: one for one in (less, more, choices, wider, narrower, logarithmic)}
+
+
+def drawn(space: Space, seed: int) -> FrozenTrial:
+    study = optuna.create_study(sampler=RandomSampler(seed=seed))
+    trial = study.ask()
+    space(trial)
+    return study.trials[0]
+
+
+@pytest.mark.parametrize("name", spaces.names())
+@settings(max_examples=10)
+@given(seed=st.integers(0, 99))
+def test_whatever_a_space_suggests_is_a_point_of_it(name: str, seed: int) -> None:
+    sites = Architecture.create("resnet18", {"width": 4}).sites().values()
+    infos = [shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in sites]
+    budget = shared.Budget(6, 1e-3, 32, "adam", 0.0, 0.0)
+
+    def space(trial: optuna.Trial) -> dict[str, Any]:
+        plan: dict[str, Any] = spaces.load(name).space(trial, infos, budget)
+        return plan
+
+    check_point(space, drawn(space, seed), "it")
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_point_of_another_space_is_refused_by_name(other: str, seed: int) -> None:
+    check_point(small, drawn(small, seed), "trial one/7")
+    for space, asked in ((small, OTHERS[other]), (OTHERS[other], small)):
+        with pytest.raises(ValueError, match="trial one/7 was chosen from another space"):
+            check_point(space, drawn(asked, seed), "trial one/7")
+
+
+def test_a_run_of_another_version_is_not_resumed(tmp_path: Path) -> None:
+    search = searcher(tmp_path, space=small)
+    run(search, 3)
+    searcher(tmp_path, space=small)
+    with pytest.raises(ValueError, match="the latest trial of this run was chosen from another space"):
+        searcher(tmp_path, space=more)

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import finished_run
+from search.runs.members import Run
+from search.settings.options import Settings
+from search.storage import bucket_pull
+from search.tuning import space_check, warm_start
+from search.tuning.feasibility import Assessment
+from search.tuning.searcher import PlanSearch
+from search.tuning.warm_start import Known
+from trainables.storage import bucket_files
+from trainables.storage.bucket_files import joined
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run whose study knows two of its trials: 2, which ended well, and 4, which failed."""
+    folder = finished_run.make(tmp_path_factory.mktemp("earlier"))
+    search = PlanSearch(
+        space_check.space_of(Run.open(folder).settings), job={}, journal=folder / "study.journal", ended={},
+        recipes={"paper": {}, "control": {"x": 2}}, anchors={}, assess=lambda plan: Assessment(), sampler="random",
+        seed=0,
+    )  # fmt: skip
+    configs = [search.suggest(str(number)) for number in range(5)]
+    assert [config["number"] for config in configs if isinstance(config, dict)] == [0, 1, 2, 3, 4]
+    search.on_trial_complete("2", {"epoch": 1, "epochs": 1, "best_weighted_eer": 0.25, "best_eer": 0.25, "size": 5})
+    search.on_trial_complete("4", {}, error=True)
+    return folder
+
+
+def settings_of(folder: Path, **changed: object) -> Settings:
+    """Of a run in the same place that learns from it; it is its own successor, since only what is compared matters."""
+    return replace(Run.open(folder).settings, **{"warm_start": (folder,), **changed})  # type: ignore[arg-type]
+
+
+def learned(settings: Settings) -> list[Known]:
+    return warm_start.known(settings, warm_start.check(settings))
+
+
+def test_finished_trials_are_learned_from_at_this_runs_size_weight(earlier: Path) -> None:
+    (found,) = learned(settings_of(earlier, size_weight=0.0))
+    assert found.name == "one/2"
+    assert {"lr_factor", "final.all"} <= set(found.trial.params)
+    half_error = 1 / (2 * finished_run.UTTERANCES["dev"])
+    assert found.record.weighted_eer == pytest.approx(finished_run.EERS[2] + half_error, rel=0.5)
+    (heavy,) = learned(settings_of(earlier, size_weight=1.0))
+    assert heavy.record.weighted_eer != found.record.weighted_eer
+
+
+def test_a_run_in_a_bucket_is_learned_from_as_one_in_a_folder(earlier: Path, bucket: str, tmp_path: Path) -> None:
+    uri = joined(bucket, "runs", "one")
+    bucket_files.upload(earlier, uri)
+    settings = settings_of(earlier, warm_start=(uri,), cache=tmp_path)
+    runs = warm_start.check(settings)
+    assert [run.folder for run in runs] == [bucket_pull.folder_of(uri, tmp_path)]
+    bucket_files.remove(uri)  # a run may take hours from here on, and is told nothing else
+    assert warm_start.known(settings, runs) == learned(settings_of(earlier))
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"space": "dropin"}, "same space; .* has plasticity, this run dropin"),
+        ({"model": "grnn"}, "same model"),
+        ({"model_options": {"width": 8}}, "same model options"),
+        ({"epochs": 99}, "same epochs"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_refused_by_name(earlier: Path, changed: dict[str, object], what: str) -> None:
+    with pytest.raises(ValueError, match=what):
+        warm_start.check(settings_of(earlier, **changed))
+
+
+def test_a_run_of_a_version_with_another_space_is_refused_by_name(
+    earlier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spaces.plasticity.LR_FACTORS", (0.1, 8.0))
+    with pytest.raises(ValueError, match=f"trial of {earlier} was chosen from another space"):
+        warm_start.check(settings_of(earlier))
+
+
+def test_a_run_that_cannot_be_compared_is_named_as_it_was_given(earlier: Path, bucket: str, tmp_path: Path) -> None:
+    uri = joined(bucket, "runs", "one")
+    bucket_files.upload(earlier, uri)
+    changed = {"warm_start": (uri,), "cache": tmp_path, "model": "grnn"}
+    with pytest.raises(ValueError, match=f"same model; {uri} has resnet18, this run grnn: leave it out"):
+        warm_start.check(settings_of(earlier, **changed))
+
+
+@pytest.mark.parametrize("what", ["corpus", "base"])
+def test_another_corpus_or_base_is_refused(earlier: Path, what: str, tmp_path: Path) -> None:
+    own = tmp_path / "two"
+    own.mkdir()
+    (own / "base").mkdir()
+    for name in ("settings.json", "corpus.json", "base/model.safetensors"):
+        (own / name).write_bytes((earlier / name).read_bytes())
+    if what == "base":
+        (own / "base" / "model.safetensors").write_bytes(b"another")
+    else:
+        corpus = json.loads((own / "corpus.json").read_text())
+        (own / "corpus.json").write_text(json.dumps({**corpus, "digest": "0" * 64}))
+    settings = settings_of(earlier, storage=tmp_path, name="two")
+    with pytest.raises(ValueError, match=f"same {what}; that of .*one has digest .*: leave it out"):
+        learned(settings)
+
+
+def test_a_folder_that_is_no_run_is_refused(earlier: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"has no settings\.json"):
+        warm_start.check(replace(settings_of(earlier), warm_start=(tmp_path,)))
+
+
+def test_a_uri_where_no_run_or_no_bucket_is_is_refused(earlier: Path, bucket: str, tmp_path: Path) -> None:
+    for uri in (joined(bucket, "runs", "none"), "s3://none/runs/one"):
+        with pytest.raises(ValueError, match=rf"{uri} has no settings\.json: correct the URI"):
+            warm_start.check(settings_of(earlier, warm_start=(uri,), cache=tmp_path))

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import project_file
+from detectors import architecture, features, trained_like
+from runs import plan_config, write_store
+from trainables.features.store import open_split
+from trainables.jobs import lora
+from trainables.metrics.eer import eer_of
+from trainables.storage.checkpoint import load_detector, save_detector
+from trainables.trial.training import scores
+
+MODELS = pytest.mark.parametrize("model", ["resnet18", "wav2vec2"])
+
+
+@MODELS
+def test_an_adapted_detector_is_the_base_at_first_and_its_merged_weights_do_what_it_does(model: str) -> None:
+    arch, x = architecture(model), features(model)
+    module, plain = trained_like(arch), trained_like(arch)
+    expected = plain(x)
+    trained = lora.adapt(module.eval(), 300)
+    torch.testing.assert_close(module(x), expected, atol=1e-5, rtol=1e-4)
+    names = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    assert all(".lora_" in name for name in names)
+    assert trained == sum(module.get_parameter(name).numel() for name in names)
+    with torch.no_grad():
+        for name in names:
+            module.get_parameter(name).normal_(0, 0.1, generator=torch.Generator().manual_seed(len(name)))
+    state = lora.merged(module)
+    assert state.keys() == plain.state_dict().keys()
+    plain.load_state_dict(state)
+    assert not torch.allclose(plain(x), expected, atol=1e-4)
+    torch.testing.assert_close(plain(x), module(x), atol=1e-4, rtol=1e-3)
+
+
+@MODELS
+@pytest.mark.parametrize("wanted", [1, 2000, 20_000])
+def test_as_many_parameters_train_as_a_whole_rank_allows(model: str, wanted: int) -> None:
+    counts = {}
+    for asked in (1, wanted):
+        module = architecture(model).build()
+        counts[asked] = lora.adapt(module, asked)
+    per_rank = counts[1]
+    assert counts[wanted] % per_rank == 0
+    assert abs(counts[wanted] - max(wanted, per_rank)) <= per_rank / 2
+
+
+def test_it_trains_and_leaves_a_detector_of_the_bases_size(tmp_path: Path) -> None:
+    arch, store = architecture("resnet18"), write_store(tmp_path / "features", "resnet18", train=12, dev=10)
+    card = {"front_end": "log_mel", "seconds": 4.0, "eer_dev": 0.5, "threshold": 0.0}
+    save_detector(tmp_path / "base", arch, trained_like(arch).state_dict(), card)
+    plan = plan_config("dropin", 3, grow={"layer4.1": 4}, train="new")
+    settings: dict[str, Any] = {"features": store, "plan": plan, "parameters": 500, "seed": 1, "gpu": False}
+    rows = list(lora.train(tmp_path / "base", folder=tmp_path / "lora", **settings))
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    found = load_detector(tmp_path / "lora")
+    assert found.arch == arch
+    assert found.card["eer_dev"] == min(row["eer"] for row in rows)
+    dev = open_split(store, "dev")
+    assert eer_of(scores(found.module, dev), dev.labels)[0] == pytest.approx(found.card["eer_dev"], abs=0.1)
+    again = list(lora.train(tmp_path / "base", folder=tmp_path / "again", **settings))
+    assert [row["eer"] for row in again] == [row["eer"] for row in rows]
+
+
+def test_recurrent_detectors_are_left_out() -> None:
+    with pytest.raises(ValueError, match="attention and convolutions"):
+        lora.adapt(architecture("grnn").build(), 100)
+
+
+def test_peft_is_imported_by_nobody_who_does_not_need_it() -> None:
+    code = "import sys; from trainables import lora, base; sys.exit('peft' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=project_file.ROOT).returncode == 0

@@ -1,0 +1,227 @@
+"""Kept outputs of frozen links: the same training without computing them, shared, bounded, rebuilt when damaged."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors import architecture
+from runs import CPU, base_detector, plan_config, run_all, state_of, write_store
+from trainables.features.store import open_split
+from trainables.jobs.pretraining import pretrain
+from trainables.models.chain import Chain
+from trainables.storage import activations
+from trainables.storage.activations import Activations, Feed, Layout
+from trainables.storage.checkpoint import Detector
+from trainables.surgery.freeze import freeze
+from trainables.surgery.grow import grow, new_keys
+from trainables.trial.execution import Execution
+from trainables.trial.plan import Plan
+
+MODELS = pytest.mark.parametrize("model", ["resnet18", "grnn", "wav2vec2"])
+HIGH = {"resnet18": "layer4.0", "grnn": "gru.1", "wav2vec2": "encoder.1.ff"}
+PLENTY = 10**9
+
+
+@pytest.fixture
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No rounding to float16."""
+    monkeypatch.setattr(activations, "SCORE_TOLERANCE", -1.0)
+
+
+def grown(base: Detector, site: str) -> tuple[Chain, Any]:
+    """The base with three more neurons at a site, only these training."""
+    wider = grow(base.arch, {site: 3})
+    module = wider.build()
+    module.load_state_dict({**module.state_dict(), **base.module.state_dict()})
+    freeze(module, set(new_keys(base.arch, wider)) & {name for name, _ in module.named_parameters()})
+    return module, wider
+
+
+def feed(base: Detector, site: str, place: Path, store: Path, limit: int = PLENTY) -> tuple[Chain, Feed]:
+    module, arch = grown(base, site)
+    splits = open_split(store, "train"), open_split(store, "dev")
+    found = Activations(place, store, limit).feed(module, arch, *splits, device=CPU, check=base.module)
+    return module, found
+
+
+def folders(place: Path) -> list[str]:
+    return sorted(path.name for path in place.iterdir() if path.is_dir())
+
+
+@given(st.lists(st.permutations([1, 2, 3]), min_size=1, max_size=3), st.integers(1, 3))
+def test_layout_gives_back_values_and_strides(orders: list[list[int]], batch: int) -> None:
+    tensors = [torch.randn(batch, 2, 3, 4).permute(0, *order) for order in orders]
+    layout = Layout.of(tensors)
+    rows = layout.pack(tensors)
+    assert rows.shape == (batch, 24 * len(tensors))
+    for before, after in zip(tensors, layout.unpack(rows), strict=True):
+        assert torch.equal(before, after)
+        assert after.dim_order() == before.dim_order()
+
+
+@MODELS
+def test_logits_and_gradients_are_those_from_the_features(model: str, tmp_path: Path, exact: None) -> None:
+    base, store = base_detector(model), write_store(tmp_path / "store", model)
+    module, kept = feed(base, HIGH[model], tmp_path / "kept", store)
+    assert kept.boundary == module.frozen_links() > 0
+    index = np.array([7, 0, 3])
+    x, rows = (torch.from_numpy(split.batch(index)) for split in (open_split(store, "train"), kept.train))
+    gradients = []
+    for logits in (module.eval()(x), kept.forward(module, rows)):
+        module.zero_grad()
+        torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 0])).backward()
+        gradients.append([logits.detach(), *(p.grad for p in module.parameters() if p.grad is not None)])
+    for before, after in zip(*gradients, strict=True):
+        torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
+
+
+@MODELS
+@pytest.mark.parametrize("space", ["dropin", "plasticity"])
+def test_a_plan_ends_the_same_with_and_without(space: str, model: str, tmp_path: Path, exact: None) -> None:
+    base, store = base_detector(model), write_store(tmp_path / "store", model)
+    growth = {"grow": {HIGH[model]: 2}, "train": "new"} if space == "dropin" else {"grow": {HIGH[model]: 2}}
+    plan = Plan.from_config(plan_config(space, 2, **growth), base.arch)
+    ends = []
+    for kept in (None, Activations(tmp_path / "kept", store, PLENTY)):
+        splits = open_split(store, "train"), open_split(store, "dev")
+        run = Execution(plan, base, *splits, seed=3, device=CPU, activations=kept)
+        results = run_all(run)
+        links = {result.pop("links_kept") for result in results}
+        ends.append((results, state_of(run)))
+    # Of full retraining only wav2vec 2.0's convolutions are frozen.
+    assert links == ({run.feed.boundary} if space == "dropin" else {int(model == "wav2vec2")})
+    for before, after in zip(ends[0][0], ends[1][0], strict=True):
+        assert after == pytest.approx(before, abs=1e-5)
+    for key, value in ends[0][1].items():
+        torch.testing.assert_close(ends[1][1][key], value, atol=1e-5, rtol=1e-5)
+
+
+def test_labels_and_names_are_those_of_the_features(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store")
+    _, kept = feed(base_detector("grnn"), "gru.1", tmp_path / "kept", store)
+    for name, split in (("train", kept.train), ("dev", kept.dev)):
+        features = open_split(store, name)
+        assert split.labels.tolist() == features.labels.tolist()
+        assert list(split.names) == list(features.names)
+        assert list(split.attacks) == list(features.attacks)
+
+
+def test_float16_only_where_it_leaves_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, store = base_detector("grnn"), write_store(tmp_path / "store")
+    _, kept = feed(base, "gru.1", tmp_path / "half", store)
+    assert kept.train.settings["dtype"] == "float16"
+    monkeypatch.setattr(activations, "SCORE_TOLERANCE", 1e-9)
+    _, kept = feed(base, "gru.1", tmp_path / "full", store)
+    assert kept.train.settings["dtype"] == "float32"
+
+
+def test_too_large_for_float16_is_kept_as_float32(tmp_path: Path) -> None:
+    base, store = base_detector("resnet18"), write_store(tmp_path / "store", "resnet18")
+    state = base.module.state_dict()
+    state["layer3.blocks.1.bn2.bias"] += 1e6  # beyond 65,504, the largest float16
+    base.module.load_state_dict(state)
+    _, kept = feed(base, "layer4.0", tmp_path / "kept", store)
+    assert kept.train.settings["dtype"] == "float32"
+    assert np.isfinite(kept.train.batch([0])).all()
+
+
+def test_the_same_frozen_links_share_a_folder(tmp_path: Path) -> None:
+    base, store, place = base_detector("grnn"), write_store(tmp_path / "store"), tmp_path / "kept"
+    feed(base, "gru.1", place, store)
+    written = (place / folders(place)[0] / "train.arrow").stat().st_mtime_ns
+    feed(base, "gru.1", place, store)
+    assert len(folders(place)) == 1
+    assert (place / folders(place)[0] / "train.arrow").stat().st_mtime_ns == written
+
+
+def test_other_weights_or_features_or_boundaries_do_not(tmp_path: Path) -> None:
+    base, place = base_detector("grnn"), tmp_path / "kept"
+    stores = [write_store(tmp_path / name) for name in ("one", "two")]
+    feed(base, "gru.1", place, stores[0])
+    feed(base, "gru.1", place, stores[1])
+    assert len(folders(place)) == 2
+    feed(base, "gru.2", place, stores[0])
+    assert len(folders(place)) == 3
+    state = base.module.state_dict()
+    state["gru.1.parts.0.bias_hh"] += 1  # above the boundary of gru.1: changes nothing there
+    base.module.load_state_dict(state)
+    feed(base, "gru.1", place, stores[0])
+    assert len(folders(place)) == 3
+    state["gru.0.parts.0.bias_hh"] += 1
+    base.module.load_state_dict(state)
+    feed(base, "gru.1", place, stores[0])
+    assert len(folders(place)) == 4
+
+
+@pytest.mark.parametrize("limit", [0, 1000])
+def test_what_does_not_fit_is_computed_each_time(limit: int, tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store")
+    _, kept = feed(base_detector("grnn"), "gru.1", tmp_path / "kept", store, limit)
+    assert (kept.boundary, kept.layout) == (0, None)
+    assert kept.train.path == store / "train.arrow"
+
+
+def test_the_least_recently_used_makes_room(tmp_path: Path) -> None:
+    base, store, place = base_detector("grnn"), write_store(tmp_path / "store"), tmp_path / "kept"
+    feed(base, "gru.1", place, store)
+    first = folders(place)[0]
+    size = sum(file.stat().st_size for file in (place / first).iterdir())
+    feed(base, "gru.2", place, store)
+    second = next(name for name in folders(place) if name != first)
+    os.utime(place / first, (2, 2))
+    os.utime(place / second, (1, 1))
+    feed(base, "gru.1", place, store)  # used again
+    _, kept = feed(base_detector("grnn", architecture("grnn")), "gru.1", place, store)
+    other = write_store(tmp_path / "other")
+    feed(base, "gru.1", place, other, limit=int(2.5 * size))
+    assert second not in folders(place)
+    assert first in folders(place)
+    assert len(folders(place)) == 2
+    assert kept.train.batch([0]).shape[0] == 1, "what is open stays readable"
+
+
+@pytest.mark.parametrize("harm", ["cut off", "gone"])
+def test_a_damaged_file_is_made_anew(harm: str, tmp_path: Path) -> None:
+    base, store, place = base_detector("grnn"), write_store(tmp_path / "store"), tmp_path / "kept"
+    _, before = feed(base, "gru.1", place, store)
+    rows = before.dev.batch([1, 2])
+    file = place / folders(place)[0] / "dev.arrow"
+    if harm == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-100])
+    _, after = feed(base, "gru.1", place, store)
+    assert after.boundary
+    np.testing.assert_array_equal(after.dev.batch([1, 2]), rows)
+
+
+def test_random_windows_are_not_kept(tmp_path: Path) -> None:
+    base, store = base_detector("grnn"), write_store(tmp_path / "store")
+    plan = Plan.from_config(plan_config("dropin", 1, grow={"gru.1": 2}, train="new"), base.arch)
+    splits = open_split(store, "train"), open_split(store, "dev")
+    kept = Activations(tmp_path / "kept", store, PLENTY)
+    run = Execution(plan, base, *splits, seed=3, device=CPU, random_crop=True, activations=kept)
+    assert run.run_epoch()["links_kept"] == 0
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_base_with_frozen_convolutions_keeps_them_as_well(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store", "wav2vec2")
+    card: dict[str, Any] = {"front_end": "waveform", "corpus": {"name": "random"}}
+    bases: list[list[dict[str, Any]]] = []
+    for kept in (None, Activations(tmp_path / "kept", store, PLENTY)):
+        place = tmp_path / f"base{len(bases)}"
+        settings: dict[str, Any] = {"epochs": 1, "seed": 0, "random_crop": False, "card": card, "gpu": False}
+        bases.append(
+            list(pretrain(architecture("wav2vec2"), features=store, folder=place, activations=kept, **settings))
+        )
+    assert len(folders(tmp_path / "kept")) == 1
+    assert bases[1][0]["loss"] == pytest.approx(bases[0][0]["loss"], abs=1e-3)

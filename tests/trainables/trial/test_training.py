@@ -1,0 +1,215 @@
+"""An epoch of training, worked by hand on modules of a few numbers."""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from detectors import architecture
+from trainables import models
+from trainables.trial.training import LOSSES, Diverged, device_here, mixes, scores
+from two_numbers import CPU, Rows, epoch, linear, rows
+
+
+def test_the_loss_is_the_mean_over_utterances_not_batches() -> None:
+    split = rows(5)
+    expected = functional.cross_entropy(torch.tensor(split.features), torch.tensor(split.labels))
+    assert epoch(linear(), split).loss == pytest.approx(float(expected), rel=1e-6)
+    assert [len(batch) for batch in split.asked] == [3, 2]
+
+
+def test_cross_entropy_and_hinge_closed_form() -> None:
+    logits, labels = torch.tensor([[0.0, 2.0], [1.5, 1.0], [0.0, 0.25]]), torch.tensor([1, 0, 0])
+    expected = np.mean([np.log(1 + np.exp(-2.0)), np.log(1 + np.exp(-0.5)), np.log(1 + np.exp(0.25))])
+    assert float(LOSSES["cross_entropy"](logits, labels)) == pytest.approx(expected)
+    # Half of what the right logit lacks to be 1 above the other.
+    assert float(LOSSES["hinge"](logits, labels)) == pytest.approx((0 + 0.5 + 1.25) / 2 / 3)
+    assert {models.load(name).RECIPE["loss"] for name in models.NAMES} <= set(LOSSES)
+
+
+@pytest.mark.parametrize(("count", "left_out"), [(6, 0), (7, 1), (8, 0)])
+def test_a_last_batch_of_one_is_left_out(count: int, left_out: int) -> None:
+    split = rows(count)
+    found = epoch(linear(), split)
+    seen = list(itertools.chain(*split.asked))
+    assert len(seen) == len(set(seen)) == count - left_out
+    expected = functional.cross_entropy(torch.tensor(split.features[seen]), torch.tensor(split.labels[seen]))
+    assert found.loss == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_which_one_is_left_out_changes_with_the_epoch() -> None:
+    split, order = rows(4), np.random.default_rng(0)
+    left_out = set()
+    for _ in range(20):
+        split.asked.clear()
+        epoch(linear(), split, order=order)
+        left_out |= set(range(4)) - set(split.asked[0])
+    assert left_out == {0, 1, 2, 3}
+
+
+def test_batches_of_one_leave_nothing_out() -> None:
+    split = rows(3)
+    epoch(linear(), split, batch_size=1)
+    assert sorted(split.asked) == [[0], [1], [2]]
+
+
+def test_the_order_is_the_generators() -> None:
+    split = rows(6)
+    epoch(linear(), split, order=np.random.default_rng(9))
+    assert list(itertools.chain(*split.asked)) == np.random.default_rng(9).permutation(6).tolist()
+
+
+def test_too_few_utterances_are_refused() -> None:
+    with pytest.raises(ValueError, match="has 1 utterances: too few for one batch of at least 2"):
+        epoch(linear(), rows(1))
+
+
+def test_a_step_follows_the_gradient() -> None:
+    """One utterance x = (3, 4) of class 1 at W = 0: the gradient is (1/2 - y) x^T, of norm 5 / sqrt 2."""
+    gradient = np.outer([0.5, -0.5], [3.0, 4.0])
+    norm = 5 / np.sqrt(2)
+    for clip, expected in ((0.0, gradient), (1.0, gradient / norm), (2.0, 2 * gradient / norm), (4.0, gradient)):
+        module = linear([[0.0, 0.0], [0.0, 0.0]])
+        epoch(module, Rows([[3.0, 4.0]], [1]), 0.1, batch_size=1, clip=clip)
+        np.testing.assert_allclose(module.weight.detach(), -0.1 * expected, rtol=1e-4)
+
+
+def test_gradients_do_not_add_up_over_steps() -> None:
+    """Two batches of the same utterance; the gradient of the second is taken where the first step led."""
+    module, split = linear([[0.0, 0.0], [0.0, 0.0]]), Rows([[1.0, 0.0], [1.0, 0.0]], [1, 1])
+    epoch(module, split, 1.0, batch_size=1)
+    first = 0.5
+    second = first + 1 / (1 + np.exp(2 * first))  # logits are -first and first
+    np.testing.assert_allclose(module.weight.detach(), [[-second, 0], [second, 0]], rtol=1e-5)
+
+
+def test_only_what_requires_gradients_is_clipped_and_moves() -> None:
+    old, new = linear(), linear([[2.0, 0.0], [0.0, 2.0]])
+    module = nn.Sequential(old, new)
+    old.weight.requires_grad_(False)
+    epoch(module, rows(6), 1.0, clip=1e-3)
+    assert torch.equal(old.weight, torch.eye(2))
+    moved = (new.weight.detach() - 2 * torch.eye(2)).norm()
+    assert 0 < moved <= 2 * 1e-3 * 1.001  # two steps
+    assert module.training
+
+
+def test_in_mixed_precision_steps_compute_in_bfloat16_and_weights_stay_float32() -> None:
+    """1 + 2^-10 is 1 in bfloat16, which keeps 8 bits of it: the gradient is that of a logit of 1."""
+    module = linear([[0.0, 0.0], [1 + 2**-10, 0.0]])
+    dtypes = []
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = module(x)
+        dtypes.append(logits.dtype)
+        return logits
+
+    split = Rows([[1.0, 0.0], [1.0, 0.0]], [0, 0])
+    epoch(module, split, 0.5, mixed=True, forward=forward)
+    epoch(linear(), split, 0.5, forward=module)
+    assert dtypes == [torch.bfloat16]
+    assert module.weight.dtype == torch.float32
+    step = 0.5 / (1 + np.exp(-1.0))
+    np.testing.assert_allclose(module.weight.detach()[1, 0], 1 + 2**-10 - step, rtol=3e-3)
+    assert scores(module, split).dtype == np.float64  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("made_for_it", "capabilities"),
+    [
+        (False, {}),
+        (False, {"amx_bf16": False, "avx512_bf16": False, "avx512_f": True}),
+        (True, {"amx_bf16": True}),
+        (True, {"amx_bf16": False, "avx512_bf16": True}),
+    ],
+)
+def test_bfloat16_is_for_hardware_and_detectors_that_gain_by_it(
+    made_for_it: bool, capabilities: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities)
+    convolutions, recurrent = (architecture(model).build() for model in ("resnet18", "grnn"))
+    assert mixes("auto", CPU, convolutions) == made_for_it
+    assert not mixes("auto", CPU, recurrent)
+    for module in (convolutions, recurrent):
+        assert mixes("bfloat16", CPU, module)
+        assert not mixes("float32", CPU, module)
+
+
+class Small:
+    """A forward pass that has memory for so many utterances."""
+
+    def __init__(self, module: nn.Module, room: int) -> None:
+        self.module, self.room, self.sizes = module, room, list[int]()
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(x))
+        if len(x) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        logits: torch.Tensor = self.module(x)
+        return logits
+
+
+def test_what_does_not_fit_the_memory_is_computed_in_parts(caplog: pytest.LogCaptureFixture) -> None:
+    """The same gradients as at once; once in parts, always in parts."""
+    split, whole, parted = rows(16), linear(), linear()
+    small = Small(parted, 2)
+    costs = [
+        epoch(whole, split, 0.5, batch_size=8),
+        epoch(parted, split, 0.5, batch_size=8, forward=small),
+    ]
+    assert small.sizes == [8, 4, *[2] * 8]
+    assert costs[0].loss == pytest.approx(costs[1].loss)
+    torch.testing.assert_close(whole.weight, parted.weight)
+    assert "batches of 8 utterances are computed in 4 parts" in caplog.text
+
+
+def test_what_never_fits_is_an_error() -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        epoch(linear(), rows(16), batch_size=8, forward=Small(linear(), 1))
+
+
+def test_random_crop_hands_the_generator_on() -> None:
+    split, order = rows(6), np.random.default_rng(0)
+    epoch(linear(), split, order=order, random_crop=True)
+    assert split.generators == [order, order]
+    epoch(linear(), split, order=order)
+    assert split.generators[2:] == [None, None]
+
+
+def test_costs_are_means_over_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes on by 1 whenever it is read: at the start, and five times in each of two steps."""
+    clock = itertools.count()
+    monkeypatch.setattr("trainables.trial.training.time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
+    cost = epoch(linear(), rows(6))
+    assert (cost.seconds_data, cost.seconds_forward, cost.seconds_backward, cost.seconds_step) == (1.0, 1.0, 1.0, 5.0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_no_number_ends_training(value: float) -> None:
+    split, module = rows(6), linear()
+    split.features[:] = value
+    with pytest.raises(Diverged, match="at step 0: lower the learning rate"):
+        epoch(module, split, 0.1)
+    assert torch.equal(module.weight, torch.eye(2))
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_gpu_is_taken_where_there_is_one_and_it_is_allowed(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert device_here().type == device_here(gpu=True).type == ("cuda" if there else "cpu")
+    assert device_here(gpu=False).type == "cpu"
+
+
+def test_frozen_norms_keep_their_statistics_in_training() -> None:
+    norm, top = nn.BatchNorm1d(2), linear()
+    for parameter in norm.parameters():
+        parameter.requires_grad_(False)
+    epoch(nn.Sequential(norm, top), rows(6), 0.1)
+    assert torch.equal(norm.get_buffer("running_mean"), torch.zeros(2))
+    assert not torch.equal(top.weight, torch.eye(2))

@@ -1,0 +1,142 @@
+"""LoRA on a base, to compare with growth: low-rank updates of frozen layers, as many parameters as a plan trains.
+
+E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, by ``peft``; alpha is twice the rank, as
+in the paper's comparator (arXiv 2603.24343: rank 8, alpha 16, queries and values). What was learned is added to the
+weights in the end, so the detector is one of the base's architecture.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainables import models
+from trainables.features.store import open_split
+from trainables.metrics.eer import between, eer_of
+from trainables.models.chain import Chain
+from trainables.storage.checkpoint import load_detector, save_detector
+from trainables.trial.optimizers import build_optimizer
+from trainables.trial.training import LOSSES, device_here, mixes, scores, train_epoch
+
+
+def targets(module: nn.Module) -> list[str]:
+    """The layers that are adapted: queries and values of attention, or else every convolution of a block.
+
+    Raises:
+        ValueError: the detector has neither.
+    """
+    found = [name for name, _ in module.named_modules() if name.endswith(("q_proj", "v_proj"))]
+    if not found:
+        found = [name for name, part in module.named_modules() if "." in name and isinstance(part, nn.Conv2d)]
+    if not found:
+        raise ValueError("LoRA adapts attention and convolutions; this detector has neither: leave it out")
+    return found
+
+
+def adapt(module: nn.Module, parameters: int) -> int:
+    """Add adapters to a detector, the rest of which is frozen from then on.
+
+    Args:
+        module: changed in place.
+        parameters: how many should train; the rank that comes nearest is taken.
+
+    Returns:
+        How many do.
+
+    Raises:
+        ValueError: see `targets`.
+    """
+    import peft
+
+    names = targets(module)
+    per_rank = sum(_per_rank(module.get_submodule(name)) for name in names)
+    rank = max(1, round(parameters / per_rank))
+    peft.inject_adapter_in_model(peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names), module)
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def merged(module: nn.Module) -> dict[str, Tensor]:
+    """State dict of the plain detector that an adapted one amounts to."""
+    state = {
+        name.replace(".base_layer.", "."): value.detach().cpu().clone()
+        for name, value in module.state_dict().items()
+        if ".lora_" not in name
+    }
+    for name, part in module.named_modules():
+        if hasattr(part, "get_delta_weight"):
+            state[f"{name}.weight"] += part.get_delta_weight("default").detach().cpu()
+    return state
+
+
+def train(
+    base: Path,
+    *,
+    features: Path,
+    plan: Mapping[str, Any],
+    parameters: int,
+    seed: int,
+    folder: Path,
+    precision: str = "float32",
+    threads: int = 1,
+    gpu: bool = True,
+) -> Iterator[dict[str, Any]]:
+    """Train adapters for as many epochs as a plan has, with its optimiser and first learning rate.
+
+    The epoch of the lowest dev EER is written to `folder`, whole or not at all.
+
+    Args:
+        base: folder of the base.
+        features: folder of the feature store.
+        plan: whose epochs, batch size, optimiser and learning rate count.
+        parameters: how many should train, about.
+        seed: of order and adapters.
+        folder: of the detector.
+        precision: of steps, as `trainables.trial.training.mixes` takes it.
+        threads: CPU threads to compute with.
+        gpu: whether it may take a GPU that it sees.
+
+    Yields:
+        After every epoch: epoch, epochs, loss, eer, seconds, trainable_parameters.
+
+    Raises:
+        ValueError: see `targets`.
+        Diverged: loss or scores are no longer numbers.
+    """
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    device, start = device_here(gpu), load_detector(base)
+    module: Chain = start.module.to(device)
+    mixed = mixes(precision, device, module)
+    trained = adapt(module, parameters)
+    train_split, dev = open_split(features, "train"), open_split(features, "dev")
+    optimizer = build_optimizer([p for p in module.parameters() if p.requires_grad], plan)
+    order, loss = np.random.default_rng([seed, 0]), LOSSES[models.load(start.arch.model).RECIPE["loss"]]
+    best, state, card = 2.0, merged(module), dict(start.card)
+    for epoch in range(1, plan["epochs"] + 1):
+        began = time.perf_counter()
+        cost = train_epoch(
+            module, train_split, optimizer, loss, batch_size=plan["batch_size"], order=order, device=device,
+            clip=plan["clip"], mixed=mixed,
+        )  # fmt: skip
+        found = scores(module, dev, batch_size=module.scoring_batch, device=device)
+        eer, threshold = eer_of(found, dev.labels)
+        if eer < best:
+            best, state = eer, merged(module)
+            card |= {"eer_dev": eer, "threshold": between(found, threshold), "epoch": epoch}
+        row = {"epoch": epoch, "epochs": plan["epochs"], "loss": cost.loss, "eer": eer}
+        yield {**row, "seconds": time.perf_counter() - began, "trainable_parameters": trained}
+    save_detector(folder, start.arch, state, {**card, "seed": seed, "trainable_parameters": trained})
+
+
+def _per_rank(layer: nn.Module) -> int:
+    """Parameters of an adapter of rank 1."""
+    if isinstance(layer, nn.Conv2d):
+        return layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1] + layer.out_channels
+    assert isinstance(layer, nn.Linear)
+    return layer.in_features + layer.out_features

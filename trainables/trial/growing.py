@@ -1,0 +1,51 @@
+"""Growing a detector: the wider architecture, and a state for it that a growth rule fills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from trainables import growth
+from trainables.growth.signal import correlations
+from trainables.models.architecture import Architecture
+from trainables.models.chain import Chain
+from trainables.surgery.grow import grow
+from trainables.trial.training import Loss
+
+
+def grown(
+    module: Chain,
+    arch: Architecture,
+    neurons: Mapping[str, int],
+    rule: str,
+    *,
+    seed: int,
+    generator: torch.Generator,
+    batches: Callable[[], Sequence[tuple[Tensor, Tensor]]],
+    loss: Loss,
+) -> tuple[Architecture, dict[str, Tensor]]:
+    """The grown architecture, whose new neurons are groups of their own, and its state dict on the CPU.
+
+    Args:
+        module, arch: the detector before.
+        neurons: how many to add, by site.
+        rule: a name of ``trainables.growth.NAMES``.
+        seed: of the initialisation that rules start from.
+        generator: the rule's only other source of chance.
+        batches: gives the training batches that gradmax looks at.
+        loss: what it measures.
+    """
+    wider = grow(arch, neurons)
+    before, after = arch.sites(), wider.sites()
+    with torch.random.fork_rng(devices=[]):  # initialisation draws from the global state
+        torch.manual_seed(seed)
+        fresh = wider.build().state_dict()
+    signals: dict[str, Tensor] = {}
+    if rule == "gradmax":
+        signals = correlations(module, [before[name] for name in neurons], batches(), loss)
+    sites = tuple(name for name in after if name in neurons)
+    old = {key: value.cpu() for key, value in module.state_dict().items()}
+    state = growth.load(rule).fill(growth.Growth(before, after, sites, old, fresh, generator, signals.__getitem__))
+    return wider, dict(state)
