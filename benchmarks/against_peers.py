@@ -80,7 +80,7 @@ def searchers(options: argparse.Namespace) -> dict[str, Callable[[Path, int], tu
     return {
         "ours, weighted": ours(),
         "ours, pareto": ours("--objective", "pareto"),
-        "ours, random": ours("--sampler", "random", "--stopping", "none", "--prunings", "1"),
+        "ours, random": ours("--sampler", "random", "--stopping", "none", "--prunings-per-growth", "1"),
         "Ray Tune": theirs("plain_ray_tune.py", *many),
         "Ray Tune, ASHA": theirs("plain_ray_tune.py", "--asha", *many),
         "Optuna, TPE": theirs("plain_optuna.py", "--sampler", "tpe", *many),

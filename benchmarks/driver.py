@@ -129,7 +129,7 @@ def many_table(options: argparse.Namespace) -> str:
     settings = no_op_settings(options, "many", options.many, "random")
     with Path(os.devnull).open("w") as nowhere:
         display = Display(Console(file=nowhere))
-        features, card = preparation.hear(settings, display)
+        features, card = preparation.prepare_features(settings, display)
         (settings.run_folder / "settings.json").write_text(settings.to_json())
         place = ray_cluster.start(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
         base = preparation.train_base(settings, features, card, lambda: place, display)

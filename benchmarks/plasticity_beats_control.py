@@ -29,7 +29,7 @@ from trainables.features.store import open_split
 from trainables.storage.checkpoint import load_detector
 from trainables.trial.execution import Execution
 from trainables.trial.plan import Plan
-from trainables.trial.training import device_here
+from trainables.trial.training import select_device
 
 
 def search(seed: int, options: argparse.Namespace) -> Path:
@@ -54,7 +54,7 @@ def own_control(folder: Path, plan: Mapping[str, Any]) -> float:
     features = _features(folder, settings)
     train, dev = open_split(features, "train"), open_split(features, "dev")
     plain, how = Plan.from_config(without_growth(plan, base.arch), base.arch), settings.precision
-    execution = Execution(plain, base, train, dev, seed=settings.seed, device=device_here(), precision=how)
+    execution = Execution(plain, base, train, dev, seed=settings.seed, device=select_device(), precision=how)
     while execution.epoch < plain.epochs:
         execution.run_epoch()
     return execution.best_eer

@@ -60,7 +60,7 @@ SEARCH = """
 import json, pathlib, sys
 from spaces import recipes
 plans = json.loads(pathlib.Path(sys.argv[1]).read_text())
-recipes.recipes, recipes.anchors = lambda *_: plans, lambda *_: {}
+recipes.recipes, recipes.initial points = lambda *_: plans, lambda *_: {}
 from search import run
 sys.exit(run.main(sys.argv[2:]))
 """
@@ -136,7 +136,7 @@ def ours(space: str, seed: int, folder: Path, options: argparse.Namespace) -> tu
     what = ["--space", space, "--model", "resnet18", "--model-option", f"width={options.width}", "--seed", str(seed)]
     what += ["--corpus", "asvspoof2019-la", "--corpus-root", options.corpus_root, "--trials", str(options.plans)]
     what += ["--epochs", str(options.epochs), "--base-epochs", str(options.base_epochs)]
-    what += ["--stopping", "none", "--prunings", "1"]
+    what += ["--stopping", "none", "--prunings-per-growth", "1"]
     where = ["--storage", str(folder.parent), "--name", folder.name, "--cache", str(folder.parent / "cache")]
     started, over = command("-c", SEARCH, str(folder.parent / "plans.json"), *what, *where)
     begins, ends = logged_times(folder)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from search.display.progress import Display
     from search.running.confirmation import Row
     from search.runs.members import Run
-    from search.storage.bucket_sync import Mirror
+    from search.storage.bucket_sync import BucketSync
 
 logger = logging.getLogger(__name__)
 FOLDER = "confirm"
@@ -56,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     settings = run.settings
     ray_cluster.prepare(settings.address)
-    copied = None if settings.copy is None else bucket_files.joined(settings.copy, FOLDER)
+    copied = None if settings.run_uri is None else bucket_files.join_uri(settings.run_uri, FOLDER)
     with (
-        bucket_sync.mirrored(run.folder / FOLDER, copied) as copy,
+        bucket_sync.synced_folder(run.folder / FOLDER, copied) as copy,
         ray_cluster.starting(
             settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
         ) as starting,
@@ -94,7 +94,7 @@ def confirm(
     display: Display,
     *,
     controls: bool,
-    copy: Mirror | None = None,
+    copy: BucketSync | None = None,
 ) -> list[Row]:
     """Train the front's members anew with seeds that follow the run's, and score them on dev and eval.
 
@@ -110,7 +110,7 @@ def confirm(
         copy: what makes the copy of the folder follow it, if there is one.
 
     Raises:
-        ValueError: no front, or another corpus than the run's.
+        DropinError: no front, or another corpus than the run's.
     """
     import trainables
     from search.display.metrics import Gauges
@@ -131,12 +131,12 @@ def confirm(
             minutes=None,
             max_parameters=None,
             stopping="none",
-            prunings=1,
+            prunings_per_growth=1,
             warm_start=(),
             resume=(run.folder / FOLDER / f"seed-{seed}").exists(),
         )
         with preparation.run_log(own):
-            features, card = preparation.hear(own, display)
+            features, card = preparation.prepare_features(own, display)
             base = preparation.train_base(own, features, card, place, display)
             log = TrialLog(own.run_folder / "trials.jsonl")
             job = trials.make_job(own, base, features, place())

@@ -15,7 +15,7 @@ from search.display.progress import Display
 from search.display.terminal import cell, complain
 from search.reporting import cards, export_folder
 from search.reporting.front_picture import Caption, draw_front
-from search.reporting.measurement import listen, measure
+from search.reporting.measurement import load_scoring_data, measure
 from search.reporting.plan_words import count_text
 from search.reporting.tables import Entry, write_tables
 from search.runs.members import Run, members
@@ -83,15 +83,15 @@ def export(
         What was written: the front, smallest first, then recipes and base.
 
     Raises:
-        ValueError: no front, another corpus than the run's, or a detector of the front is damaged.
+        DropinError: no front, another corpus than the run's, or a detector of the front is damaged.
         OSError: the export cannot be written.
     """
     shown = members(run)
     display.fact("run", f"{run.folder}, {_progress(run)}")
     first = load_detector(shown[0].folder)
-    data = listen(run, first.card, root=root, cache=cache, skip_bad_files=skip_bad_files, display=display)
+    data = load_scoring_data(run, first.card, root=root, cache=cache, skip_bad_files=skip_bad_files, display=display)
     about = {"run": run.settings.name, "trials": len(run.records), "corpus": run.corpus["digest"]}
-    with export_folder.whole_folder(target, about) as folder:
+    with export_folder.atomic_folder(target, about) as folder:
         entries, kept = [], {}
         for done, member in enumerate(shown):
             display.work("scoring detectors", done, len(shown))

@@ -11,6 +11,7 @@ from search.display.terminal import complain, say
 from search.runs import run_folder
 from search.runs.members import Run
 from search.settings.arguments import path_or_uri
+from trainables.errors import DropinError
 
 PAGE = "report.html"
 
@@ -34,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     # Only now: torch and Optuna take a while, and a wrong path is told at once.
     from search.page.document import document
-    from search.page.report_data import Subject
+    from search.page.report_data import ReportData
 
     try:
-        page = document(Subject.of(run, given.front))
+        page = document(ReportData.of(run, given.front))
         target.parent.mkdir(parents=True, exist_ok=True)
         run_folder.write_text(target, page)
     except (ValueError, OSError) as error:
@@ -51,12 +52,12 @@ def check(target: Path) -> None:
     """Make sure that a page may be written to `target`: it is called so, and no folder is there.
 
     Raises:
-        ValueError: it is not.
+        DropinError: it is not.
     """
     if target.suffix != ".html":
-        raise ValueError(f"--to must be a file that ends in .html; got {target}: name it so, or leave --to out")
+        raise DropinError(f"--to must be a file that ends in .html; got {target}: name it so, or leave --to out")
     if target.is_dir():
-        raise ValueError(f"--to must be a file; {target} is a folder: name a file in it")
+        raise DropinError(f"--to must be a file; {target} is a folder: name a file in it")
 
 
 def _parser() -> argparse.ArgumentParser:

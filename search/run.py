@@ -17,7 +17,7 @@ from search.cluster import ray_cluster
 if TYPE_CHECKING:
     from search.display.monitor import Monitor
     from search.settings.options import Settings
-    from search.storage.bucket_sync import Mirror
+    from search.storage.bucket_sync import BucketSync
 
 logger = logging.getLogger("search.run")
 INTERRUPTED = 130
@@ -58,13 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ray = ray_cluster.starting(
         settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
     )
-    with bucket_sync.mirrored(settings.run_folder, settings.copy) as copy, ray as place, monitor or nullcontext():
+    with (
+        bucket_sync.synced_folder(settings.run_folder, settings.run_uri) as copy,
+        ray as place,
+        monitor or nullcontext(),
+    ):
         code = _run(complete(settings), place, monitor, copy)
     return max(code, int(copy is not None and bool(copy.lacking)))
 
 
 def _run(
-    settings: Settings, starting: Future[ray_cluster.Cluster], monitor: Monitor | None, copy: Mirror | None
+    settings: Settings, starting: Future[ray_cluster.Cluster], monitor: Monitor | None, copy: BucketSync | None
 ) -> int:
     # Only now: torch, Tune and all that needs them are imported while Ray starts.
     import trainables
@@ -98,10 +102,10 @@ def _run(
         try:
             with display:
                 log = TrialLog(settings.run_folder / "trials.jsonl")
-                display.fact("run", settings.copy or str(settings.run_folder))
+                display.fact("run", settings.run_uri or str(settings.run_folder))
                 if settings.address is not None:
                     starting.result()  # what a cluster that is there can never carry out is refused before any work
-                features, card = preparation.hear(settings, display)
+                features, card = preparation.prepare_features(settings, display)
                 base = preparation.train_base(settings, features, card, place, display)
                 job = trials.make_job(settings, base, features, place())
                 searcher = trials.make_searcher(settings, job, log, warm_start.known(settings, earlier))
@@ -125,7 +129,7 @@ def _run(
                 confirm.show(run, rows, display)
             return int(not found or broken)
         except KeyboardInterrupt:
-            again = settings.copy or settings.run_folder
+            again = settings.run_uri or settings.run_folder
             display.note(f"interrupted before the first trial; go on with --resume {again}")
             return INTERRUPTED
         except Exception as error:

@@ -24,6 +24,7 @@ from search.display.terminal import cell, complain, say
 from search.settings.arguments import path_or_uri
 from trainables import features
 from trainables.corpora.audio import SAMPLE_RATE
+from trainables.errors import DropinError
 from trainables.features.extraction import extract
 from trainables.features.segment import samples_in
 from trainables.features.waveform import standardised
@@ -31,7 +32,7 @@ from trainables.features.windows import Extraction
 from trainables.printable import printable
 from trainables.storage import bucket_files
 from trainables.storage.checkpoint import Detector, load_detector
-from trainables.trial.training import device_here
+from trainables.trial.training import select_device
 
 INTERRUPTED = 130
 
@@ -58,7 +59,7 @@ class Scorer:
         """Take a detector.
 
         Raises:
-            ValueError: its card does not say how to use it, or names a front end that there is not.
+            DropinError: its card does not say how to use it, or names a front end that there is not.
         """
         card = detector.card
         try:
@@ -69,13 +70,15 @@ class Scorer:
             )
             self.note = str((card.get("corpus") or {}).get("note", ""))
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-            raise ValueError(f"a detector's card must say threshold, seconds and front_end: {error!r}") from error
+            raise DropinError(f"a detector's card must say threshold, seconds and front_end: {error!r}") from error
         if not math.isfinite(self.threshold):
-            raise ValueError(f"the threshold of a detector's card must be finite; got {self.threshold}: export it anew")
+            raise DropinError(
+                f"the threshold of a detector's card must be finite; got {self.threshold}: export it anew"
+            )
         features.load(front_end)
         self._samples = samples_in(seconds, SAMPLE_RATE)
         self._extraction = Extraction(front_end, self._samples, self._samples)
-        self._device = device_here()
+        self._device = select_device()
         self._module = detector.module.to(self._device)
 
     def score(self, files: Sequence[str]) -> Iterator[Scored]:
@@ -152,7 +155,7 @@ def _load(place: Path | str) -> Detector:
         try:
             bucket_files.download(place, Path(folder, "detector"))
         except OSError as error:
-            raise ValueError(f"{place} cannot be read ({error}): check the URI and the credentials") from error
+            raise DropinError(f"{place} cannot be read ({error}): check the URI and the credentials") from error
         return load_detector(Path(folder, "detector"))
 
 

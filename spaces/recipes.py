@@ -13,7 +13,7 @@ import spaces
 from spaces import plasticity, shared
 
 Value = int | float | str
-ANCHOR = "anchor-"
+INITIAL_POINT = "initial-"
 """How the names of good starts begin."""
 
 
@@ -49,18 +49,18 @@ def recipes(
 
 
 def is_recipe(name: str | None) -> bool:
-    """Whether a trial of this name is there to compare with; anchors are trials like those that a sampler chooses."""
-    return name is not None and not name.startswith(ANCHOR)
+    """Whether a trial of this name is there to compare with; initial points are like what a sampler chooses."""
+    return name is not None and not name.startswith(INITIAL_POINT)
 
 
-class Anchor(NamedTuple):
+class InitialPoint(NamedTuple):
     """A point of a space: parameters to enqueue in a study, and the plan that the space makes of them."""
 
     parameters: dict[str, Value]
     plan: shared.PlanDict
 
 
-def anchors(space: str, sites: Sequence[shared.SiteInfo], budget: shared.Budget) -> dict[str, Anchor]:
+def initial_points(space: str, sites: Sequence[shared.SiteInfo], budget: shared.Budget) -> dict[str, InitialPoint]:
     """Good starts for a search, from small to large, as points of the space, so that samplers learn from them.
 
     plasticity: split growth by a quarter at once, cut by taylor after a third of the epochs to 1/16, 1/4, 1/2 and all
@@ -77,10 +77,10 @@ def anchors(space: str, sites: Sequence[shared.SiteInfo], budget: shared.Budget)
     """
     function = spaces.load(space).space
     found = {}
-    for name, wanted in (_dropin_anchors if space == "dropin" else _plasticity_anchors)(sites).items():
+    for name, wanted in (_dropin_initial_points if space == "dropin" else _plasticity_initial_points)(sites).items():
         trial = _Settled(wanted)
         plan = function(trial, sites, budget)
-        found[name] = Anchor(trial.parameters, plan)
+        found[name] = InitialPoint(trial.parameters, plan)
     return found
 
 
@@ -141,7 +141,7 @@ def _thirds(
     return control, paper
 
 
-def _plasticity_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str, Value]]:
+def _plasticity_initial_points(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str, Value]]:
     kept = plasticity.changeable(sites)
     many = len(kept) > shared.MANY_SITES
     common: dict[str, Value] = {
@@ -163,7 +163,7 @@ def _plasticity_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str,
         "recover_factor": 0.2,
         "schedule": "constant",
     }
-    levels = {"anchor-sixteenth": 1, "anchor-quarter": 4, "anchor-half": 6, "anchor-full": 10}
+    levels = {"initial-sixteenth": 1, "initial-quarter": 4, "initial-half": 6, "initial-full": 10}
     found = {
         name: {**common, **{f"final.{what}": level for what in ("all", *shared.by_kind(kept))}}
         for name, level in levels.items()
@@ -171,22 +171,22 @@ def _plasticity_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str,
     removable = [site for site in kept if site.removable]
     if not removable:
         return found
-    least = found["anchor-sixteenth"]
+    least = found["initial-sixteenth"]
     upper: dict[str, Value] = {f"final.{site.name}": -2 for site in removable[len(removable) // 2 :]}
-    small = {"anchor-lower-half": {**least, **upper, "tilt": -2}}
+    small = {"initial-lower-half": {**least, **upper, "tilt": -2}}
     if not many:
-        lower = small["anchor-lower-half"]
+        lower = small["initial-lower-half"]
         lower["final.all"] = plasticity.REMOVED_BELOW
         if "stream" in shared.by_kind(sites):
             lower |= {"stream.all": 6, "stream.tilt": -2}
-            small = {"anchor-slim": {**lower, "stream.all": 4}, **small}
+            small = {"initial-slim": {**lower, "stream.all": 4}, **small}
         else:
             second: dict[str, Value] = {f"final.{site.name}": -1 for site in removable[1::2]}
-            small["anchor-every-second"] = {**least, **second}
+            small["initial-every-second"] = {**least, **second}
     return {**small, **found}
 
 
-def _dropin_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str, Value]]:
+def _dropin_initial_points(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str, Value]]:
     candidates, layers = shared.growable(sites), _layers(sites)
     ranks = [rank for rank, site in enumerate(candidates) if site.kind != "branch"] or [0]
     common: dict[str, Value] = {
@@ -201,9 +201,9 @@ def _dropin_anchors(sites: Sequence[shared.SiteInfo]) -> dict[str, dict[str, Val
         "schedule": "constant",
     }
     return {
-        "anchor-small": {**common, "grow": 1, "lowest": ranks[-1], "window.first": layers - 1},
-        "anchor-middle": {**common, "grow": 2, "lowest": ranks[len(ranks) // 2], "window.first": layers // 2},
-        "anchor-large": {**common, "grow": 3, "lowest": ranks[0], "window.first": 0},
+        "initial-small": {**common, "grow": 1, "lowest": ranks[-1], "window.first": layers - 1},
+        "initial-middle": {**common, "grow": 2, "lowest": ranks[len(ranks) // 2], "window.first": layers // 2},
+        "initial-large": {**common, "grow": 3, "lowest": ranks[0], "window.first": 0},
     }
 
 

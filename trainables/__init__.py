@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from trainables.errors import DropinError
+
 NAMES = ("dropin", "plasticity")
 
 
@@ -11,9 +13,9 @@ def load(name: str) -> type:
     """The Ray trainable class of space `name`.
 
     Raises:
-        ValueError: no such space.
+        DropinError: no such space.
     """
     if name not in NAMES:
-        raise ValueError(f"space must be one of {', '.join(NAMES)}; got {name!r}")
+        raise DropinError(f"space must be one of {', '.join(NAMES)}; got {name!r}")
     trainable: type = getattr(import_module(f"trainables.{name}"), f"{name.capitalize()}Trainable")
     return trainable

@@ -15,17 +15,18 @@ import torch
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
+from trainables.errors import DropinError
 from trainables.features.split import Split
 from trainables.features.store import open_split
 from trainables.jobs.pretraining import class_counts
 from trainables.metrics.weighted_eer import weighted_eer
-from trainables.storage.activations import Activations
+from trainables.storage.activations import ActivationCache
 from trainables.storage.checkpoint import Detector, load_detector, save_detector
-from trainables.storage.node_paths import Places, leave_detector
+from trainables.storage.node_paths import NodePaths, store_detector
 from trainables.trial.execution import Execution
-from trainables.trial.growth_cache import KeptStages
+from trainables.trial.growth_cache import GrowthCache
 from trainables.trial.plan import Plan
-from trainables.trial.training import Diverged, device_here
+from trainables.trial.training import Diverged, select_device
 
 CHECKPOINT_SECONDS = 30.0
 """How much of a trial a lost worker may cost. Writing a checkpoint takes longer than some epochs."""
@@ -35,7 +36,8 @@ class DetectorTrainable(tune.Trainable):
     """Carries out the plan in ``config["plan"]`` on the base and features that ``config["job"]`` names.
 
     The config is a plain dict: job (base, features, activations, activations_limit, run_folder, size_weight,
-    size_base, seed, random_crop, precision, prunings, stages_limit, threads, gpu), plan, number, name, recipe, spared.
+    size_base, seed, random_crop, precision, prunings_per_growth, growth_cache_limit, threads, gpu), plan, number, name,
+    recipe, exempt.
     Each step does one epoch and reports dev EER, loss, size and cost, and asks for a checkpoint where the last is
     `CHECKPOINT_SECONDS` old. The last one writes the detector of the best dev EER to
     ``run_folder/detectors/<number>``. Where nodes share no folder, the job says so by ``storage``, the run's URI, and
@@ -51,7 +53,7 @@ class DetectorTrainable(tune.Trainable):
         """Parse the plan and open what it needs.
 
         Raises:
-            ValueError: a plan of another space, or one that breaks a rule; a damaged base or feature store.
+            DropinError: a plan of another space, or one that breaks a rule; a damaged base or feature store.
         OSError: what this node lacks cannot be fetched.
         """
         importlib.import_module("torch._dynamo")  # or the first optimiser would, in the midst of the trial
@@ -61,13 +63,13 @@ class DetectorTrainable(tune.Trainable):
         self.name = str(config.get("name", f"{self.space}-{self.number}"))
         print(f"{self.name} begins", flush=True)  # into the actor's log, which the dashboard shows
         torch.set_num_threads(job["threads"])
-        places = Places.of(job)
+        places = NodePaths.of(job)
         base = _base(str(places.base))
         plan = Plan.from_config(config["plan"], base.arch)
         if plan.space != self.space:
-            raise ValueError(f"{type(self).__name__} carries out plans of space {self.space}; got one of {plan.space}")
+            raise DropinError(f"{type(self).__name__} carries out plans of space {self.space}; got one of {plan.space}")
         self.size, self.base_card = plan.final.size(), base.card
-        several = job["prunings"] > 1
+        several = job["prunings_per_growth"] > 1
         self.dev = _split(str(places.features), "dev")
         self.execution = Execution(
             plan,
@@ -75,12 +77,12 @@ class DetectorTrainable(tune.Trainable):
             _split(str(places.features), "train"),
             self.dev,
             seed=job["seed"],
-            device=device_here(job["gpu"]),
+            device=select_device(job["gpu"]),
             random_crop=job["random_crop"],
             precision=job["precision"],
-            activations=Activations(places.activations, places.features, job["activations_limit"]),
-            kept_stages=KeptStages(places.stages, job["stages_limit"]) if several else None,
-            choose_criterion=several and not config["spared"],
+            activations=ActivationCache(places.activations, places.features, job["activations_limit"]),
+            growth_cache=GrowthCache(places.stages, job["growth_cache_limit"]) if several else None,
+            choose_criterion=several and not config["exempt"],
         )
         self.saved = time.monotonic()
         self.seconds = {"setup": self.saved - began, "detector": 0.0, "checkpoints": 0.0}
@@ -111,7 +113,7 @@ class DetectorTrainable(tune.Trainable):
             "best_weighted_eer": self._weighted(best),
             "best_epoch": run.best_epoch,
             "best_eer_interval": run.best_interval,
-            "from_kept_stage": run.from_kept_stage,
+            "from_growth_cache": run.from_growth_cache,
             "criterion": run.plan.config["criterion"],
             "total_widths": run.plan.final.total_widths(),
             "done": done,
@@ -178,7 +180,7 @@ class DetectorTrainable(tune.Trainable):
             "total_widths": run.plan.final.total_widths(),
         }
         final, best = run.plan.final, run.best
-        leave_detector(self.job, self.number, lambda folder: save_detector(folder, final, best, card))
+        store_detector(self.job, self.number, lambda folder: save_detector(folder, final, best, card))
 
 
 @functools.lru_cache(maxsize=2)

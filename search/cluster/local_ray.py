@@ -36,7 +36,7 @@ def default_token_file() -> Path:
     return Path.home() / ".ray" / "auth_token"
 
 
-def keep_token() -> None:
+def ensure_token() -> None:
     """Have a token in Ray's own place that its owner alone can read; one that is kept elsewhere is left alone."""
     place = default_token_file()
     if "RAY_AUTH_TOKEN" in os.environ or token_file() != place:

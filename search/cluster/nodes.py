@@ -8,13 +8,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from trainables.errors import DropinError
+
 GRACE = 15.0
 """Seconds that a cluster without a single machine for trials gets: right after `ray up` the head knows of no other."""
 PAUSE = 1.0
 
 
 @dataclass(frozen=True)
-class Machines:
+class Nodes:
     """What a cluster consists of.
 
     Attributes:
@@ -45,14 +47,14 @@ class Machines:
             The number (at least 1), and ``None`` or what no machine has yet.
 
         Raises:
-            ValueError: no machine can ever hold a trial.
+            DropinError: no machine can ever hold a trial.
         """
         each = [_holds(machine, cpus, gpus) for machine in self.there]
         now = sum(each)
         later = _holds(self.promised, cpus, gpus) if self.promised else now + self.coming * max(each, default=0)
         asked = f"{cpus:g} CPU and {gpus:g} GPU"
         if now == later == self.coming == 0:
-            raise ValueError(
+            raise DropinError(
                 f"a trial must fit on one machine; it asks for {asked}, and there is {self._offer()}: "
                 "lower --cpus-per-trial or --gpus-per-trial, or see with `ray status` why machines are missing"
             )
@@ -64,7 +66,7 @@ class Machines:
         return " or ".join(offers) or "no machine that takes trials"
 
 
-def look() -> Machines:
+def look() -> Nodes:
     """The machines of the cluster that this process has joined; waits a little where none is there or to come."""
     until = time.monotonic() + GRACE
     while True:
@@ -74,17 +76,17 @@ def look() -> Machines:
         time.sleep(PAUSE)
 
 
-def _look() -> Machines:
+def _look() -> Nodes:
     import ray
     from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
     from ray.experimental.internal_kv import _internal_kv_get
 
     there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if promised := ray._private.state.state.get_max_resources_from_cluster_config():
-        return Machines(there, promised)
+        return Nodes(there, promised)
     report = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}").get("autoscaler_report") or {}
     known = len(report.get("node_type_mapping") or {}) + sum((report.get("pending_launches") or {}).values())
-    return Machines(there, None, max(0, known - len(there)))
+    return Nodes(there, None, max(0, known - len(there)))
 
 
 def _works(machine: Mapping[str, float]) -> bool:

@@ -22,7 +22,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from search.cluster import local_ray, nodes
-from search.cluster.nodes import Machines
+from search.cluster.nodes import Nodes
+from trainables.errors import DropinError
 
 if TYPE_CHECKING:
     from ray.tune import PlacementGroupFactory
@@ -84,7 +85,7 @@ def check_origin(modules: Mapping[str, ModuleType] | None = None) -> Path:
         modules: the packages by name; ``None`` for those that Python finds.
 
     Raises:
-        ValueError: they do not come from one folder, naming the intruder.
+        DropinError: they do not come from one folder, naming the intruder.
     """
     if modules is None:
         modules = {name: __import__(name) for name in PACKAGES}
@@ -93,7 +94,7 @@ def check_origin(modules: Mapping[str, ModuleType] | None = None) -> Path:
     for name, place in places.items():
         if place is None or place != home:
             origin = next(iter(getattr(modules[name], "__path__", ["unknown"])))
-            raise ValueError(
+            raise DropinError(
                 f"search, trainables and spaces must come from one folder; search is in {home}, {name} is {origin}: "
                 f"start from the project's own folder, or uninstall the other package named {name}"
             )
@@ -113,7 +114,7 @@ def prepare(address: str | None) -> None:
     has_token = "RAY_AUTH_TOKEN" in os.environ or local_ray.token_file().is_file()
     os.environ.setdefault("RAY_AUTH_MODE", "token" if alone or has_token else "disabled")
     if alone and os.environ["RAY_AUTH_MODE"] == "token":
-        local_ray.keep_token()
+        local_ray.ensure_token()
 
 
 @contextmanager
@@ -121,7 +122,7 @@ def starting(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float 
     """Begin `start`, which takes seconds, in a thread, and within the context go on; at its end leave the cluster.
 
     Yields:
-        What becomes the cluster, or the ValueError that `start` raises.
+        What becomes the cluster, or the DropinError that `start` raises.
     """
     # The thread lasts as long as the context: on Linux, what Ray starts ends with the thread that started it.
     with ThreadPoolExecutor(1, "ray") as thread:
@@ -143,7 +144,7 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
         dashboard: whether to start one; an existing cluster has its own.
 
     Raises:
-        ValueError: the cluster cannot be joined, or a trial asks for more than any machine of it has.
+        DropinError: the cluster cannot be joined, or a trial asks for more than any machine of it has.
     """
     import ray
 
@@ -159,7 +160,7 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
         try:
             context = ray.init(address, runtime_env=code, **common)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise ValueError(
+            raise DropinError(
                 f"no cluster could be joined at {address} ({str(error).splitlines()[0]}): check that it runs "
                 f"(ray status) and asks for the login that RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']} offers"
             ) from error
@@ -185,11 +186,11 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
         raise
 
 
-def share(place: Cluster, found: Machines, gpus_per_trial: float | None) -> Cluster:
+def share(place: Cluster, found: Nodes, gpus_per_trial: float | None) -> Cluster:
     """Work out what a trial gets of the machines that there are.
 
     Raises:
-        ValueError: no machine can ever hold a trial.
+        DropinError: no machine can ever hold a trial.
     """
     gpus = float(found.have_gpus) if gpus_per_trial is None else gpus_per_trial
     concurrent, waiting = found.fit(place.cpus, gpus)
@@ -206,7 +207,7 @@ def ready(starting: Future[Cluster], gpus_per_trial: float | None, tell: Callabl
         tell: told what is waited for.
 
     Raises:
-        ValueError: as `start` does, or none of the machines that came can hold a trial.
+        DropinError: as `start` does, or none of the machines that came can hold a trial.
     """
     place = starting.result()
     if place.coming:

@@ -93,8 +93,8 @@ class Gauges:
         """A trial ended."""
         self._running.pop(record.number, None)
         self._states[record.state] += 1
-        self._hits["activations"] += record.links_kept > 0
-        self._hits["stages"] += record.from_kept_stage
+        self._hits["activations"] += record.cached_links > 0
+        self._hits["stages"] += record.from_growth_cache
         self._front = front_of([*self._front, record])
         self._best = best_of([record, *([self._best] if self._best is not None else [])])
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from search.page.figure import Figure, heat_map
-from search.page.report_data import Subject
+from search.page.report_data import ReportData
 
 COLOURS = ((0.0, "--unchanged"), (1.0, "--removed"))
 LEAST = 0.05
 """Up to this EER at least the colours reach, so that a good front does not glow."""
 
 
-def by_attack(subject: Subject, split: str) -> tuple[list[str], list[str], list[list[float | None]]]:
+def by_attack(subject: ReportData, split: str) -> tuple[list[str], list[str], list[list[float | None]]]:
     """EERs as fractions, attack by attack.
 
     Args:
@@ -28,7 +28,7 @@ def by_attack(subject: Subject, split: str) -> tuple[list[str], list[str], list[
     return names, attacks, [[row[f"eer_{split}_{name}"] for row in scored] for name in attacks]
 
 
-def attack_figure(subject: Subject, split: str) -> Figure | None:
+def attack_figure(subject: ReportData, split: str) -> Figure | None:
     """Attacks by detectors; nothing where nothing is known."""
     detectors, attacks, errors = by_attack(subject, split)
     if not detectors:

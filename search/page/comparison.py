@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.page.numbers import NOTHING, percent
-from search.page.report_data import Subject
+from search.page.report_data import ReportData
 from search.runs.trial_log import Record
+from trainables.errors import DropinError
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Compared:
     better: Record | None
 
 
-def compared(subject: Subject) -> list[Compared]:
+def compared(subject: ReportData) -> list[Compared]:
     """The base, where it is there, and the recipes that ran to their end, on the front or not."""
     base = subject.base
     found = [] if base.eer is None else [Compared("base", None, base.size, base.eer, best_within(subject, base.size))]
@@ -42,7 +43,7 @@ def compared(subject: Subject) -> list[Compared]:
     return found
 
 
-def best_within(subject: Subject, size: int) -> Record | None:
+def best_within(subject: ReportData, size: int) -> Record | None:
     """The member of the front with the lowest EER among those of at most `size` parameters: the largest of them."""
     within = [one for one in subject.front if one.size is not None and one.size <= size]
     return within[-1] if within else None
@@ -70,7 +71,7 @@ def confirmed(folder: Path) -> list[Confirmed]:
     """What `search.confirm` found for a run, in its order; empty where it was not asked.
 
     Raises:
-        ValueError: its table cannot be read.
+        DropinError: its table cannot be read.
     """
     path = folder / "confirm" / "confirm.csv"
     if not path.exists():
@@ -91,7 +92,7 @@ def confirmed(folder: Path) -> list[Confirmed]:
             for name, rows in seeds.items()
         ]
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise ValueError(f"{path} is not a table of search.confirm ({error!r}): run it again, or remove it") from error
+        raise DropinError(f"{path} is not a table of search.confirm ({error!r}): run it again, or remove it") from error
 
 
 def spread(values: Sequence[float]) -> str:

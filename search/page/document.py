@@ -16,18 +16,18 @@ from plotly.offline import get_plotlyjs
 
 from search.page import attacks, comparison, costs, front, history, importance, numbers, trial_cards, widths
 from search.page.figure import Figure
-from search.page.report_data import Subject
+from search.page.report_data import ReportData
 from search.runs import run_folder
 from search.settings.options import Settings
 
 TEMPLATE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
 
 
-def document(subject: Subject) -> str:
+def document(subject: ReportData) -> str:
     """The report as HTML.
 
     Raises:
-        ValueError: a file of the run cannot be read.
+        DropinError: a file of the run cannot be read.
     """
     scripts = [get_plotlyjs(), _text(SCRIPT)]
     environment = jinja2.Environment(
@@ -70,7 +70,7 @@ def document(subject: Subject) -> str:
     )
 
 
-def facts(subject: Subject) -> list[tuple[str, str]]:
+def facts(subject: ReportData) -> list[tuple[str, str]]:
     """What the run is, for the page's head: names and texts."""
     run, settings = subject.run, subject.run.settings
     states = [one.state for one in run.records]
@@ -90,7 +90,7 @@ def facts(subject: Subject) -> list[tuple[str, str]]:
     ]
 
 
-def _when(subject: Subject) -> str:
+def _when(subject: ReportData) -> str:
     records = subject.run.records
     if not history.timed(records):
         return "not recorded by the version that made the run"
@@ -104,7 +104,7 @@ def _objective(settings: Settings) -> str:
     return f"weighted EER, size weight {settings.size_weight:g}"
 
 
-def _figures(subject: Subject) -> dict[str, Figure]:
+def _figures(subject: ReportData) -> dict[str, Figure]:
     """All plots but those of importance, by the id of their place in the page."""
     records = subject.run.records
     found = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from search.page.figure import Figure, axis, figure, lines, plain
 from search.page.numbers import count, interval, percent
-from search.page.report_data import Subject
+from search.page.report_data import ReportData
 from search.reporting.front_picture import size_locator, top_of
 from search.reporting.plan_words import count_text, plan_in_words
 from search.runs.trial_log import Record
@@ -19,7 +19,7 @@ BASE = "base"
 """What a click on the base's point tells, where others tell their trial's number."""
 
 
-def groups(subject: Subject) -> dict[str, list[Record]]:
+def groups(subject: ReportData) -> dict[str, list[Record]]:
     """Trials with an EER and a size, each in one group: ``front``, ``recipes``, ``others`` and ``stopped``."""
     on_front = {record.number for record in subject.front}
     found: dict[str, list[Record]] = {"others": [], "stopped": [], "recipes": [], "front": list(subject.front)}
@@ -33,7 +33,7 @@ def groups(subject: Subject) -> dict[str, list[Record]]:
     return found
 
 
-def front_figure(subject: Subject) -> Figure | None:
+def front_figure(subject: ReportData) -> Figure | None:
     """Dev EER against parameters; nothing where no trial ended with a detector."""
     if not subject.front:
         return None

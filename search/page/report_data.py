@@ -16,6 +16,7 @@ from search.runs import run_folder
 from search.runs.members import Run
 from search.runs.trial_log import Record
 from spaces.recipes import is_recipe
+from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import DESCRIPTION, read_folder
 
@@ -49,7 +50,7 @@ class Export:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ReportData:
     """A run with at least one ended trial.
 
     Attributes:
@@ -65,7 +66,7 @@ class Subject:
     export: Export | None = None
 
     @classmethod
-    def of(cls, run: Run, export: Path | None = None) -> Subject:
+    def of(cls, run: Run, export: Path | None = None) -> ReportData:
         """Read what is beside a run's log.
 
         Args:
@@ -73,10 +74,10 @@ class Subject:
             export: folder that `search.export` made of it.
 
         Raises:
-            ValueError: no trial has ended, or the export is none or of another run.
+            DropinError: no trial has ended, or the export is none or of another run.
         """
         if not run.records:
-            raise ValueError(
+            raise DropinError(
                 f"a report shows trials that ended; run {run.folder} has none: wait for the first, or see its run.log"
             )
         found = None if export is None else read_export(export.expanduser().resolve(), run)
@@ -93,18 +94,18 @@ def read_export(folder: Path, run: Run) -> Export:
     """What is in an export's folder.
 
     Raises:
-        ValueError: not an export, or one of another run.
+        DropinError: not an export, or one of another run.
     """
     try:
         about = json.loads((folder / MARKER).read_text(encoding="utf-8"))
         rows = pq.read_table(folder / "front.parquet").to_pylist()
         name, digest, trials = about["run"], about["corpus"], int(about["trials"])
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise ValueError(
+        raise DropinError(
             f"--front must be a folder that search.export wrote; {folder} cannot be read ({error}): correct the path"
         ) from error
     if (name, digest) != (run.settings.name, run.corpus["digest"]):
-        raise ValueError(
+        raise DropinError(
             f"--front must be an export of this run, {run.settings.name}; {folder} is one of {name}: export this run"
         )
     return Export(tuple(rows), trials)

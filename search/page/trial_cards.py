@@ -7,14 +7,14 @@ from typing import Any
 
 from search.page.front import BASE
 from search.page.numbers import NOTHING, count, duration, interval, percent, share
-from search.page.report_data import Base, Subject
+from search.page.report_data import Base, ReportData
 from search.reporting.plan_words import plan_in_words
 from search.runs.trial_log import Record
 
 STATES: Mapping[str, str] = {"COMPLETE": "ran to its end", "PRUNED": "stopped early", "FAIL": "failed"}
 
 
-def cards(subject: Subject) -> dict[str, dict[str, Any]]:
+def cards(subject: ReportData) -> dict[str, dict[str, Any]]:
     """A card for every ended trial, by number, and for the base: plain text only."""
     on_front = {record.number for record in subject.front}
     found = {str(one.number): card(one, subject.base, on_front=one.number in on_front) for one in subject.run.records}

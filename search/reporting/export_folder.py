@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from trainables.errors import DropinError
+
 MARKER = "export.json"
 """Says what the folder is and names its files, so that a later export knows that nothing of the user's is lost."""
 
@@ -19,30 +21,30 @@ def check(target: Path) -> None:
     """Make sure that an export may be written to `target`: nothing is there, an empty folder, or an earlier export.
 
     Raises:
-        ValueError: something else is there, or the place cannot be written.
+        DropinError: something else is there, or the place cannot be written.
     """
     existing = next(place for place in (target, *target.parents) if place.exists())
     if not existing.is_dir():
-        raise ValueError(f"an export goes into a folder; {existing} is a file: choose another place")
+        raise DropinError(f"an export goes into a folder; {existing} is a file: choose another place")
     if not os.access(existing, os.W_OK) or not os.access(target.parent if existing == target else existing, os.W_OK):
-        raise ValueError(f"an export needs a folder that can be written; {existing} cannot: choose another place")
+        raise DropinError(f"an export needs a folder that can be written; {existing} cannot: choose another place")
     if existing != target or not any(target.iterdir()):
         return
     try:
         known = {MARKER, *json.loads((target / MARKER).read_text(encoding="utf-8"))["files"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
+        raise DropinError(
             f"an export replaces only an earlier one; {target} holds something else: choose another place"
         ) from error
     foreign = sorted(set(_files(target)) - known)
     if foreign:
-        raise ValueError(
+        raise DropinError(
             f"an export replaces only an earlier one; {target} also holds {', '.join(foreign[:5])}: move that away"
         )
 
 
 @contextmanager
-def whole_folder(target: Path, about: Mapping[str, Any]) -> Iterator[Path]:
+def atomic_folder(target: Path, about: Mapping[str, Any]) -> Iterator[Path]:
     """Within it, an empty folder to write to; at its end, that folder is `target`. On an error nothing changes.
 
     Args:
@@ -50,7 +52,7 @@ def whole_folder(target: Path, about: Mapping[str, Any]) -> Iterator[Path]:
         about: JSON types; what the marker says besides the files.
 
     Raises:
-        ValueError: see `check`.
+        DropinError: see `check`.
         OSError: the place cannot be written.
     """
     check(target)

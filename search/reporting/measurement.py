@@ -15,12 +15,13 @@ from search.reporting.tables import Entry
 from search.runs.members import Member, Run
 from trainables import corpora
 from trainables.corpora.corpus import Corpus
+from trainables.errors import DropinError
 from trainables.features import store
 from trainables.features.split import Split
 from trainables.metrics.size import macs
 from trainables.metrics.tdcf import AsvScores, read_asv_scores
 from trainables.storage.checkpoint import Detector, load_detector
-from trainables.trial.training import device_here, scores
+from trainables.trial.training import scores, select_device
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Data:
     asv: Mapping[str, AsvScores]
 
 
-def listen(
+def load_scoring_data(
     run: Run, card: Mapping[str, object], *, root: Path | None, cache: Path, skip_bad_files: bool, display: Display
 ) -> Data:
     """Make ready what detectors are scored on; features that the cache has not are computed.
@@ -50,7 +51,7 @@ def listen(
         display: told how far it is.
 
     Raises:
-        ValueError: another corpus than the run's, or one that cannot be used.
+        DropinError: another corpus than the run's, or one that cannot be used.
     """
     settings = run.settings
     skip = settings.skip_bad_files or skip_bad_files
@@ -82,7 +83,7 @@ def _corpus(run: Run, root: Path | None, cache: Path, skip_bad_files: bool, disp
         display.note(str(warning.message))
     display.fact("corpus", f"{corpus.name}{f', {corpus.note}' if corpus.note else ''}")
     if corpus.digest() != run.corpus["digest"]:
-        raise ValueError(
+        raise DropinError(
             f"a front is scored on the corpus that its run read; {corpus.name} at {corpus.root} is not what the run's "
             "corpus.json says: restore it, or say where it lies with --corpus-root"
         )
@@ -97,7 +98,7 @@ def measure(member: Member, data: Data, display: Display) -> tuple[Entry, Detect
         what the run's log says, if it says anything.
 
     Raises:
-        ValueError: a detector of the front is missing or damaged.
+        DropinError: a detector of the front is missing or damaged.
         Diverged: it gives no finite scores.
     """
     record = member.record
@@ -110,7 +111,7 @@ def measure(member: Member, data: Data, display: Display) -> tuple[Entry, Detect
         if record is None or record.size is None or record.eer is None:
             return None
         return Entry(member, None, record.size, record.eer), None
-    device = device_here()
+    device = select_device()
     threshold = float(detector.card["threshold"])
     module = detector.module.to(device)
     found = {

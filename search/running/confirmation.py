@@ -77,7 +77,7 @@ def candidates(run: Run, *, controls: bool) -> dict[str, Candidate]:
     """What to train, by name.
 
     Raises:
-        ValueError: the run has no front.
+        DropinError: the run has no front.
     """
     arch = Architecture.create(run.settings.model, run.settings.model_options)
     shown = members(run)
@@ -157,7 +157,7 @@ def score(
     """Score what one seed gave, and add it to the rows; the base is a row as well."""
     card = load_detector(base).card
     settings = run.settings
-    data = measurement.listen(
+    data = measurement.load_scoring_data(
         run, card, root=settings.corpus_root, cache=settings.cache, skip_bad_files=False, display=display
     )
     rows.setdefault("base", Row("base", "base"))

@@ -21,10 +21,11 @@ from search.running import remote_training
 from search.runs import run_folder
 from search.settings.options import SETTINGS_FILE, Settings
 from trainables import corpora, models
+from trainables.errors import DropinError
 from trainables.features import store
 from trainables.jobs import pretraining
 from trainables.models.architecture import Architecture
-from trainables.storage.activations import Activations
+from trainables.storage.activations import ActivationCache
 from trainables.storage.checkpoint import load_detector
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def run_log(settings: Settings) -> Iterator[None]:
         handler.close()
 
 
-def hear(settings: Settings, display: Display) -> tuple[Path, dict[str, Any]]:
+def prepare_features(settings: Settings, display: Display) -> tuple[Path, dict[str, Any]]:
     """The corpus made ready, where the cache has it not.
 
     Returns:
@@ -62,7 +63,7 @@ def hear(settings: Settings, display: Display) -> tuple[Path, dict[str, Any]]:
 
     Raises:
         CorpusError: everything wrong with the corpus.
-        ValueError: a resumed run finds another corpus than it began with.
+        DropinError: a resumed run finds another corpus than it began with.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -80,7 +81,7 @@ def hear(settings: Settings, display: Display) -> tuple[Path, dict[str, Any]]:
         display.note(f"{len(corpus.skipped)} bad files are left out; corpus.json lists them")
     before = run_folder.corpus_digest(settings.run_folder)
     if before is not None and before != corpus.digest():
-        raise ValueError(
+        raise DropinError(
             f"a resumed run needs the corpus it began with, digest {before[:16]}; {corpus.root} has "
             f"{corpus.digest()[:16]}: bring the files back or start a new run"
         )
@@ -192,7 +193,7 @@ def _pretrain(
         precision=settings.precision,
         folder=folder,
         card=dict(card),
-        activations=Activations(settings.activations, features, settings.activations_limit),
+        activations=ActivationCache(settings.activations, features, settings.activations_limit),
         threads=cpus,
         gpu=place.gpus > 0,
         cpus=cpus,

@@ -14,8 +14,8 @@ from search.cluster import ray_cluster
 from search.cluster.ray_cluster import Cluster
 from search.settings.options import Settings
 from trainables.storage import bucket_files, node_paths
-from trainables.storage.activations import Activations
-from trainables.storage.bucket_files import joined
+from trainables.storage.activations import ActivationCache
+from trainables.storage.bucket_files import join_uri
 from trainables.storage.checkpoint import DIGESTS
 
 
@@ -34,7 +34,7 @@ def base(settings: Settings, folder: Path) -> str:
     Raises:
         OSError: the storage cannot be reached.
     """
-    digest = hashlib.sha256((folder / DIGESTS).read_bytes()).hexdigest()[:20] if settings.apart else ""
+    digest = hashlib.sha256((folder / DIGESTS).read_bytes()).hexdigest()[:20] if settings.no_shared_filesystem else ""
     return _offered(settings, folder, f"bases/{settings.model}-{digest}", node_paths.DETECTOR)
 
 
@@ -47,7 +47,7 @@ def train(
     store: Path,
     folder: Path,
     cpus: float,
-    activations: Activations | None = None,
+    activations: ActivationCache | None = None,
     **named: Any,
 ) -> Iterator[dict[str, Any]]:
     """Run a training function on the cluster, and yield what it yields as it comes; its detector is in `folder` then.
@@ -70,14 +70,14 @@ def train(
         Exception: what the function raises.
     """
     resources = {"cpus": cpus, "gpus": place.gpus}
-    if not settings.apart:
+    if not settings.no_shared_filesystem:
         given = arguments if start is None else (start, *arguments)
         more = named if activations is None else {**named, "activations": activations}
         yield from ray_cluster.stream(function, *given, features=store, folder=folder, **more, **resources)
         return
-    assert settings.copy is not None, "workers are apart only where there is a storage"
+    assert settings.run_uri is not None, "workers are apart only where there is a storage"
     # Of this run alone until it is fetched; the end of the run removes it.
-    uri = joined(settings.copy, "trained", folder.name)
+    uri = join_uri(settings.run_uri, "trained", folder.name)
     yield from ray_cluster.stream(
         node_paths.apart,
         function,
@@ -95,8 +95,8 @@ def train(
 
 
 def _offered(settings: Settings, folder: Path, name: str, files: tuple[str, ...]) -> str:
-    if not settings.apart:
+    if not settings.no_shared_filesystem:
         return str(folder)
-    uri = joined(str(settings.remote), *name.split("/"))
-    bucket_files.offer(folder, uri, files)
+    uri = join_uri(str(settings.remote), *name.split("/"))
+    bucket_files.upload_missing(folder, uri, files)
     return uri

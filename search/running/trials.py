@@ -23,23 +23,23 @@ from search.cluster.ray_cluster import Cluster
 from search.display.metrics import Gauges
 from search.display.progress import Display
 from search.running import remote_training
-from search.running.tune_callback import Limits, Watcher
+from search.running.tune_callback import StopConditions, TuneCallback
 from search.runs import run_folder
 from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
 from search.storage import bucket_sync
-from search.storage.bucket_sync import Mirror
-from search.tuning.feasibility import assess
+from search.storage.bucket_sync import BucketSync
+from search.tuning.feasibility import check_feasibility
 from search.tuning.scheduler import HalvingScheduler
 from search.tuning.searcher import PlanSearch
-from search.tuning.space_check import scope, space_of
+from search.tuning.space_check import scope, search_space
 from search.tuning.trial_names import trial_name
-from search.tuning.warm_start import Known
+from search.tuning.warm_start import EarlierTrial
 from spaces import recipes
 from spaces.recipes import is_recipe
 from trainables.models.architecture import Architecture
 from trainables.storage import bucket_files
-from trainables.storage.node_paths import STAGES_FOLDER
+from trainables.storage.node_paths import GROWTH_CACHE_FOLDER
 
 logger = logging.getLogger(__name__)
 TUNE_FOLDER = "tune"
@@ -56,36 +56,36 @@ def make_searcher(
     settings: Settings,
     job: Mapping[str, Any],
     log: TrialLog,
-    warm: Sequence[Known] = (),
+    warm: Sequence[EarlierTrial] = (),
     plans: Mapping[str, dict[str, Any]] | None = None,
 ) -> PlanSearch:
-    """Who chooses plans: the space, its recipes and anchors, what is refused, and what is known from earlier runs.
+    """The searcher: the space, its recipes and initial points, what is infeasible, and trials of earlier runs.
 
     Args:
         settings: of the run.
         job: what is the same for all trials.
         log: the trials that ended.
         warm: trials of earlier runs.
-        plans: plans to try instead of the space's recipes and anchors, by name; all of them, however others fare.
+        plans: plans to try instead of recipes and initial points, by name; all of them, however others fare.
     """
     arch = Architecture.create(settings.model, settings.model_options)
     sites, budget = scope(settings)
-    anchors = recipes.anchors(settings.space, sites, budget) if plans is None else {}
+    initial_points = recipes.initial_points(settings.space, sites, budget) if plans is None else {}
     rivals = log.records if plans is None else None
     return PlanSearch(
-        space_of(settings),
+        search_space(settings),
         job=job,
         journal=settings.run_folder / "study.journal",
         ended=log.records,
         recipes=recipes.recipes(settings.space, settings.model, sites, budget) if plans is None else plans,
-        anchors={name: anchor.parameters for name, anchor in anchors.items()},
-        assess=partial(assess, arch=arch, max_parameters=settings.max_parameters, ended=rivals),
+        initial_points={name: point.parameters for name, point in initial_points.items()},
+        check_feasibility=partial(check_feasibility, arch=arch, max_parameters=settings.max_parameters, ended=rivals),
         sampler=settings.sampler,
         seed=settings.seed,
         startup=startup_trials(settings.trials),
         objective=settings.objective,
         warm=warm,
-        prunings=partial(prunings, settings.space, settings.prunings),
+        prunings=partial(prunings, settings.space, settings.prunings_per_growth),
         name=partial(trial_name, arch=arch),
     )
 
@@ -101,7 +101,7 @@ def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> 
     return {
         "base": remote_training.base(settings, base),
         "features": remote_training.features(settings, features),
-        "storage": settings.copy if settings.apart else None,
+        "storage": settings.run_uri if settings.no_shared_filesystem else None,
         "cache": str(settings.cache),
         "activations": str(settings.activations),
         "activations_limit": settings.activations_limit,
@@ -111,8 +111,8 @@ def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> 
         "seed": settings.seed,
         "random_crop": settings.random_crop,
         "precision": settings.precision,
-        "prunings": settings.prunings,
-        "stages_limit": int(settings.stages_gb * 1e9),
+        "prunings_per_growth": settings.prunings_per_growth,
+        "growth_cache_limit": int(settings.growth_cache_gb * 1e9),
         "threads": place.cpus,
         "gpu": place.gpus > 0,
     }
@@ -138,7 +138,7 @@ def run_trials(
     place: Cluster,
     display: Display,
     gauges: Gauges | None = None,
-    copy: Mirror | None = None,
+    copy: BucketSync | None = None,
 ) -> None:
     """Run trials until there are enough, time is over, or a signal asks for the end.
 
@@ -152,12 +152,12 @@ def run_trials(
         return
     # Checkpoints of trials that an earlier process left under way; they start again from the base.
     shutil.rmtree(settings.run_folder / TUNE_FOLDER, ignore_errors=True)
-    limits = Limits(settings.minutes)
-    elsewhere = copy if settings.apart else None
+    limits = StopConditions(settings.minutes)
+    elsewhere = copy if settings.no_shared_filesystem else None
     state: dict[str, Any] = {"storage_path": str(settings.run_folder)}
-    if elsewhere is not None and settings.copy is not None:
-        bucket_files.remove(bucket_files.joined(settings.copy, TUNE_FOLDER))
-        state["storage_filesystem"], state["storage_path"] = bucket_files.opened(settings.copy)
+    if elsewhere is not None and settings.run_uri is not None:
+        bucket_files.remove(bucket_files.join_uri(settings.run_uri, TUNE_FOLDER))
+        state["storage_filesystem"], state["storage_path"] = bucket_files.open_filesystem(settings.run_uri)
     tuner = tune.Tuner(
         with_resources(trainable, place),
         tune_config=tune.TuneConfig(
@@ -172,7 +172,7 @@ def run_trials(
         run_config=tune.RunConfig(
             name=TUNE_FOLDER,
             **state,
-            callbacks=[Watcher(log, display, limits, gauges, elsewhere, searcher.again)],
+            callbacks=[TuneCallback(log, display, limits, gauges, elsewhere, searcher.again)],
             stop=limits,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             # Trials ask for checkpoints themselves, by time; the watcher removes all but the latest.
@@ -194,7 +194,7 @@ def run_trials(
             bucket_sync.finish(copy)
         os._exit(code)
 
-    with ending_on_signal(limits, leave):
+    with graceful_shutdown(limits, leave):
         tuner.fit()
     if elsewhere is not None:
         elsewhere.settle()
@@ -202,7 +202,7 @@ def run_trials(
         display.note(searcher.gave_up)
 
 
-def fetch_detectors(copy: Mirror, log: TrialLog) -> None:
+def fetch_detectors(copy: BucketSync, log: TrialLog) -> None:
     """Fetch from the copy what a search that was killed had not fetched yet: detectors of the front and of recipes."""
     records = [record for record in log.records.values() if record.state == "COMPLETE"]
     shown = [*run_folder.front_of(records), *(record for record in records if is_recipe(record.recipe))]
@@ -225,7 +225,7 @@ def with_resources(trainable: type[tune.Trainable], place: Cluster) -> type[tune
 
 
 @contextmanager
-def ending_on_signal(limits: Limits, leave: Callable[[], None]) -> Iterator[None]:
+def graceful_shutdown(limits: StopConditions, leave: Callable[[], None]) -> Iterator[None]:
     """Within it the first SIGINT or SIGTERM ends the search in good order, the second at once as KeyboardInterrupt.
 
     Args:
@@ -255,7 +255,7 @@ def finish(settings: Settings, log: TrialLog, display: Display) -> bool:
     folder = settings.run_folder
     records = list(log.records.values())
     run_folder.write_tables(folder, records)
-    for name in (TUNE_FOLDER, STAGES_FOLDER):
+    for name in (TUNE_FOLDER, GROWTH_CACHE_FOLDER):
         shutil.rmtree(folder / name, ignore_errors=True)
     front = run_folder.front_of(records)
     if front:

@@ -26,7 +26,7 @@ from search.display.metrics import Gauges
 from search.display.progress import Display, describe
 from search.runs import run_folder
 from search.runs.trial_log import Record, TrialLog
-from search.storage.bucket_sync import Mirror
+from search.storage.bucket_sync import BucketSync
 from search.tuning import objective
 from search.tuning.searcher import METRIC, ending
 from spaces.recipes import is_recipe
@@ -39,7 +39,7 @@ SHARE = 0.02
 """Share of the time that writing tables may take; they grow with the run."""
 
 
-class Watcher(Callback):
+class TuneCallback(Callback):
     """Writes every ended trial into the trial log, and keeps tables, the run's log and the display up to date.
 
     The tables follow the log by some seconds: programs of this project read the log, people may look at the tables.
@@ -49,9 +49,9 @@ class Watcher(Callback):
         self,
         log: TrialLog,
         display: Display,
-        limits: Limits,
+        limits: StopConditions,
         gauges: Gauges | None = None,
-        elsewhere: Mirror | None = None,
+        elsewhere: BucketSync | None = None,
         again: Callable[[int], None] | None = None,
     ) -> None:
         """Write to `log`, publish on `gauges` and show on `display`, also why the search ends before its last trial.
@@ -193,7 +193,7 @@ class Watcher(Callback):
         self._next_tables = ended + max(PAUSE, (ended - began) / SHARE)
 
 
-class Limits(Stopper):
+class StopConditions(Stopper):
     """Ends the search when its time is over or somebody asked for it.
 
     Attributes:
@@ -224,7 +224,7 @@ def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, trace
         traceback: what it raised, if it did.
     """
     result = result or {}
-    state, _ = objective.told(ending(result, traceback is not None), [result.get(METRIC)])
+    state, _ = objective.optuna_state_and_values(ending(result, traceback is not None), [result.get(METRIC)])
     error = None
     if traceback is not None:
         error = _last_line(traceback)
@@ -253,8 +253,8 @@ def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, trace
         error=error,
         node=result.get(NODE_IP),
         total_widths=result.get("total_widths", {}),
-        links_kept=result.get("links_kept", 0),
-        from_kept_stage=result.get("from_kept_stage", False),
+        cached_links=result.get("cached_links", 0),
+        from_growth_cache=result.get("from_growth_cache", False),
     )
 
 

@@ -13,6 +13,7 @@ from search.runs.trial_log import Record
 from search.settings.options import SETTINGS_FILE, Settings, default_cache
 from search.storage import bucket_pull
 from spaces.recipes import is_recipe
+from trainables.errors import DropinError
 from trainables.storage import bucket_files
 
 
@@ -37,11 +38,11 @@ class Run:
         """Read a run's folder.
 
         Raises:
-            ValueError: it is not one, or a file of it cannot be read.
+            DropinError: it is not one, or a file of it cannot be read.
         """
         folder = folder.expanduser().resolve()
         if not (folder / SETTINGS_FILE).is_file():
-            raise ValueError(
+            raise DropinError(
                 f"a run is a folder that search.run wrote; {folder} has no {SETTINGS_FILE}: correct the path"
             )
         try:
@@ -49,9 +50,9 @@ class Run:
             corpus = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
             digest = corpus["digest"]
         except FileNotFoundError as error:
-            raise ValueError(f"run {folder} has not read its corpus yet: wait for it, or see its run.log") from error
+            raise DropinError(f"run {folder} has not read its corpus yet: wait for it, or see its run.log") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(
+            raise DropinError(
                 f"run {folder} cannot be read ({error}): restore its settings.json and corpus.json"
             ) from error
         assert isinstance(digest, str)
@@ -66,13 +67,13 @@ class Run:
             cache: folder of caches; ``None`` for the user's.
 
         Raises:
-            ValueError: see `open` and `search.storage.bucket_pull.pulled`.
+            DropinError: see `open` and `search.storage.bucket_pull.pull_run`.
         """
         if isinstance(place, Path):
             return cls.open(place)
         cache = (cache or default_cache()).expanduser().resolve()
-        run = cls.open(bucket_pull.pulled(place, cache, SETTINGS_FILE))
-        above, name = bucket_files.parted(place)
+        run = cls.open(bucket_pull.pull_run(place, cache, SETTINGS_FILE))
+        above, name = bucket_files.split_uri(place)
         settings = replace(run.settings, storage=run.folder.parent, name=name, remote=above, cache=cache)
         return replace(run, settings=settings)
 
@@ -111,13 +112,13 @@ def members(run: Run) -> list[Member]:
     """The front, smallest first; then the recipes that ran to their end and are not on it; then the base.
 
     Raises:
-        ValueError: no trial has ended with a detector.
+        DropinError: no trial has ended with a detector.
     """
     front = run_folder.front_of(run.records)
     if not front:
         failures = [record.error for record in run.records if record.error]
         reason = f"the first failed with: {failures[0]}" if failures else f"{len(run.records)} ended at all"
-        raise ValueError(
+        raise DropinError(
             f"run {run.folder} has no front: no trial has ended with a detector ({reason}); see its run.log"
         )
     found = [Member("front", number, record, _detector(run, record)) for number, record in enumerate(front)]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from search.settings.typed_json import check_fields
+from trainables.errors import DropinError
 
 STATES = ("COMPLETE", "PRUNED", "FAIL")
 
@@ -40,8 +41,8 @@ class Record:
         error: why the trial failed, one line.
         node: address of the machine that it ended on.
         total_widths: neurons by site of the final detector.
-        links_kept: how many links of the detector the last epoch did not compute, their outputs being in the cache.
-        from_kept_stage: whether the trial went on from another one's grown stage.
+        cached_links: how many links of the detector the last epoch did not compute, their outputs being in the cache.
+        from_growth_cache: whether the trial went on from another one's grown stage.
         ended: when the trial ended, in seconds since 1970 (UTC).
         cpus, gpus: how many of each the trial had to itself.
     """
@@ -66,8 +67,8 @@ class Record:
     error: str | None = None
     node: str | None = None
     total_widths: Mapping[str, int] = field(default_factory=dict)
-    links_kept: int = 0
-    from_kept_stage: bool = False
+    cached_links: int = 0
+    from_growth_cache: bool = False
     ended: float | None = None
     cpus: float | None = None
     gpus: float | None = None
@@ -85,7 +86,7 @@ class TrialLog:
         """Read what is there; a last line that was cut off is removed from the file.
 
         Raises:
-            ValueError: a line other than the last is not a record.
+            DropinError: a line other than the last is not a record.
         """
         self.path = path
         self.records: dict[int, Record] = {}
@@ -96,10 +97,10 @@ class TrialLog:
         """Write a record so that it is on the disk when this returns.
 
         Raises:
-            ValueError: the trial is in the log already.
+            DropinError: the trial is in the log already.
         """
         if record.number in self.records:
-            raise ValueError(f"trial {record.number} ended already; a trial ends once")
+            raise DropinError(f"trial {record.number} ended already; a trial ends once")
         line = json.dumps(asdict(record), allow_nan=False) + "\n"
         with self.path.open("ab") as file:
             file.write(line.encode())
@@ -112,7 +113,7 @@ def read(path: Path) -> dict[int, Record]:
     """The records of a log by number; none where there is no file. A cut-off last line is passed over.
 
     Raises:
-        ValueError: a line other than the last is not a record.
+        DropinError: a line other than the last is not a record.
     """
     found: dict[int, Record] = {}
     if not path.exists():
@@ -124,9 +125,9 @@ def read(path: Path) -> dict[int, Record]:
             record = Record(**{key: value for key, value in json.loads(line).items() if key in names})
             check_fields(record)
             if record.number < 0 or record.state not in STATES:
-                raise ValueError(f"number and state must be 0 or more and one of {', '.join(STATES)}")
+                raise DropinError(f"number and state must be 0 or more and one of {', '.join(STATES)}")
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{path}, line {number}: not a record of a trial ({error}): remove the line") from error
+            raise DropinError(f"{path}, line {number}: not a record of a trial ({error}): remove the line") from error
         found[record.number] = record
     return found
 

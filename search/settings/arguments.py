@@ -80,7 +80,7 @@ def name_or_uri(text: str) -> str:
 
     if bucket_files.is_uri(text):
         try:
-            bucket_files.opened(text)
+            bucket_files.open_filesystem(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
     return text

@@ -19,8 +19,8 @@ DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {"resnet18": {"width": 16}, "
 """Options of a model where the search's default is not the model's own: sizes that a CPU can train."""
 DEFAULT_TRIALS, DEFAULT_EPOCHS, DEFAULT_BASE_EPOCHS = 24, 8, 8
 DEFAULT_ACTIVATIONS_GB = 20.0
-DEFAULT_STAGES_GB = 1.0
-DEFAULT_PRUNINGS = 4
+DEFAULT_GROWTH_CACHE_GB = 1.0
+DEFAULT_PRUNINGS_PER_GROWTH = 4
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -82,11 +82,11 @@ def parser() -> argparse.ArgumentParser:
         "--stopping", choices=STOPPING, help="end trials early that others surpass at the same point (default: halving)"
     )
     how.add_argument(
-        "--prunings",
+        "--prunings-per-growth",
         type=whole(1),
         metavar="N",
         help="of a grown stage that leads to the front, try so many final widths, each with the criterion that costs "
-        f"least on dev (default: {DEFAULT_PRUNINGS}; 1: only what is planned)",
+        f"least on dev (default: {DEFAULT_PRUNINGS_PER_GROWTH}; 1: only what is planned)",
     )
     how.add_argument(
         "--warm-start",
@@ -128,10 +128,10 @@ def parser() -> argparse.ArgumentParser:
         help="how much of the cache outputs of frozen layers may fill; 0 keeps none (default: 20)",
     )
     where.add_argument(
-        "--stages-gb",
+        "--growth-cache-gb",
         type=number(at_least=0),
         metavar="GB",
-        help=f"how much of the run's folder grown stages may fill while it runs (default: {DEFAULT_STAGES_GB:g})",
+        help=f"how much of the run's folder grown stages may fill while it runs (default: {DEFAULT_GROWTH_CACHE_GB:g})",
     )
     where.add_argument("--address", type=address, help="an existing cluster: auto or HOST:PORT (default: this machine)")
     where.add_argument("--cpus-per-trial", type=whole(1), metavar="N", help="CPU cores a trial (default: 1)")

@@ -15,10 +15,11 @@ from search.settings import command_line
 from search.settings.typed_json import check_fields
 from search.storage import bucket_pull
 from trainables import corpora, models
+from trainables.errors import DropinError
 from trainables.storage import bucket_files
 
 RESUMABLE = (
-    *("trials", "minutes", "confirm", "controls", "corpus_root", "cache", "activations_gb", "stages_gb"),
+    *("trials", "minutes", "confirm", "controls", "corpus_root", "cache", "activations_gb", "growth_cache_gb"),
     *("address", "cpus_per_trial", "gpus_per_trial", "monitor"),
 )
 """What may differ when a run is resumed: how long and where, never what."""
@@ -43,7 +44,7 @@ class Settings:
         max_parameters: largest final size of a trial, or ``None``.
         sampler: one of `options.SAMPLERS`.
         objective: one of `options.OBJECTIVES`.
-        prunings: how many final widths of a grown stage that leads to the front are tried.
+        prunings_per_growth: how many final widths of a grown stage that leads to the front are tried.
         stopping: one of `options.STOPPING`.
         warm_start: absolute folders of runs to learn from, or their URIs, without credentials, as text.
         precision: of training steps, one of `options.PRECISIONS`.
@@ -59,7 +60,7 @@ class Settings:
         skip_bad_files: go on without up to 1 % of unreadable audio files.
         random_crop: crop long utterances at random in training.
         cache: absolute folder of built corpora, features, bases and activations.
-        stages_gb: how much of the run's folder grown stages may fill, in 10^9 bytes; 0 keeps none.
+        growth_cache_gb: how much of the run's folder grown stages may fill, in 10^9 bytes; 0 keeps none.
         activations_gb: how much of it outputs of frozen layers may fill, in 10^9 bytes; 0 keeps none.
         monitor: run Prometheus and Grafana beside the search.
         remote: URI of the storage that holds copies of runs, without credentials, or ``None``; see
@@ -80,7 +81,7 @@ class Settings:
     sampler: str
     objective: str
     stopping: str
-    prunings: int
+    prunings_per_growth: int
     warm_start: tuple[Path | str, ...]
     precision: str
     seed: int
@@ -96,7 +97,7 @@ class Settings:
     random_crop: bool
     cache: Path
     activations_gb: float
-    stages_gb: float
+    growth_cache_gb: float
     monitor: bool = False
     remote: str | None = None
 
@@ -106,12 +107,12 @@ class Settings:
         return self.storage / self.name
 
     @property
-    def copy(self) -> str | None:
+    def run_uri(self) -> str | None:
         """URI of the copy of the run's folder, or ``None``."""
-        return None if self.remote is None else bucket_files.joined(self.remote, self.name)
+        return None if self.remote is None else bucket_files.join_uri(self.remote, self.name)
 
     @property
-    def apart(self) -> bool:
+    def no_shared_filesystem(self) -> bool:
         """Whether workers may be on machines that share no folder with this one."""
         return self.remote is not None and self.address is not None
 
@@ -136,19 +137,19 @@ class Settings:
         """The inverse of `to_json`.
 
         Raises:
-            ValueError: not settings.
+            DropinError: not settings.
         """
         try:
             data = json.loads(text)
             for name in ("storage", "cache", "corpus_root"):
                 data[name] = None if data[name] is None else Path(data[name])
             if not isinstance(data["warm_start"], list):
-                raise ValueError(f"warm_start must be a list of folders and URIs; got {data['warm_start']!r}")
+                raise DropinError(f"warm_start must be a list of folders and URIs; got {data['warm_start']!r}")
             data["warm_start"] = tuple(run if bucket_files.is_uri(run) else Path(run) for run in data["warm_start"])
             made = cls(**data)
             check_fields(made)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"not the settings of a run: {error}") from error
+            raise DropinError(f"not the settings of a run: {error}") from error
         return made
 
 
@@ -196,30 +197,32 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
     space, model = given.get("space", "plasticity"), given.get("model", "resnet18")
     corpus, root = given.get("corpus", "demo"), given.get("corpus_root")
     if corpus in corpora.BUILT and root is not None:
-        raise ValueError(
+        raise DropinError(
             f"--corpus {corpus} is built by this project and has no root; got {root}: leave --corpus-root out"
         )
     if corpus not in corpora.BUILT and root is None:
-        raise ValueError(f"--corpus {corpus} must be told where it lies: add --corpus-root DIR")
+        raise DropinError(f"--corpus {corpus} must be told where it lies: add --corpus-root DIR")
     if root is not None and not root.expanduser().is_dir():
-        raise ValueError(f"--corpus-root must be a folder; got {root}: correct the path")
+        raise DropinError(f"--corpus-root must be a folder; got {root}: correct the path")
     name = given.get("name") or time.strftime(f"{space}-{model}-{corpus}-%Y%m%d-%H%M%S")
     cache = _absolute(given.get("cache", default_cache()))
     asked = given.get("storage", Path("runs"))
     remote = asked if isinstance(asked, str) else None
     folder = (
-        _absolute(asked) / name if remote is None else bucket_pull.folder_of(bucket_files.joined(remote, name), cache)
+        _absolute(asked) / name
+        if remote is None
+        else bucket_pull.local_folder(bucket_files.join_uri(remote, name), cache)
     )
     storage = folder.parent
     if folder.exists():
-        raise ValueError(f"--name must be new; {folder} exists: choose another, or go on with --resume {folder}")
+        raise DropinError(f"--name must be new; {folder} exists: choose another, or go on with --resume {folder}")
     if remote is not None:
-        bucket_pull.check_new(bucket_files.joined(remote, name))
+        bucket_pull.check_new(bucket_files.join_uri(remote, name))
     for option, place in (("--storage", storage), ("--cache", cache)):
         _check_writable(option, place)
     minutes = given.get("minutes")
     if given.get("controls") and not given.get("confirm"):
-        raise ValueError("--controls are trained with the seeds of --confirm; it is not given: add --confirm 3")
+        raise DropinError("--controls are trained with the seeds of --confirm; it is not given: add --confirm 3")
     return Settings(
         space=space,
         model=model,
@@ -234,7 +237,7 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
         max_parameters=given.get("max_parameters"),
         sampler=given.get("sampler", "tpe"),
         objective=given.get("objective", "weighted"),
-        prunings=given.get("prunings", command_line.DEFAULT_PRUNINGS),
+        prunings_per_growth=given.get("prunings_per_growth", command_line.DEFAULT_PRUNINGS_PER_GROWTH),
         stopping=given.get("stopping", "halving"),
         warm_start=tuple(_absolute(run) if isinstance(run, Path) else run for run in given.get("warm_start", ())),
         precision=given.get("precision", "auto"),
@@ -251,7 +254,7 @@ def _fresh(given: Mapping[str, Any]) -> Settings:
         random_crop=given.get("random_crop", False),
         cache=cache,
         activations_gb=given.get("activations_gb", command_line.DEFAULT_ACTIVATIONS_GB),
-        stages_gb=given.get("stages_gb", command_line.DEFAULT_STAGES_GB),
+        growth_cache_gb=given.get("growth_cache_gb", command_line.DEFAULT_GROWTH_CACHE_GB),
         monitor=given.get("monitor", False),
         remote=remote,
     )
@@ -261,21 +264,23 @@ def _resumed(given: Mapping[str, Any]) -> Settings:
     extra = sorted(set(given) - {"resume", "storage", *RESUMABLE})
     if extra:
         listed = ", ".join("--" + name.replace("_", "-") for name in extra)
-        raise ValueError(
+        raise DropinError(
             f"a resumed run keeps its settings; got {listed} with --resume: leave it out or start a new run"
         )
     where: dict[str, Any] = {}
     storage = given.get("storage", Path("runs"))
     if isinstance(storage, str) or bucket_files.is_uri(given["resume"]):
-        uri = given["resume"] if bucket_files.is_uri(given["resume"]) else bucket_files.joined(storage, given["resume"])
-        where = {"cache": _absolute(given.get("cache", default_cache())), "remote": bucket_files.parted(uri)[0]}
-        folder = named = bucket_pull.pulled(uri, where["cache"], SETTINGS_FILE)
+        uri = (
+            given["resume"] if bucket_files.is_uri(given["resume"]) else bucket_files.join_uri(storage, given["resume"])
+        )
+        where = {"cache": _absolute(given.get("cache", default_cache())), "remote": bucket_files.split_uri(uri)[0]}
+        folder = named = bucket_pull.pull_run(uri, where["cache"], SETTINGS_FILE)
     else:
         named = _absolute(Path(given["resume"]))
         stored = _absolute(storage) / given["resume"]
         folder = named if (named / SETTINGS_FILE).is_file() else stored
     if not (folder / SETTINGS_FILE).is_file():
-        raise ValueError(
+        raise DropinError(
             f"--resume must name the folder of a run; there is no {SETTINGS_FILE} in {named}: correct the path"
         )
     settings = Settings.from_json((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
@@ -302,4 +307,4 @@ def _absolute(path: Path) -> Path:
 def _check_writable(option: str, place: Path) -> None:
     existing = next(p for p in (place, *place.parents) if p.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise ValueError(f"{option} must be a folder that can be written; got {place}: choose another")
+        raise DropinError(f"{option} must be a folder that can be written; got {place}: choose another")

@@ -9,6 +9,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from trainables.errors import DropinError
+
 
 def check_fields(made: object) -> None:
     """Check every field of a dataclass' instance.
@@ -16,14 +18,14 @@ def check_fields(made: object) -> None:
     Whole numbers do for ``float``, truth values are no numbers, and numbers are finite.
 
     Raises:
-        ValueError: a field holds something else; which, and what it must be.
+        DropinError: a field holds something else; which, and what it must be.
     """
     made_of: type = type(made)
     for name, kind in _kinds(made_of).items():
         value = getattr(made, name)
         if not _fits(value, kind):
             must = kind.__name__ if isinstance(kind, type) else kind
-            raise ValueError(f"{name} must be {must}; got {value!r:.80}")
+            raise DropinError(f"{name} must be {must}; got {value!r:.80}")
 
 
 # Whole logs are read line by line.

@@ -9,19 +9,20 @@ from pathlib import Path
 from filelock import FileLock
 
 from search.storage.bucket_sync import ELSEWHERE
+from trainables.errors import DropinError
 from trainables.storage import bucket_files
-from trainables.storage.bucket_files import joined
+from trainables.storage.bucket_files import join_uri
 
 TRIALS = "trials.jsonl"
 
 
-def folder_of(uri: str, cache: Path) -> Path:
+def local_folder(uri: str, cache: Path) -> Path:
     """Where the folder is here whose copy `uri` is: below the cache, apart from those of other storages."""
-    above, name = bucket_files.parted(uri)
+    above, name = bucket_files.split_uri(uri)
     return cache / "runs" / hashlib.sha256(above.encode()).hexdigest()[:12] / name
 
 
-def pulled(uri: str, cache: Path, marker: str) -> Path:
+def pull_run(uri: str, cache: Path, marker: str) -> Path:
     """The folder whose copy `uri` is, as far as the copy goes or further.
 
     What is here stays where its log of trials goes as far as that of the copy, and is replaced where the copy's goes on
@@ -33,31 +34,31 @@ def pulled(uri: str, cache: Path, marker: str) -> Path:
         marker: a file that shows that it is a run.
 
     Raises:
-        ValueError: it is not there, the storage cannot be reached, or each of both has trials that the other lacks.
+        DropinError: it is not there, the storage cannot be reached, or each of both has trials that the other lacks.
     """
-    folder = folder_of(uri, cache)
+    folder = local_folder(uri, cache)
     try:
-        there = bucket_files.sizes(uri)
+        there = bucket_files.list_sizes(uri)
         if marker not in there:
-            raise ValueError(f"a run is a folder that search.run wrote; {uri} has no {marker}: correct the URI")
+            raise DropinError(f"a run is a folder that search.run wrote; {uri} has no {marker}: correct the URI")
         names = [name for name in there if ELSEWHERE.isdisjoint(name.split("/"))]
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
-            theirs = _whole_lines(bucket_files.read_bytes(joined(uri, TRIALS))) if TRIALS in there else b""
+            theirs = _whole_lines(bucket_files.read_bytes(join_uri(uri, TRIALS))) if TRIALS in there else b""
             ours = _whole_lines((folder / TRIALS).read_bytes()) if (folder / TRIALS).is_file() else b""
             if not (ours.startswith(theirs) or theirs.startswith(ours)):
-                raise ValueError(
+                raise DropinError(
                     f"a run goes on in one place; {uri} and its folder here, {folder}, have each trials that the other "
                     "lacks: remove the folder to go on with the storage's"
                 )
             if (folder / marker).is_file() and ours.startswith(theirs):
                 for name in names:
                     if not (folder / name).exists():
-                        bucket_files.receive(joined(uri, name), folder / name, there[name])
+                        bucket_files.download_file(join_uri(uri, name), folder / name, there[name])
             else:
                 bucket_files.download(uri, folder, names)
     except OSError as error:
-        raise ValueError(f"{uri} cannot be read ({error}): check the URI and the credentials") from error
+        raise DropinError(f"{uri} cannot be read ({error}): check the URI and the credentials") from error
     return folder
 
 
@@ -65,17 +66,17 @@ def check_new(uri: str) -> None:
     """Refuse a place for a run where something is, or where nothing can be written.
 
     Raises:
-        ValueError: see above.
+        DropinError: see above.
     """
-    above, _ = bucket_files.parted(uri)
-    probe = joined(above, f".writable-{os.getpid()}")
+    above, _ = bucket_files.split_uri(uri)
+    probe = join_uri(above, f".writable-{os.getpid()}")
     try:
-        if bucket_files.sizes(uri):
-            raise ValueError(f"--name must be new; {uri} exists: choose another, or go on with --resume {uri}")
-        bucket_files.send_bytes(b"", probe)
+        if bucket_files.list_sizes(uri):
+            raise DropinError(f"--name must be new; {uri} exists: choose another, or go on with --resume {uri}")
+        bucket_files.write_bytes(b"", probe)
         bucket_files.remove_file(probe)
     except OSError as error:
-        raise ValueError(
+        raise DropinError(
             f"--storage must be a place that can be written; got {above} ({error}): check that the bucket exists, and "
             "the credentials in the environment"
         ) from error

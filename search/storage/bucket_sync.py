@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainables.storage import bucket_files
-from trainables.storage.bucket_files import joined
+from trainables.storage.bucket_files import join_uri
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -38,7 +38,7 @@ ELSEWHERE = frozenset({"tune", "stages", "trained", "monitor"})
 """What is gone when a run is over, and is no part of the copy."""
 
 
-class Mirror:
+class BucketSync:
     """Makes the copy of a folder follow it.
 
     Attributes:
@@ -135,7 +135,7 @@ class Mirror:
         self._copied = {name: stamp for name, stamp in self._copied.items() if not name.startswith(below)}
 
     def _uri(self, place: Path) -> str:
-        return joined(self.uri, *place.relative_to(self.folder).parts)
+        return join_uri(self.uri, *place.relative_to(self.folder).parts)
 
     def _push(self) -> None:
         """Send what changed, and remove what is gone.
@@ -161,23 +161,23 @@ class Mirror:
             # One that was written just now is sent again the next time.
             self._copied[name] = stamp if now - stamp[1] > COARSE else (stamp[0], -1)
         for name in sorted(set(self._copied) - set(here)):
-            bucket_files.remove_file(joined(self.uri, name))
+            bucket_files.remove_file(join_uri(self.uri, name))
             del self._copied[name]
 
     def _send(self, name: str, size: int) -> None:
         if not name.endswith(GROWING):
-            bucket_files.send(self.folder / name, joined(self.uri, name))
+            bucket_files.upload_file(self.folder / name, join_uri(self.uri, name))
             return
         with (self.folder / name).open("rb") as file:
-            bucket_files.send_bytes(file.read(size), joined(self.uri, name))
+            bucket_files.write_bytes(file.read(size), join_uri(self.uri, name))
 
     def _complete(self) -> bool:
         """Compare the copy with the folder, and remove what is there only; whether it lacks nothing."""
         here = {name: size for name, (size, _) in _files(self.folder).items()}
         try:
-            there = bucket_files.sizes(self.uri) if here else {}
+            there = bucket_files.list_sizes(self.uri) if here else {}
             for name in sorted(set(there) - set(here)):
-                bucket_files.remove_file(joined(self.uri, name))
+                bucket_files.remove_file(join_uri(self.uri, name))
         except OSError as error:
             logger.warning("%s cannot be compared: %s", self.uri, error)
             return False
@@ -188,7 +188,7 @@ class Mirror:
 
 
 @contextmanager
-def mirrored(folder: Path, uri: str | None) -> Iterator[Mirror | None]:
+def synced_folder(folder: Path, uri: str | None) -> Iterator[BucketSync | None]:
     """Within it the copy of `folder` follows it; afterwards it is complete, or what it lacks is printed.
 
     Yields:
@@ -197,7 +197,7 @@ def mirrored(folder: Path, uri: str | None) -> Iterator[Mirror | None]:
     if uri is None:
         yield None
         return
-    mirror = Mirror(folder, uri)
+    mirror = BucketSync(folder, uri)
     mirror.start()
     try:
         yield mirror
@@ -205,7 +205,7 @@ def mirrored(folder: Path, uri: str | None) -> Iterator[Mirror | None]:
         finish(mirror)
 
 
-def finish(mirror: Mirror) -> None:
+def finish(mirror: BucketSync) -> None:
     """Complete a copy, and print what it lacks."""
     try:
         mirror.close()

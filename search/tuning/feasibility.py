@@ -12,7 +12,7 @@ from trainables.trial.plan import Plan
 
 
 @dataclass(frozen=True)
-class Assessment:
+class Feasibility:
     """What is known of a plan.
 
     Attributes:
@@ -24,13 +24,13 @@ class Assessment:
     over: int | None = None
 
 
-def assess(
+def check_feasibility(
     plan: Mapping[str, Any],
     *,
     arch: Architecture,
     max_parameters: int | None = None,
     ended: Mapping[int, Record] | None = None,
-) -> Assessment:
+) -> Feasibility:
     """Assess a plan for a base.
 
     A plan is refused where it breaks a rule, where it ends with more than `max_parameters`, and where a trial has ended
@@ -45,15 +45,15 @@ def assess(
     try:
         final = Plan.from_config(plan, arch).final
     except ValueError as error:
-        return Assessment(str(error))
+        return Feasibility(str(error))
     flawless = {r.number: r.size for r in (ended or {}).values() if r.state == "COMPLETE" and r.eer == 0 and r.size}
     if max_parameters is None and not flawless:
-        return Assessment()  # counting takes a while, as the module is built for it
+        return Feasibility()  # counting takes a while, as the module is built for it
     size = final.size()
     over = None if max_parameters is None else size - max_parameters
     if over is not None and over > 0:
-        return Assessment(f"it ends with {size:,} parameters; --max-parameters allows {max_parameters:,}", over)
+        return Feasibility(f"it ends with {size:,} parameters; --max-parameters allows {max_parameters:,}", over)
     for number, least in flawless.items():
         if least <= size:
-            return Assessment(f"it ends with {size:,} parameters; trial {number} has no error with {least:,}", over)
-    return Assessment(None, over)
+            return Feasibility(f"it ends with {size:,} parameters; trial {number} has no error with {least:,}", over)
+    return Feasibility(None, over)

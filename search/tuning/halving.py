@@ -40,6 +40,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.runs import pareto
+from trainables.errors import DropinError
 
 REDUCTION = 2
 """Of so many trials in a rung one goes on."""
@@ -123,13 +124,13 @@ def standing(point: Sequence[float], others: Iterable[Sequence[float]]) -> tuple
         others: those of the rung's other trials.
 
     Raises:
-        ValueError: a coordinate that is not finite, or another number of objectives than one or two.
+        DropinError: a coordinate that is not finite, or another number of objectives than one or two.
     """
     own = tuple(map(float, point))
     if len(own) not in (1, 2):
-        raise ValueError(f"a rung compares trials by one objective, or by error and size; got {len(own)}")
+        raise DropinError(f"a rung compares trials by one objective, or by error and size; got {len(own)}")
     if not all(map(math.isfinite, own)):
-        raise ValueError(f"the objectives of a trial must be finite; got {own}")
+        raise DropinError(f"the objectives of a trial must be finite; got {own}")
     different = {own, *(tuple(map(float, other)) for other in others)}
     if len(own) == 1:
         return sum(other < own for other in different), len(different)
@@ -169,7 +170,7 @@ class Halving:
         """The inverse of `state`.
 
         Raises:
-            ValueError: not such rows.
+            DropinError: not such rows.
         """
         made = cls()
         lengths = set()
@@ -180,9 +181,9 @@ class Halving:
                     kept[number] = tuple(float(str(value)) for value in values)
                     lengths.add(len(values))
                 case _:
-                    raise ValueError(f"a row must be settled, halvings, trial and its values; got {row!r:.200}")
+                    raise DropinError(f"a row must be settled, halvings, trial and its values; got {row!r:.200}")
         if len(lengths) > 1:
-            raise ValueError(f"all rows must have equally many values; got some with {' and '.join(map(str, lengths))}")
+            raise DropinError(f"rows must have equally many values; got some with {' and '.join(map(str, lengths))}")
         return made
 
 

@@ -8,13 +8,17 @@ from typing import Literal
 
 from optuna.trial import TrialState
 
+from trainables.errors import DropinError
+
 STEP = 1.1
 """Sizes that differ by less may count as equal."""
 Ending = Literal["finished", "stopped", "failed"]
 """How a trial ended: ran to its plan's last epoch, was stopped early by the scheduler, or raised or was lost."""
 
 
-def told(ending: Ending, values: Sequence[float | None] | None) -> tuple[TrialState, list[float] | None]:
+def optuna_state_and_values(
+    ending: Ending, values: Sequence[float | None] | None
+) -> tuple[TrialState, list[float] | None]:
     """State and values to tell Optuna about a trial, as ``study.tell(trial, values, state=state)`` takes them.
 
     Only a trial that ran to its end is COMPLETE: the value of a stopped trial belongs to a half-trained detector, and a
@@ -31,10 +35,10 @@ def told(ending: Ending, values: Sequence[float | None] | None) -> tuple[TrialSt
         of trials holds.
 
     Raises:
-        ValueError: unknown ending.
+        DropinError: unknown ending.
     """
     if ending not in ("finished", "stopped", "failed"):
-        raise ValueError(f"a trial ends finished, stopped or failed; got {ending!r}")
+        raise DropinError(f"a trial ends finished, stopped or failed; got {ending!r}")
     if ending == "stopped":
         return TrialState.PRUNED, None
     final = [math.nan if value is None else float(value) for value in values or ()]
@@ -43,7 +47,7 @@ def told(ending: Ending, values: Sequence[float | None] | None) -> tuple[TrialSt
     return TrialState.COMPLETE, final
 
 
-def coarse(size: float) -> float:
+def size_on_grid(size: float) -> float:
     """A number of parameters rounded up to the next power of `STEP`, at least 1.
 
     In two objectives the smallest detector is never dominated, however many errors it makes. A sampler that is told

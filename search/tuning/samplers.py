@@ -10,6 +10,8 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import FrozenTrial
 
+from trainables.errors import DropinError
+
 
 class InformedTPESampler(TPESampler):
     """TPE that is told which parameters all trials have, instead of comparing all trials whenever it is asked."""
@@ -37,7 +39,7 @@ def make_sampler(
         space: the search space of the study so far, for tpe, which otherwise works it out.
 
     Raises:
-        ValueError: unknown name.
+        DropinError: unknown name.
     """
     # Two seeds of a run's samplers meet only where runs have seeds a million apart.
     mixed = (seed * 1_000_003 + place) % 2**32
@@ -55,4 +57,4 @@ def make_sampler(
         return NSGAIISampler(seed=mixed, population_size=max(2, startup))
     if name == "gp":
         return GPSampler(seed=mixed, n_startup_trials=startup, warn_independent_sampling=False)
-    raise ValueError(f"sampler must be tpe, nsga2, random or gp; got {name!r}")
+    raise DropinError(f"sampler must be tpe, nsga2, random or gp; got {name!r}")

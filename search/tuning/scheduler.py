@@ -56,7 +56,7 @@ class HalvingScheduler(FIFOScheduler):
         on = self.halving.goes_on(number, rung, values)
         with self.journal.open("a", encoding="utf-8") as file:
             file.write(json.dumps([*rung, number, values]) + "\n")
-        if on or trial.config.get("spared") or not pays(result["work_done"]):
+        if on or trial.config.get("exempt") or not pays(result["work_done"]):
             return TrialScheduler.CONTINUE
         logger.info("trial %d is stopped after epoch %d of %d", number, result["epoch"], result["epochs"])
         return TrialScheduler.STOP

@@ -26,11 +26,11 @@ from ray.tune.search import Searcher
 
 from search.runs.trial_log import Record
 from search.tuning import objective
-from search.tuning.feasibility import Assessment
+from search.tuning.feasibility import Feasibility
 from search.tuning.samplers import make_sampler
-from search.tuning.space_check import check_point
+from search.tuning.space_check import check_compatible
 from search.tuning.study import Study
-from search.tuning.warm_start import Known
+from search.tuning.warm_start import EarlierTrial
 from spaces.recipes import is_recipe
 
 METRIC = "best_weighted_eer"
@@ -57,9 +57,9 @@ class _Running(NamedTuple):
 
 
 class PlanSearch(Searcher):
-    """Hands out recipes, then the plans of interrupted trials, anchors, and what Optuna chooses.
+    """Hands out recipes, then the plans of interrupted trials, initial_points, and what Optuna chooses.
 
-    What a trial gets is ``{"job", "plan", "number", "name", "recipe", "spared"}``; who is spared is not stopped early.
+    What a trial gets is ``{"job", "plan", "number", "name", "recipe", "exempt"}``; who is exempt is not stopped early.
 
     Attributes:
         left_out: why a recipe is not tried, by its name.
@@ -77,13 +77,13 @@ class PlanSearch(Searcher):
         journal: Path,
         ended: Mapping[int, Record],
         recipes: Mapping[str, Plan],
-        anchors: Mapping[str, Mapping[str, Any]],
-        assess: Callable[[Plan], Assessment],
+        initial_points: Mapping[str, Mapping[str, Any]],
+        check_feasibility: Callable[[Plan], Feasibility],
         sampler: str,
         seed: int,
         startup: int = 10,
         objective: str = "weighted",
-        warm: Sequence[Known] = (),
+        warm: Sequence[EarlierTrial] = (),
         prunings: Callable[[Mapping[str, Any]], Sequence[Mapping[str, Any]]] | None = None,
         name: Callable[[int, str | None, Plan], str] | None = None,
     ) -> None:
@@ -95,8 +95,8 @@ class PlanSearch(Searcher):
             journal: file of the study.
             ended: the trials that ended already, by number.
             recipes: plans to try first, by name; recipe i is trial i.
-            anchors: points of the space to try next, by name.
-            assess: says what is known of a plan.
+            initial_points: points of the space to try next, by name.
+            check_feasibility: says what is known of a plan.
             sampler: one of `search.settings.command_line.SAMPLERS`.
             seed: the run's seed.
             startup: trials that are drawn at random before a sampler learns; a generation of nsga2.
@@ -114,9 +114,9 @@ class PlanSearch(Searcher):
         self._study = Study(journal, len(self.objectives))
         self._choose = space
         for trial in self._study.past[-1:]:
-            check_point(space, trial, "the latest trial of this run")
+            check_compatible(space, trial, "the latest trial of this run")
         self.gave_up: str | None = None
-        self._job, self._assess = dict(job), assess
+        self._job, self._assess = dict(job), check_feasibility
         self._make_sampler = partial(make_sampler, sampler, seed, startup=startup)
         self._prunings = prunings or (lambda parameters: ())
         self._name = name or (lambda number, recipe, plan: f"trial-{number}")
@@ -124,9 +124,9 @@ class PlanSearch(Searcher):
         self._failed: dict[int, _Running] = {}
         self._handed_out: set[int] = set()
         self._front: list[tuple[float, float]] = []
-        self._chosen_at_cuts = job.get("prunings", 1) > 1
+        self._chosen_at_cuts = job.get("prunings_per_growth", 1) > 1
         self._plans = {self._key(record.plan, record.recipe): record.number for record in ended.values()}
-        self.left_out = {name: reason for name, plan in recipes.items() if (reason := assess(plan).refused)}
+        self.left_out = {name: reason for name, plan in recipes.items() if (reason := check_feasibility(plan).refused)}
         self._recipes = deque(
             _Running(i, name, plan)
             for i, (name, plan) in enumerate(recipes.items())
@@ -135,7 +135,9 @@ class PlanSearch(Searcher):
         self._next_number = max([len(recipes) - 1, *ended]) + 1
         known = {trial.user_attrs.get("recipe") for trial in self._study.past}
         self._points = self._settle(ended, warm)
-        self._points.extend((dict(point), {"recipe": name}) for name, point in anchors.items() if name not in known)
+        self._points.extend(
+            (dict(point), {"recipe": name}) for name, point in initial_points.items() if name not in known
+        )
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The next trial's configuration, ``None`` for none as yet, or ``Searcher.FINISHED``.
@@ -193,7 +195,7 @@ class PlanSearch(Searcher):
             return
         if error:
             self._failed[running.number] = running
-        state, values = objective.told(ending(result, error), self._values(result))
+        state, values = objective.optuna_state_and_values(ending(result, error), self._values(result))
         leads = state == TrialState.COMPLETE and self._leads(result.get("best_eer"), result.get("size"))
         if running.place is None:
             return
@@ -213,8 +215,8 @@ class PlanSearch(Searcher):
         """What a trial gets."""
         number, recipe, plan = chosen[:3]
         self._plans[self._key(plan, recipe)] = number
-        name, spared = self._name(number, recipe, plan), is_recipe(recipe)
-        what = {"plan": copy.deepcopy(plan), "number": number, "name": name, "recipe": recipe, "spared": spared}
+        name, exempt = self._name(number, recipe, plan), is_recipe(recipe)
+        what = {"plan": copy.deepcopy(plan), "number": number, "name": name, "recipe": recipe, "exempt": exempt}
         return {"job": self._job, **what}
 
     def _adopt(self, trial: optuna.Trial, plan: Plan, attributes: Mapping[str, Any]) -> _Running:
@@ -234,7 +236,7 @@ class PlanSearch(Searcher):
         """Whether a trial that just ended well is on the front of EER and size, as far as sizes tell."""
         if eer is None or size is None:
             return False
-        size = objective.coarse(size)
+        size = objective.size_on_grid(size)
         if any(e <= eer and s <= size for e, s in self._front):
             return False
         self._front = [(e, s) for e, s in self._front if not (eer <= e and size <= s)] + [(eer, size)]
@@ -244,7 +246,7 @@ class PlanSearch(Searcher):
         """Other prunings of a trial's grown stage; it may be one itself, and leads only where it beats the others."""
         return [(dict(other), {"pruning_of": attributes["number"]}) for other in self._prunings(parameters)]
 
-    def _settle(self, ended: Mapping[int, Record], warm: Sequence[Known]) -> deque[_Point]:
+    def _settle(self, ended: Mapping[int, Record], warm: Sequence[EarlierTrial]) -> deque[_Point]:
         """Make the study agree with the log, so that nothing is running, and let it know trials of earlier runs.
 
         Returns:
@@ -281,7 +283,7 @@ class PlanSearch(Searcher):
     def _values(self, result: Mapping[str, Any]) -> list[float | None]:
         """The value of every objective, by what a trial reported."""
         size = result.get("size")
-        known = {**result, "size": None if size is None else objective.coarse(size)}
+        known = {**result, "size": None if size is None else objective.size_on_grid(size)}
         return [known.get(name) for name in self.objectives]
 
     def _recorded(self, record: Record) -> list[float]:

@@ -14,6 +14,7 @@ import spaces
 from search.settings.options import Settings
 from spaces import shared
 from trainables import models
+from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
 
 Sites = tuple[shared.SiteInfo, ...]
@@ -28,13 +29,13 @@ def scope(settings: Settings) -> tuple[Sites, shared.Budget]:
     return tuple(infos), shared.Budget(epochs=settings.epochs, **kept)
 
 
-def space_of(settings: Settings) -> Callable[[optuna.Trial], dict[str, Any]]:
+def search_space(settings: Settings) -> Callable[[optuna.Trial], dict[str, Any]]:
     """The space of a run: suggests the parameters of a trial and gives its plan."""
     sites, budget = scope(settings)
     return partial(spaces.load(settings.space).space, sites=sites, budget=budget)
 
 
-def check_point(space: Callable[[optuna.Trial], Any], trial: FrozenTrial, name: str) -> None:
+def check_compatible(space: Callable[[optuna.Trial], Any], trial: FrozenTrial, name: str) -> None:
     """Refuse a trial that a sampler could not learn from: it was asked for other parameters, or within other ranges.
 
     Optuna itself would leave out what not all trials have, without a word, or break off at a choice that it knows
@@ -46,7 +47,7 @@ def check_point(space: Callable[[optuna.Trial], Any], trial: FrozenTrial, name: 
         name: what it is called in the message.
 
     Raises:
-        ValueError: it is no point of the space.
+        DropinError: it is no point of the space.
     """
     asked = FixedTrial(trial.params)
     try:
@@ -57,7 +58,7 @@ def check_point(space: Callable[[optuna.Trial], Any], trial: FrozenTrial, name: 
     except ValueError:  # a parameter that the trial has not
         same = False
     if not same:
-        raise ValueError(
+        raise DropinError(
             f"{name} was chosen from another space than that of this version, with other parameters or ranges: take "
             "the version that its run was made with (versions.json in its folder), or begin a new run without it"
         )

@@ -18,7 +18,7 @@ def trial_name(number: int, recipe: str | None, plan: Mapping[str, Any], *, arch
 
     Args:
         number: the trial's number in its run.
-        recipe: the name of its recipe or anchor, which then says what it does; ``None`` for one that a sampler chose.
+        recipe: the name of its recipe or point, which then says what it does; ``None`` for one that a sampler chose.
         plan: a plan that fits the base.
         arch: the base's architecture; the name says how large the trial ends as a multiple of it.
 

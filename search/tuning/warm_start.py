@@ -16,7 +16,8 @@ from search.runs.members import Run
 from search.runs.trial_log import Record
 from search.settings.options import Settings
 from search.tuning import study
-from search.tuning.space_check import check_point, space_of
+from search.tuning.space_check import check_compatible, search_space
+from trainables.errors import DropinError
 from trainables.metrics.weighted_eer import weighted_eer
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import WEIGHTS
@@ -26,7 +27,7 @@ SAME = ("space", "model", "model_options", "epochs", "random_crop")
 
 
 @dataclass(frozen=True)
-class Known:
+class EarlierTrial:
     """A finished trial of another run.
 
     Attributes:
@@ -46,7 +47,7 @@ def check(settings: Settings) -> list[Run]:
     A run that a URI names is pulled into the cache here, once: it is learned from as it is now, whatever becomes of it.
 
     Raises:
-        ValueError: a place is no run or cannot be reached, or a run is of another space, also if it has the same name
+        DropinError: a place is no run or cannot be reached, or a run is of another space, also if it has the same name
             in another version, or detector.
     """
     found = []
@@ -55,17 +56,17 @@ def check(settings: Settings) -> list[Run]:
         for name in SAME:
             own, theirs = getattr(settings, name), getattr(other.settings, name)
             if own != theirs:
-                raise ValueError(
+                raise DropinError(
                     f"--warm-start needs runs with the same {name.replace('_', ' ')}; {place} has {theirs}, this run "
                     f"{own}: leave it out"
                 )
         for trial in _trials(other.folder / "study.journal")[-1:]:
-            check_point(space_of(settings), trial, f"--warm-start: the latest trial of {place}")
+            check_compatible(search_space(settings), trial, f"--warm-start: the latest trial of {place}")
         found.append(other)
     return found
 
 
-def known(settings: Settings, others: Sequence[Run]) -> list[Known]:
+def known(settings: Settings, others: Sequence[Run]) -> list[EarlierTrial]:
     """The finished trials of other runs that the sampler chose, by run and number.
 
     Args:
@@ -73,7 +74,7 @@ def known(settings: Settings, others: Sequence[Run]) -> list[Known]:
         others: the runs to learn from, as `check` gives them.
 
     Raises:
-        ValueError: a run is of another corpus or base.
+        DropinError: a run is of another corpus or base.
     """
     own = Run.open(settings.run_folder)
     size_base = Architecture.create(settings.model, settings.model_options).size()
@@ -90,7 +91,7 @@ def known(settings: Settings, others: Sequence[Run]) -> list[Known]:
                 record.eer, record.size, size_base, counts["bona_fide"], counts["spoof"], settings.size_weight
             )
             name = f"{other.folder.name}/{record.number}"
-            found.append(Known(name, trial, replace(record, weighted_eer=value)))
+            found.append(EarlierTrial(name, trial, replace(record, weighted_eer=value)))
     return found
 
 
@@ -100,7 +101,7 @@ def _check_comparable(own: Run, other: Run, place: Path | str) -> None:
         "base": (_base_digest(own), _base_digest(other)),
     }.items():
         if digests[0] != digests[1]:
-            raise ValueError(
+            raise DropinError(
                 f"--warm-start needs runs with the same {what}; that of {place} has digest {digests[1][:16]}, "
                 f"this run's {digests[0][:16]}: leave it out"
             )

@@ -16,7 +16,7 @@ import pytest
 
 import spaces
 from spaces import plasticity, shared
-from spaces.recipes import anchors, recipes
+from spaces.recipes import initial_points, recipes
 from spaces.shared import Budget, SiteInfo
 from trainables import criteria, growth, models
 from trainables.models.architecture import Architecture
@@ -90,12 +90,12 @@ def test_plans_for_many_sites_are_accepted(space: str) -> None:
 
 @pytest.mark.parametrize("epochs", [2, 3, 12])
 @pytest.mark.parametrize(("space", "model"), PAIRS)
-def test_every_recipe_and_anchor_is_accepted(space: str, model: str, epochs: int) -> None:
+def test_every_recipe_and_initial_point_is_accepted(space: str, model: str, epochs: int) -> None:
     arch = base(model)
     sites, given = infos(arch), budget(model, epochs)
     found = recipes(space, model, sites, given)
     assert set(found) == {"paper", "control"}
-    for plan in (*found.values(), *(anchor.plan for anchor in anchors(space, sites, given).values())):
+    for plan in (*found.values(), *(point.plan for point in initial_points(space, sites, given).values())):
         parsed(plan, arch)
 
 
@@ -120,11 +120,11 @@ def test_paper_dropin_of_resnet18_has_the_papers_size() -> None:
 def test_optuna_samples_one_space_of_fixed_shape(space: str, model: str) -> None:
     arch = base(model)
     sites, given = infos(arch), budget(model, 4)
-    starts = anchors(space, sites, given)
+    starts = initial_points(space, sites, given)
     sampler = optuna.samplers.TPESampler(seed=0, multivariate=True, n_startup_trials=4)
     study = optuna.create_study(sampler=sampler)
-    for anchor in starts.values():
-        study.enqueue_trial(anchor.parameters)
+    for point in starts.values():
+        study.enqueue_trial(point.parameters)
     plans: list[dict[str, Any]] = []
 
     def objective(trial: optuna.Trial) -> float:
@@ -135,7 +135,7 @@ def test_optuna_samples_one_space_of_fixed_shape(space: str, model: str) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         study.optimize(objective, n_trials=10)
-    assert plans[: len(starts)] == [anchor.plan for anchor in starts.values()]
+    assert plans[: len(starts)] == [point.plan for point in starts.values()]
     shapes = [trial.distributions for trial in study.trials]
     assert all(shape == shapes[0] for shape in shapes)
     assert len(plans) == 10

@@ -18,7 +18,7 @@ from search.running import trials
 from search.runs import trial_log
 from search.runs.trial_log import Record, TrialLog
 from search.settings.options import Settings
-from search.tuning.feasibility import Assessment
+from search.tuning.feasibility import Feasibility
 from search.tuning.searcher import PlanSearch
 
 PLAIN = {"x": 0.5, "size": 100, "epochs": 2}
@@ -30,8 +30,8 @@ def carry_out(settings: Settings, workers: Cluster, **changed: Any) -> dict[int,
     log = TrialLog(settings.run_folder / "trials.jsonl")
     options: dict[str, Any] = {
         "recipes": {},
-        "anchors": {},
-        "assess": lambda plan: Assessment(),
+        "initial_points": {},
+        "check_feasibility": lambda plan: Feasibility(),
         "sampler": "tpe",
         "seed": 0,
     }

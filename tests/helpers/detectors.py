@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from trainables.models.architecture import Architecture
 from trainables.models.chain import Chain
+from trainables.storage.checkpoint import save_detector
 
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "resnet18": {"width": 4},
@@ -69,3 +71,11 @@ def growable(arch: Architecture) -> Iterator[tuple[str, int]]:
         room = 3 if site.limit is None else min(site.limit - site.width, 3)
         if room:
             yield name, room
+
+
+def saved_detector(folder: Path, **changed: Any) -> Path:
+    """An untrained detector in a folder, with a card that says how to use it; ``None`` leaves a fact out."""
+    arch = architecture("resnet18")
+    card: dict[str, Any] = {"front_end": "log_mel", "seconds": 4.0, "threshold": 0.0, **changed}
+    save_detector(folder, arch, trained_like(arch).state_dict(), {k: v for k, v in card.items() if v is not None})
+    return folder

@@ -95,7 +95,7 @@ def plans(settings: Settings, arch: Architecture) -> dict[str, dict[str, Any]]:
     fixed = recipes.recipes(settings.space, settings.model, sites, budget)
     smaller = {**fixed["paper"], "grow": {}, "final": {"layer4.0": 8, "layer4.1": 8}, "criterion": "taylor"}
     larger = {**fixed["paper"], "grow": {"layer1.0": 4, "layer4.1": 16}, "final": {"layer4.1": 40}}
-    return {"paper": fixed["paper"], "control": fixed["control"], "anchor-half": smaller, "larger": larger}
+    return {"paper": fixed["paper"], "control": fixed["control"], "initial-half": smaller, "larger": larger}
 
 
 def rewrite_settings(folder: Path, **changed: object) -> None:

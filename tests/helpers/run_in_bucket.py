@@ -19,9 +19,9 @@ from search.running import preparation, trials
 from search.runs.trial_log import TrialLog
 from search.settings.options import parse
 from search.storage import bucket_sync
-from search.tuning.feasibility import Assessment
+from search.tuning.feasibility import Feasibility
 from search.tuning.searcher import PlanSearch
-from trainables.storage.bucket_files import joined, send_bytes
+from trainables.storage.bucket_files import join_uri, write_bytes
 
 
 class Writing(pretended.Pretended):
@@ -29,12 +29,12 @@ class Writing(pretended.Pretended):
 
     def setup(self, config: dict[str, Any]) -> None:
         super().setup(config)
-        self.place = joined(config["job"]["detectors"], str(config["number"]), "card.txt")
+        self.place = join_uri(config["job"]["detectors"], str(config["number"]), "card.txt")
 
     def step(self) -> dict[str, Any]:
         result = super().step()
         if result["done"]:
-            send_bytes(b"a detector", self.place)
+            write_bytes(b"a detector", self.place)
         return result
 
 
@@ -48,23 +48,23 @@ def main() -> int:
     settings = replace(settings, address="auto" if how == "apart" else None)
     ray_cluster.prepare(None)
     display = Display()
-    with bucket_sync.mirrored(settings.run_folder, settings.copy) as copy, preparation.run_log(settings):
+    with bucket_sync.synced_folder(settings.run_folder, settings.run_uri) as copy, preparation.run_log(settings):
         log = TrialLog(settings.run_folder / "trials.jsonl")
         place = ray_cluster.start(None, cpus_per_trial=os.cpu_count() or 1, gpus_per_trial=0, dashboard=False)
         import ray
 
         ray.cloudpickle.register_pickle_by_value(pretended)
-        assert settings.copy is not None
+        assert settings.run_uri is not None
         folder = settings.run_folder / "detectors"
         trace = str(Path(cache) / "trace")
         search = PlanSearch(
             pretended.space,
-            job={"detectors": joined(settings.copy, "detectors") if how == "apart" else folder.as_uri()},
+            job={"detectors": join_uri(settings.run_uri, "detectors") if how == "apart" else folder.as_uri()},
             journal=settings.run_folder / "study.journal",
             ended=log.records,
             recipes={"lost": {"x": 0.5, "size": 100, "epochs": 3, "trace": trace}},
-            anchors={},
-            assess=lambda plan: Assessment(),
+            initial_points={},
+            check_feasibility=lambda plan: Feasibility(),
             sampler="tpe",
             seed=0,
             startup=3,

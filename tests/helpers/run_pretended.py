@@ -12,7 +12,7 @@ from search.display.progress import Display
 from search.running import preparation, trials
 from search.runs.trial_log import TrialLog
 from search.settings.options import parse
-from search.tuning.feasibility import Assessment
+from search.tuning.feasibility import Feasibility
 from search.tuning.searcher import PlanSearch
 
 
@@ -39,8 +39,8 @@ def main() -> int:
             journal=settings.run_folder / "study.journal",
             ended=log.records,
             recipes={"quick": {"x": 0.5, "size": 100, "epochs": 1}},
-            anchors={},
-            assess=lambda plan: Assessment(),
+            initial_points={},
+            check_feasibility=lambda plan: Feasibility(),
             sampler="tpe",
             seed=0,
             startup=3,

@@ -13,19 +13,19 @@ from optuna.trial import FrozenTrial
 
 from pretended import space
 from search.runs.trial_log import Record
-from search.tuning.feasibility import Assessment
+from search.tuning.feasibility import Feasibility
 from search.tuning.searcher import PlanSearch
 
 RECIPES = {"paper": {"x": 0.5, "size": 100, "epochs": 2}, "control": {"x": 0.75, "size": 100, "epochs": 2}}
-ANCHORS = {"small": {"x": 0.25, "size": 60}}
+INITIAL_POINTS = {"small": {"x": 0.25, "size": 60}}
 
 
 def searcher(folder: Path, ended: Mapping[int, Record] | None = None, **changed: Any) -> PlanSearch:
     defaults: dict[str, Any] = {
         "job": {"seed": 1},
         "recipes": {},
-        "anchors": {},
-        "assess": lambda plan: Assessment(),
+        "initial_points": {},
+        "check_feasibility": lambda plan: Feasibility(),
         "sampler": "tpe",
         "seed": 0,
         "startup": 2,
@@ -34,8 +34,8 @@ def searcher(folder: Path, ended: Mapping[int, Record] | None = None, **changed:
     return PlanSearch(chosen, journal=folder / "study.journal", ended=ended or {}, **{**defaults, **changed})
 
 
-def refusing(reason: str, what: Callable[[Mapping[str, Any]], bool]) -> Callable[[Mapping[str, Any]], Assessment]:
-    return lambda plan: Assessment(reason if what(plan) else None)
+def refusing(reason: str, what: Callable[[Mapping[str, Any]], bool]) -> Callable[[Mapping[str, Any]], Feasibility]:
+    return lambda plan: Feasibility(reason if what(plan) else None)
 
 
 def trials(folder: Path) -> list[FrozenTrial]:

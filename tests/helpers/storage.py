@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from trainables.storage import bucket_files
-from trainables.storage.bucket_files import joined, sizes
+from trainables.storage.bucket_files import join_uri, list_sizes
 
 KINDS = ("s3", "gs")
 _numbers = itertools.count()
@@ -88,4 +88,4 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def there(uri: str) -> dict[str, bytes]:
     """What a place in a storage holds."""
-    return {name: bucket_files.read_bytes(joined(uri, name)) for name in sizes(uri)}
+    return {name: bucket_files.read_bytes(join_uri(uri, name)) for name in list_sizes(uri)}

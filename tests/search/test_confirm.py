@@ -33,7 +33,7 @@ def test_members_are_trained_anew_and_controls_beside_what_the_search_chose(fini
     run = Run.open(finished)
     assert {name: one.what for name, one in candidates(run, controls=False).items()} == {"0": "front", "1": "front"}
     found = candidates(run, controls=True)
-    # Member 0 is an anchor, member 1 was chosen; paper and control are beaten.
+    # Member 0 is an point, member 1 was chosen; paper and control are beaten.
     assert set(found) == {
         *("0", "1", "paper", "control"),
         *(f"{number}-{what}" for number in (0, 1) for what in ("no-growth", "static", "lora")),

@@ -87,7 +87,7 @@ def test_an_export_holds_the_front_from_small_to_large(front: Path, run: Path) -
     ]
     rows = pq.read_table(front / "front.parquet").to_pylist()
     assert [(row["role"], row["name"], row["trial"], row["recipe"]) for row in rows] == [
-        ("front", "0", 2, "anchor-half"),
+        ("front", "0", 2, "initial-half"),
         ("front", "1", 3, None),
         ("recipe", "paper", 0, "paper"),
         ("recipe", "control", 1, "control"),
@@ -146,7 +146,7 @@ def test_the_card_is_for_people(front: Path) -> None:
     text = (front / "detectors" / "0" / "card.md").read_text()
     for words in (
         f"{row['size']:,} parameters",
-        "Trial 2 (anchor-half) of run one; number 0 on its front of 2",
+        "Trial 2 (initial-half) of run one; number 0 on its front of 2",
         f"| EER | 25.00 % | {100 * row['eer_eval']:.2f} % |",
         f"| 95 % interval | {100 * row['eer_dev_low']:.2f} % to {100 * row['eer_dev_high']:.2f} % |",
         f"| min t-DCF | - | {row['min_tdcf_eval']:.4f} |",

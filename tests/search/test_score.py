@@ -11,14 +11,14 @@ import soundfile
 import torch
 from torch import Tensor
 
-from detectors import architecture, trained_like
+from detectors import architecture, saved_detector
 from search.score import Scorer, main
 from trainables import features
 from trainables.corpora.corpus import Corpus, Utterance
 from trainables.features import store
 from trainables.features.split import Split
 from trainables.models.chain import Chain
-from trainables.storage.checkpoint import Detector, load_detector, save_detector
+from trainables.storage.checkpoint import Detector, load_detector
 from trainables.trial.training import scores
 
 RATE = 16000
@@ -35,13 +35,6 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
         other = name == "other"
         samples = np.stack([noise, -0.5 * noise], axis=1) if other else noise
         soundfile.write(folder / f"{name}.flac", samples, 44100 if other else RATE, subtype="PCM_16")
-    return folder
-
-
-def detector(folder: Path, **changed: Any) -> Path:
-    arch = architecture("resnet18")
-    card: dict[str, Any] = {"front_end": "log_mel", "seconds": 4.0, "threshold": 0.0, **changed}
-    save_detector(folder, arch, trained_like(arch).state_dict(), {k: v for k, v in card.items() if v is not None})
     return folder
 
 
@@ -84,7 +77,7 @@ def test_a_detector_is_fed_what_the_feature_store_holds(front_end: str, audio: P
 
 
 def test_files_score_as_they_do_in_the_feature_store(audio: Path, tmp_path: Path) -> None:
-    loaded = load_detector(detector(tmp_path / "detector"))
+    loaded = load_detector(saved_detector(tmp_path / "detector"))
     expected = scores(loaded.module, in_the_store(audio, "log_mel", tmp_path))
     assert len(set(expected)) == len(LENGTHS)
     found = [one.score for one in Scorer(loaded).score(files(audio))]
@@ -102,15 +95,15 @@ def test_only_the_first_seconds_count_and_short_files_repeat(
     soundfile.write(tmp_path / "stereo.wav", stereo, RATE, subtype="PCM_16")
     pairs = [("long.flac", "cut.wav"), ("short.flac", "four times.wav"), ("long.flac", "stereo.wav")]
     named = [str(folder / name) for pair in pairs for folder, name in zip((audio, tmp_path), pair, strict=True)]
-    found = [one["score"] for one in answer(capsys, str(detector(tmp_path / "detector")), *named)["files"]]
+    found = [one["score"] for one in answer(capsys, str(saved_detector(tmp_path / "detector")), *named)["files"]]
     assert found[0::2] == pytest.approx(found[1::2], abs=1e-5)
     assert found[0] != pytest.approx(found[2], abs=1e-3)
 
 
 def test_a_score_at_the_threshold_is_bona_fide(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = answer(capsys, str(detector(tmp_path / "first")), *files(audio))["files"]
+    found = answer(capsys, str(saved_detector(tmp_path / "first")), *files(audio))["files"]
     middle = sorted(one["score"] for one in found)[2]
-    again = answer(capsys, str(detector(tmp_path / "second", threshold=middle)), *files(audio))
+    again = answer(capsys, str(saved_detector(tmp_path / "second", threshold=middle)), *files(audio))
     assert again["threshold"] == middle
     for one in again["files"]:
         assert one["verdict"] == ("bona fide" if one["score"] >= middle else "spoof")
@@ -126,7 +119,7 @@ def test_wrong_files_are_reported_and_the_rest_goes_on(
     soundfile.write(tmp_path / "nan.wav", np.full(RATE, np.nan), RATE, subtype="FLOAT")
     wrong = [str(tmp_path / name) for name in ("text.wav", "empty.flac", "silent.wav", "nan.wav", "missing.flac")]
     named = [*wrong[:2], str(audio / "exact.flac"), *wrong[2:], str(tmp_path), str(audio / "other.flac")]
-    place = str(detector(tmp_path / "detector"))
+    place = str(saved_detector(tmp_path / "detector"))
     found = answer(capsys, place, *named)["files"]
     assert [one["file"] for one in found] == named
     assert [sorted(one) for one in found if "error" in one] == [["error", "file"]] * 6
@@ -149,19 +142,19 @@ def test_wrong_files_are_reported_and_the_rest_goes_on(
 def test_file_names_are_shown_as_they_are(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = str(tmp_path / "[red]what :smile: a name.flac")
     Path(name).write_bytes((audio / "exact.flac").read_bytes())
-    assert main([str(detector(tmp_path / "detector")), name]) == 0
+    assert main([str(saved_detector(tmp_path / "detector")), name]) == 0
     assert name in capsys.readouterr().out
 
 
 def test_simulated_speech_is_told(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    place = detector(tmp_path / "detector", corpus={"name": "synthetic", "note": "simulated speech"})
+    place = saved_detector(tmp_path / "detector", corpus={"name": "synthetic", "note": "simulated speech"})
     assert answer(capsys, str(place), *files(audio))["note"] == "simulated speech"
     assert main([str(place), *files(audio)]) == 0
     assert "trained on simulated speech" in capsys.readouterr().out
 
 
 def test_a_detector_may_be_in_a_storage(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    place = detector(tmp_path / "detector")
+    place = saved_detector(tmp_path / "detector")
     there = answer(capsys, place.as_uri(), *files(audio))
     assert there["files"] == answer(capsys, str(place), *files(audio))["files"]
     assert main([(tmp_path / "nothing").as_uri(), *files(audio)]) == 2
@@ -179,12 +172,12 @@ def test_a_detector_may_be_in_a_storage(audio: Path, tmp_path: Path, capsys: pyt
 def test_a_card_that_does_not_say_how_is_refused(
     changed: Mapping[str, Any], message: str, audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(detector(tmp_path / "detector", **changed)), *files(audio)]) == 2
+    assert main([str(saved_detector(tmp_path / "detector", **changed)), *files(audio)]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_a_damaged_detector_is_refused(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    place = detector(tmp_path / "detector")
+    place = saved_detector(tmp_path / "detector")
     weights = place / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1

@@ -1,4 +1,4 @@
-"""The paper's recipes, their control, and anchors, by hand."""
+"""The paper's recipes, their control, and initial_points, by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 import spaces
 from answers import BUDGET, GRNN, RESNET18, STREAMS, Answers, wav2vec2
-from spaces.recipes import anchors, recipes
+from spaces.recipes import initial_points, recipes
 from spaces.shared import Budget, SiteInfo
 
 
@@ -71,33 +71,33 @@ def test_a_model_that_the_paper_does_not_know_gets_the_control_alone() -> None:
     assert set(recipes("dropin", "another", GRNN, BUDGET)) == {"control"}
 
 
-def test_plasticity_anchors_lie_along_the_size_axis() -> None:
-    found = anchors("plasticity", RESNET18, BUDGET)
-    assert [anchor.plan["final"]["layer4.1"] for anchor in found.values()] == [0, 0, 8, 32, 64, 128]
-    assert [anchor.plan["final"]["layer4.0"] for anchor in found.values()] == [0, 8, 8, 32, 64, 128]
-    for anchor in found.values():
-        assert anchor.plan["grow"]["layer4.1"] == 32
-        assert set(anchor.plan["final"]) == {site.name for site in RESNET18 if site.kind != "branch"}
+def test_plasticity_initial_points_lie_along_the_size_axis() -> None:
+    found = initial_points("plasticity", RESNET18, BUDGET)
+    assert [point.plan["final"]["layer4.1"] for point in found.values()] == [0, 0, 8, 32, 64, 128]
+    assert [point.plan["final"]["layer4.0"] for point in found.values()] == [0, 8, 8, 32, 64, 128]
+    for point in found.values():
+        assert point.plan["grow"]["layer4.1"] == 32
+        assert set(point.plan["final"]) == {site.name for site in RESNET18 if site.kind != "branch"}
 
 
-def test_anchors_cut_streams_where_the_upper_blocks_go() -> None:
-    found = anchors("plasticity", [*RESNET18, *STREAMS], BUDGET)
-    streams = {name: [anchor.plan["final"].get(site.name) for site in STREAMS] for name, anchor in found.items()}
-    assert streams["anchor-slim"] == [8, 12, 12, 16]
-    assert streams["anchor-lower-half"] == [12, 20, 24, 32]
+def test_initial_points_cut_streams_where_the_upper_blocks_go() -> None:
+    found = initial_points("plasticity", [*RESNET18, *STREAMS], BUDGET)
+    streams = {name: [point.plan["final"].get(site.name) for site in STREAMS] for name, point in found.items()}
+    assert streams["initial-slim"] == [8, 12, 12, 16]
+    assert streams["initial-lower-half"] == [12, 20, 24, 32]
     assert list(streams.values())[2:] == 4 * [[None] * 4], "the others keep them"
-    assert [found[name].plan["final"]["layer3.0"] for name in ("anchor-slim", "anchor-lower-half")] == [0, 0]
+    assert [found[name].plan["final"]["layer3.0"] for name in ("initial-slim", "initial-lower-half")] == [0, 0]
 
 
-def test_dropin_anchors_grow_more_and_more_sites() -> None:
-    found = anchors("dropin", RESNET18, BUDGET)
-    assert [len(anchor.plan["grow"]) for anchor in found.values()] == [1, 4, 8]
-    assert not any("branch" in site for anchor in found.values() for site in anchor.plan["grow"])
+def test_dropin_initial_points_grow_more_and_more_sites() -> None:
+    found = initial_points("dropin", RESNET18, BUDGET)
+    assert [len(point.plan["grow"]) for point in found.values()] == [1, 4, 8]
+    assert not any("branch" in site for point in found.values() for site in point.plan["grow"])
 
 
 @pytest.mark.parametrize("name", ["dropin", "plasticity"])
 @pytest.mark.parametrize("sites", [RESNET18, GRNN, wav2vec2(2, 64), wav2vec2(12, 512)])
-def test_anchors_are_points_of_their_space(name: str, sites: list[SiteInfo]) -> None:
-    for anchor in anchors(name, sites, BUDGET).values():
-        answers = {key.replace(".", "__"): value for key, value in anchor.parameters.items()}
-        assert spaces.load(name).space(Answers(**answers), sites, BUDGET) == anchor.plan
+def test_initial_points_are_points_of_their_space(name: str, sites: list[SiteInfo]) -> None:
+    for point in initial_points(name, sites, BUDGET).values():
+        answers = {key.replace(".", "__"): value for key, value in point.parameters.items()}
+        assert spaces.load(name).space(Answers(**answers), sites, BUDGET) == point.plan

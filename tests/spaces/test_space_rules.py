@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import spaces
-from spaces.recipes import anchors, recipes
+from spaces.recipes import initial_points, recipes
 from spaces.shared import Budget, SiteInfo
 
 KEYS = {
@@ -145,10 +145,12 @@ def test_every_trial_is_asked_the_same(name: str, data: st.DataObject, sites: li
 @pytest.mark.parametrize("name", spaces.names())
 @settings(max_examples=100, deadline=None)
 @given(sites=site_lists(), budget=BUDGETS, model=st.sampled_from(["resnet18", "grnn", "wav2vec2", "another"]))
-def test_every_recipe_and_anchor_keeps_the_rules(name: str, sites: list[SiteInfo], budget: Budget, model: str) -> None:
+def test_every_recipe_and_initial_point_keeps_the_rules(
+    name: str, sites: list[SiteInfo], budget: Budget, model: str
+) -> None:
     found = recipes(name, model, sites, budget)
     assert "control" in found
-    for plan in (*found.values(), *(anchor.plan for anchor in anchors(name, sites, budget).values())):
+    for plan in (*found.values(), *(point.plan for point in initial_points(name, sites, budget).values())):
         check(plan, sites, budget)
         assert plan["space"] == name
 
@@ -173,6 +175,6 @@ def test_dropin_fits_a_single_epoch() -> None:
     budget = Budget(1, 1e-3, 32, "adam", 0.0, 0.0)
     for plan in (
         *recipes("dropin", "grnn", [site], budget).values(),
-        anchors("dropin", [site], budget)["anchor-large"].plan,
+        initial_points("dropin", [site], budget)["initial-large"].plan,
     ):
         check(plan, [site], budget)

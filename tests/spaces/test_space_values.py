@@ -9,7 +9,7 @@ import pytest
 import spaces
 from answers import BUDGET, CHANNELS, GRNN, RESNET18, STREAMS, Answers, wav2vec2
 from spaces import dropin, plasticity, shared
-from spaces.recipes import anchors, recipes
+from spaces.recipes import initial_points, recipes
 from spaces.shared import Budget, SiteInfo
 
 
@@ -140,7 +140,7 @@ def test_streams_have_a_level_of_their_own_and_never_end_above_their_width(
 
 
 def test_prunings_cut_streams_further_and_less_far() -> None:
-    answers = anchors("plasticity", [*RESNET18, *STREAMS], BUDGET)["anchor-half"].parameters
+    answers = initial_points("plasticity", [*RESNET18, *STREAMS], BUDGET)["initial-half"].parameters
     levels = [point["stream.all"] for point in plasticity.prunings(answers)]
     assert levels[:3] == [12, 12, 8], "levels above 10 count as 10"
     assert set(levels) == {8, 9, 12}
@@ -149,7 +149,7 @@ def test_prunings_cut_streams_further_and_less_far() -> None:
 
 
 def test_prunings_go_lower_remove_and_go_higher() -> None:
-    answers = anchors("plasticity", RESNET18, BUDGET)["anchor-quarter"].parameters
+    answers = initial_points("plasticity", RESNET18, BUDGET)["initial-quarter"].parameters
     found = plasticity.prunings(answers)
 
     def widths(point: Mapping[str, int | float | str]) -> list[int]:
@@ -168,8 +168,8 @@ def test_what_can_be_removed_is_and_elsewhere_a_neuron_stays() -> None:
     lowest = {f"final__{site.name.replace('.', '__')}": -2 for site in [*RESNET18, *GRNN]}
     assert set(plasticity.space(Answers(final__all=1, **lowest), RESNET18, BUDGET)["final"].values()) == {0}
     assert set(plasticity.space(Answers(final__all=1, **lowest), GRNN, BUDGET)["final"].values()) == {1}
-    assert len(anchors("plasticity", GRNN, BUDGET)) == 4
-    many = anchors("plasticity", wav2vec2(12, 512), BUDGET)["anchor-lower-half"].plan["final"]
+    assert len(initial_points("plasticity", GRNN, BUDGET)) == 4
+    many = initial_points("plasticity", wav2vec2(12, 512), BUDGET)["initial-lower-half"].plan["final"]
     assert many["encoder.0.ff"] == 96  # level 1 + 2 at the first layer, below 0 at the last
     assert many["encoder.11.ff"] == many["encoder.11.heads"] == 0
 

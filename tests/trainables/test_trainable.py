@@ -37,7 +37,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {
         "base": str(place / "base"), "features": str(store), "run_folder": str(place), "size_weight": 0.5,
         "size_base": 841, "seed": 5, "threads": 1, "random_crop": False, "precision": "float32",
-        "prunings": 1, "stages_limit": 0,
+        "prunings_per_growth": 1, "growth_cache_limit": 0,
         "gpu": False, "activations": str(place / "activations"), "activations_limit": 10**9,
     }  # fmt: skip
 
@@ -179,11 +179,11 @@ def test_an_actor_is_called_what_its_trial_is(here: dict[str, Any], capsys: pyte
 
 @pytest.mark.parametrize("prunings", [1, 2])
 def test_a_trial_says_whether_it_went_on_from_a_kept_stage(prunings: int, here: dict[str, Any]) -> None:
-    job = {**here, "prunings": prunings, "stages_limit": 10**9}
+    job = {**here, "prunings_per_growth": prunings, "growth_cache_limit": 10**9}
     found = []
     for number in (0, 1):
-        trainable = load("plasticity")(config={**config(job, "plasticity", number), "spared": True})
-        found.append(trainable.train()["from_kept_stage"])
+        trainable = load("plasticity")(config={**config(job, "plasticity", number), "exempt": True})
+        found.append(trainable.train()["from_growth_cache"])
         while not trainable.train()["done"]:
             continue
     assert found == [False, prunings > 1]

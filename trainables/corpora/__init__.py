@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from trainables.corpora.corpus import Corpus
+from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 _MODULES: dict[str, tuple[str, dict[str, str]]] = {
@@ -30,10 +31,10 @@ def load(name: str) -> ModuleType:
     """The module that reads a corpus.
 
     Raises:
-        ValueError: no corpus of this name.
+        DropinError: no corpus of this name.
     """
     if name not in _MODULES:
-        raise ValueError(f"corpus must be one of {', '.join(NAMES)}; got {name!r}")
+        raise DropinError(f"corpus must be one of {', '.join(NAMES)}; got {name!r}")
     return importlib.import_module(f"trainables.corpora.{_MODULES[name][0]}")
 
 
@@ -57,14 +58,14 @@ def read(
         progress: told how far building and checking are.
 
     Raises:
-        ValueError: unknown name, a root missing or given where there is none.
+        DropinError: unknown name, a root missing or given where there is none.
         CorpusError: everything wrong with the corpus, all at once.
     """
     module = load(name)
     if name in BUILT and root is not None:
-        raise ValueError(f"corpus {name} is built by this project and has no root; got {root}, leave it out")
+        raise DropinError(f"corpus {name} is built by this project and has no root; got {root}, leave it out")
     if name not in BUILT and root is None:
-        raise ValueError(f"corpus {name} must be given with its root; say where it lies (--corpus-root)")
+        raise DropinError(f"corpus {name} must be given with its root; say where it lies (--corpus-root)")
     options = {"cache": cache, "skip_bad_files": skip_bad_files, "progress": progress, **_MODULES[name][1]}
     if name != "demo":
         corpus: Corpus = module.read(root, **options)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
 from trainables.corpora.listing import LEAVES, Listing
+from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 COLUMNS = {"LA": "SPEAKER FILE - ATTACK KEY", "PA": "SPEAKER FILE ENVIRONMENT ATTACK KEY"}
@@ -46,13 +47,13 @@ def read(
         The corpus. Eval is ``()`` if the tree has neither its protocol nor its folder: only export needs it.
 
     Raises:
-        ValueError: no root given, or a variant other than these.
+        DropinError: no root given, or a variant other than these.
         CorpusError: everything wrong with the tree, all at once, each with file and line.
     """
     if variant not in COLUMNS:
-        raise ValueError(f"variant must be one of {', '.join(COLUMNS)}; got {variant!r}")
+        raise DropinError(f"variant must be one of {', '.join(COLUMNS)}; got {variant!r}")
     if root is None:
-        raise ValueError(
+        raise DropinError(
             f"ASVspoof 2019 must be given with its root, the folder above {variant}; download it from its organisers"
         )
     root = Path(root).resolve()

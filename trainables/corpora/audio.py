@@ -10,6 +10,8 @@ import soundfile
 import torch
 import torchaudio.functional
 
+from trainables.errors import DropinError
+
 SAMPLE_RATE = 16000
 MOST_SAMPLES = 2**29
 """Of a file, all channels together: an hour and a half of stereo at 48 kHz, 2 GB when decoded."""
@@ -29,21 +31,21 @@ def read_audio(path: Path) -> np.ndarray:
         float32 ``[samples]``, full scale at -1 and 1, at least one sample.
 
     Raises:
-        ValueError: the file is missing, damaged or empty, or holds NaN or infinity.
+        DropinError: the file is missing, damaged or empty, or holds NaN or infinity.
     """
     try:
         with soundfile.SoundFile(path) as file:
             fault = _size_fault(file)
             channels, rate = file.read(0 if fault else -1, dtype="float32", always_2d=True), file.samplerate
     except (soundfile.SoundFileError, OSError) as error:
-        raise ValueError(f"{path} {_reason(path, error)}; audio must be a file that libsndfile decodes") from error
+        raise DropinError(f"{path} {_reason(path, error)}; audio must be a file that libsndfile decodes") from error
     if fault:
-        raise ValueError(f"{path} {fault}")
+        raise DropinError(f"{path} {fault}")
     if not len(channels):
-        raise ValueError(f"{path} is empty; audio must have samples")
+        raise DropinError(f"{path} is empty; audio must have samples")
     mono = channels.mean(axis=1)
     if not np.isfinite(mono).all():
-        raise ValueError(f"{path} holds NaN or infinity; audio must be finite")
+        raise DropinError(f"{path} holds NaN or infinity; audio must be finite")
     if rate != SAMPLE_RATE:
         mono = _resampled(mono, rate)
     return np.ascontiguousarray(mono, dtype=np.float32)

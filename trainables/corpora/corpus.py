@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainables.errors import DropinError
+
 SPLITS = ("train", "dev", "eval")
 BONA_FIDE = 1
 SPOOF = 0
@@ -75,7 +77,7 @@ class Corpus:
         return total.hexdigest()
 
 
-class CorpusError(ValueError):
+class CorpusError(DropinError):
     """A corpus that cannot be used as it is.
 
     Attributes:

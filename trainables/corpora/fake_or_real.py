@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
 from trainables.corpora.listing import Listing
+from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 FOLDERS = {
@@ -49,13 +50,13 @@ def read(
         The corpus. Eval is ``()`` if there is no ``testing``: only export needs it.
 
     Raises:
-        ValueError: no root given, or a variant other than these.
+        DropinError: no root given, or a variant other than these.
         CorpusError: everything wrong with the corpus, all at once.
     """
     if variant not in FOLDERS:
-        raise ValueError(f"variant must be one of {', '.join(FOLDERS)}; got {variant!r}")
+        raise DropinError(f"variant must be one of {', '.join(FOLDERS)}; got {variant!r}")
     if root is None:
-        raise ValueError(
+        raise DropinError(
             f"FakeOrReal must be given with its root, the folder above {FOLDERS[variant][0]}; download it first"
         )
     listing = Listing(f"fake-or-real-{variant}", Path(root).resolve())

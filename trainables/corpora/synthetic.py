@@ -23,6 +23,7 @@ from trainables.corpora.audio import SAMPLE_RATE
 from trainables.corpora.corpus import SPLITS, Corpus, CorpusError
 from trainables.corpora.vocoding import KNOWN, UNSEEN
 from trainables.corpora.voice import Voice, render, speak
+from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 NOTE = "simulated speech, made for tests and as a last resort: results on it say nothing about real deepfakes"
@@ -53,11 +54,11 @@ def read(
         progress: told how many utterances are made and how many files are checked.
 
     Raises:
-        ValueError: a root is given, or utterances that `write` refuses.
+        DropinError: a root is given, or utterances that `write` refuses.
         CorpusError: the corpus in the cache has been damaged.
     """
     if root is not None:
-        raise ValueError(f"corpus synthetic is built by this project and has no root; got {root}, leave it out")
+        raise DropinError(f"corpus synthetic is built by this project and has no root; got {root}, leave it out")
     settings = {"utterances": dict(utterances), "seed": seed, "version": _VERSION}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(cache).resolve() / "corpora" / f"synthetic-{digest}"
@@ -81,13 +82,13 @@ def write(
         progress: told how many utterances are made.
 
     Raises:
-        ValueError: the folder is there, or splits or counts other than these.
+        DropinError: the folder is there, or splits or counts other than these.
     """
     folder = Path(folder).resolve()
     if folder.exists():
-        raise ValueError(f"folder of a new corpus must not exist yet; {folder} does, remove it or choose another")
+        raise DropinError(f"folder of a new corpus must not exist yet; {folder} does, remove it or choose another")
     if set(utterances) != set(SPLITS) or min(utterances.values()) < 5:
-        raise ValueError(f"utterances must give at least 5 for each of {', '.join(SPLITS)}; got {dict(utterances)}")
+        raise DropinError(f"utterances must give at least 5 for each of {', '.join(SPLITS)}; got {dict(utterances)}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as scratch:
         root = Path(scratch) / "corpus"

@@ -14,6 +14,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
+from trainables.errors import DropinError
 from trainables.models.site import Site
 
 NAMES = ("original", "magnitude", "taylor", "activation", "random")
@@ -23,10 +24,10 @@ def load(name: str) -> ModuleType:
     """The module of criterion `name`.
 
     Raises:
-        ValueError: no such criterion.
+        DropinError: no such criterion.
     """
     if name not in NAMES:
-        raise ValueError(f"criterion must be one of {', '.join(NAMES)}; got {name!r}")
+        raise DropinError(f"criterion must be one of {', '.join(NAMES)}; got {name!r}")
     return import_module(f"trainables.criteria.{name}")
 
 
@@ -55,15 +56,15 @@ def choose(scores: Tensor, groups: Sequence[int], targets: Sequence[int]) -> lis
     """The neurons to keep: the ``targets[g]`` best of each group, as ascending indices over all groups.
 
     Raises:
-        ValueError: a score that is not a number, or a target beyond its group.
+        DropinError: a score that is not a number, or a target beyond its group.
     """
     if not torch.isfinite(scores).all():
-        raise ValueError("neurons cannot be ranked: a score is not finite; the detector has diverged")
+        raise DropinError("neurons cannot be ranked: a score is not finite; the detector has diverged")
     kept: list[int] = []
     start = 0
     for width, target in zip(groups, targets, strict=True):
         if not 0 <= target <= width:
-            raise ValueError(f"cannot keep {target} of {width} neurons")
+            raise DropinError(f"cannot keep {target} of {width} neurons")
         order = torch.sort(scores[start : start + width], descending=True, stable=True).indices
         kept += sorted((order[:target] + start).tolist())
         start += width

@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
+from trainables.errors import DropinError
+
 NAMES = ("log_mel", "lfcc", "waveform")
 
 
@@ -16,8 +18,8 @@ def load(name: str) -> ModuleType:
     """The module of front end `name`.
 
     Raises:
-        ValueError: no such front end.
+        DropinError: no such front end.
     """
     if name not in NAMES:
-        raise ValueError(f"front end must be one of {', '.join(NAMES)}; got {name!r}")
+        raise DropinError(f"front end must be one of {', '.join(NAMES)}; got {name!r}")
     return import_module(f"trainables.features.{name}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from trainables.errors import DropinError
+
 MOST_SECONDS = 60.0
 LEAST_SECONDS = 0.1
 
@@ -12,10 +14,10 @@ def samples_in(seconds: float, rate: int) -> int:
     """The length of a segment in samples.
 
     Raises:
-        ValueError: `seconds` is not between 0.1 and 60.
+        DropinError: `seconds` is not between 0.1 and 60.
     """
     if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
-        raise ValueError(f"a segment must last {LEAST_SECONDS} to {MOST_SECONDS:g} seconds; got {seconds}")
+        raise DropinError(f"a segment must last {LEAST_SECONDS} to {MOST_SECONDS:g} seconds; got {seconds}")
     return round(seconds * rate)
 
 
@@ -31,14 +33,14 @@ def segment(audio: np.ndarray, samples: int, start: int = 0) -> np.ndarray:
         ``[samples]``, a view of `audio` where nothing had to be repeated.
 
     Raises:
-        ValueError: empty audio or a window that does not lie in it.
+        DropinError: empty audio or a window that does not lie in it.
     """
     if audio.ndim != 1 or not len(audio):
-        raise ValueError(f"audio must be one row of at least one sample; got shape {audio.shape}")
+        raise DropinError(f"audio must be one row of at least one sample; got shape {audio.shape}")
     if samples < 1:
-        raise ValueError(f"a segment must have at least one sample; got {samples}")
+        raise DropinError(f"a segment must have at least one sample; got {samples}")
     if not 0 <= start <= max(0, len(audio) - samples):
-        raise ValueError(f"a window of {samples} samples must lie in the utterance's {len(audio)}; got start {start}")
+        raise DropinError(f"a window of {samples} samples must lie in the utterance's {len(audio)}; got start {start}")
     if len(audio) < samples:
         return np.tile(audio, -(-samples // len(audio)))[:samples]
     return audio[start : start + samples]

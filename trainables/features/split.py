@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from trainables.corpora.corpus import Utterance
+from trainables.errors import DropinError
 from trainables.features.waveform import standardised
 
 RECORD_BATCH_BYTES = 2**23
@@ -112,7 +113,7 @@ class Split:
         """Map a file that `SplitWriter` wrote.
 
         Raises:
-            ValueError: the file is missing, cut off, damaged, or something else.
+            DropinError: the file is missing, cut off, damaged, or something else.
         """
         self.path = path
         try:
@@ -122,11 +123,11 @@ class Split:
             self.settings: dict[str, Any] = json.loads(reader.schema.metadata[SETTINGS_KEY])
             self._batches = [reader.get_batch(number) for number in range(last)]
         except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
-            raise ValueError(
+            raise DropinError(
                 f"a split must be an intact feature file; {path}: {error}; build the features again"
             ) from error
         if not 0 < summary["rows"] == sum(batch.num_rows for batch in self._batches):
-            raise ValueError(f"a split must be an intact feature file; {path} lacks rows; build the features again")
+            raise DropinError(f"a split must be an intact feature file; {path} lacks rows; build the features again")
         self.shape: tuple[int, ...] = tuple(self.settings["shape"])
         self.skipped: tuple[str, ...] = tuple(summary["skipped"])
         self._rows = [batch.column("features").flatten().to_numpy().reshape(-1, *self.shape) for batch in self._batches]

@@ -17,6 +17,7 @@ import numpy as np
 
 from trainables import features
 from trainables.corpora.corpus import SPLITS, Corpus, CorpusError
+from trainables.errors import DropinError
 from trainables.features.segment import samples_in
 from trainables.features.split import Split, SplitWriter
 from trainables.progress import Progress, silent
@@ -63,16 +64,16 @@ def build(
         The folder, for `open_split`. Beside the splits it holds ``settings.json``, which says what they are.
 
     Raises:
-        ValueError: a bad argument.
+        DropinError: a bad argument.
         CorpusError: files that cannot be used, all of them.
         RuntimeError: a process that computes features died.
     """
     if workers is not None and workers < 1:
-        raise ValueError(f"workers must be at least 1; got {workers}")
+        raise DropinError(f"workers must be at least 1; got {workers}")
     for split in splits:
         if not corpus.splits.get(split):
             has = ", ".join(name for name in SPLITS if corpus.splits.get(name))
-            raise ValueError(f"splits must be ones that corpus {corpus.name} has ({has}); got {split!r}")
+            raise DropinError(f"splits must be ones that corpus {corpus.name} has ({has}); got {split!r}")
     settings = _settings(corpus, front_end, seconds, random_crop)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     place = cache / "features"
@@ -104,11 +105,11 @@ def open_split(folder: Path, split: str) -> Split:
     """Map a split that `build` wrote.
 
     Raises:
-        ValueError: it is not there, or its file is damaged.
+        DropinError: it is not there, or its file is damaged.
     """
     path = folder / f"{split}.arrow"
     if not path.is_file():
-        raise ValueError(f"features of {split} must be built before they are opened; there is no {path}")
+        raise DropinError(f"features of {split} must be built before they are opened; there is no {path}")
     return Split(path)
 
 

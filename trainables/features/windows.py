@@ -11,6 +11,7 @@ import torch
 
 from trainables import features
 from trainables.corpora.audio import read_audio
+from trainables.errors import DropinError
 from trainables.features.segment import segment, window_starts
 
 Job = tuple[Path, int]
@@ -67,7 +68,7 @@ class Extraction:
             reach: windows lie in its first `reach` samples; with those of one segment there is one window.
 
         Raises:
-            ValueError: the audio cannot be used.
+            DropinError: the audio cannot be used.
         """
         audio = read_audio(path)
         transform = features.load(self.front_end).transform
@@ -75,7 +76,7 @@ class Extraction:
         found = [transform(segment(audio, self.samples, start)) for start in starts]
         rows = np.stack(found) if len(found) > 1 else found[0][None]
         if not np.isfinite(rows).all():
-            raise ValueError(f"features must be finite; the samples of {path} are too large for that")
+            raise DropinError(f"features must be finite; the samples of {path} are too large for that")
         return rows
 
     def attempt(self, path: Path, reach: int) -> np.ndarray | str:

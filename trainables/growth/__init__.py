@@ -15,6 +15,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from trainables.errors import DropinError
 from trainables.models.site import Group, Site
 
 NAMES = ("random", "zero", "split", "gradmax")
@@ -24,10 +25,10 @@ def load(name: str) -> ModuleType:
     """The module of growth rule `name`.
 
     Raises:
-        ValueError: no such rule.
+        DropinError: no such rule.
     """
     if name not in NAMES:
-        raise ValueError(f"growth rule must be one of {', '.join(NAMES)}; got {name!r}")
+        raise DropinError(f"growth rule must be one of {', '.join(NAMES)}; got {name!r}")
     return import_module(f"trainables.growth.{name}")
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from trainables.growth import Growth
-from trainables.growth.zero import silence
+from trainables.growth.zero import zero_outgoing_weights
 from trainables.models.site import Site
 
 
@@ -48,7 +48,7 @@ def fill(growth: Growth) -> dict[str, Tensor]:
             block = flat[len(flat) - rows :]  # all rows, or the last gate of a GRU: the candidate
             block[: len(part)] = part * growth.old[old_key].flatten(1).norm(dim=1).mean()
             state[key] = flat.view_as(weight)
-        silence(state, group)
+        zero_outgoing_weights(state, group)
     return state
 
 

@@ -21,11 +21,11 @@ def fill(growth: Growth) -> dict[str, Tensor]:
     """Old values; fresh incoming weights, zero outgoing ones, the identity where a branch projects the old path."""
     state = growth.start()
     for _, group in growth.new_groups():
-        silence(state, group)
+        zero_outgoing_weights(state, group)
     return state
 
 
-def silence(state: dict[str, Tensor], group: Group) -> None:
+def zero_outgoing_weights(state: dict[str, Tensor], group: Group) -> None:
     """Let nobody read this group: zero its consumers in `state`, which is changed."""
     for slot in group.slots:
         if slot.role == "consumer":

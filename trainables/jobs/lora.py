@@ -17,25 +17,26 @@ import torch
 from torch import Tensor, nn
 
 from trainables import models
+from trainables.errors import DropinError
 from trainables.features.store import open_split
 from trainables.metrics.eer import between, eer_of
 from trainables.models.chain import Chain
 from trainables.storage.checkpoint import load_detector, save_detector
 from trainables.trial.optimizers import build_optimizer
-from trainables.trial.training import LOSSES, device_here, mixes, scores, train_epoch
+from trainables.trial.training import LOSSES, scores, select_device, train_epoch, use_bf16_autocast
 
 
 def targets(module: nn.Module) -> list[str]:
     """The layers that are adapted: queries and values of attention, or else every convolution of a block.
 
     Raises:
-        ValueError: the detector has neither.
+        DropinError: the detector has neither.
     """
     found = [name for name, _ in module.named_modules() if name.endswith(("q_proj", "v_proj"))]
     if not found:
         found = [name for name, part in module.named_modules() if "." in name and isinstance(part, nn.Conv2d)]
     if not found:
-        raise ValueError("LoRA adapts attention and convolutions; this detector has neither: leave it out")
+        raise DropinError("LoRA adapts attention and convolutions; this detector has neither: leave it out")
     return found
 
 
@@ -50,7 +51,7 @@ def adapt(module: nn.Module, parameters: int) -> int:
         How many do.
 
     Raises:
-        ValueError: see `targets`.
+        DropinError: see `targets`.
     """
     import peft
 
@@ -97,7 +98,7 @@ def train(
         parameters: how many should train, about.
         seed: of order and adapters.
         folder: of the detector.
-        precision: of steps, as `trainables.trial.training.mixes` takes it.
+        precision: of steps, as `trainables.trial.training.use_bf16_autocast` takes it.
         threads: CPU threads to compute with.
         gpu: whether it may take a GPU that it sees.
 
@@ -105,14 +106,14 @@ def train(
         After every epoch: epoch, epochs, loss, eer, seconds, trainable_parameters.
 
     Raises:
-        ValueError: see `targets`.
+        DropinError: see `targets`.
         Diverged: loss or scores are no longer numbers.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    device, start = device_here(gpu), load_detector(base)
+    device, start = select_device(gpu), load_detector(base)
     module: Chain = start.module.to(device)
-    mixed = mixes(precision, device, module)
+    mixed = use_bf16_autocast(precision, device, module)
     trained = adapt(module, parameters)
     train_split, dev = open_split(features, "train"), open_split(features, "dev")
     optimizer = build_optimizer([p for p in module.parameters() if p.requires_grad], plan)

@@ -14,15 +14,16 @@ import numpy as np
 import torch
 
 from trainables import models
+from trainables.errors import DropinError
 from trainables.features.split import Split
 from trainables.features.store import open_split
 from trainables.metrics.eer import between, eer_of
 from trainables.models.architecture import Architecture
-from trainables.storage.activations import Activations, Feed
+from trainables.storage.activations import ActivationCache, StepInputs
 from trainables.storage.checkpoint import save_detector
 from trainables.surgery.freeze import freeze
 from trainables.trial.optimizers import build_optimizer, parameter_names
-from trainables.trial.training import LOSSES, device_here, mixes, scores, train_epoch
+from trainables.trial.training import LOSSES, scores, select_device, train_epoch, use_bf16_autocast
 
 RECIPE_VERSION = 4
 """Part of the digest: raise it when a base would come out differently."""
@@ -51,7 +52,7 @@ def pretrain(
     precision: str = "float32",
     folder: Path,
     card: dict[str, Any],
-    activations: Activations | None = None,
+    activations: ActivationCache | None = None,
     from_scratch: bool = False,
     threads: int = 1,
     gpu: bool = True,
@@ -62,7 +63,7 @@ def pretrain(
 
     Args:
         features: folder of the feature store.
-        precision: of steps, as `trainables.trial.training.mixes` takes it.
+        precision: of steps, as `trainables.trial.training.use_bf16_autocast` takes it.
         card: what the detector's card says besides its EER and threshold (front end, corpus, seconds).
         activations: where outputs of links that never train are kept; without it every step begins at the features.
         from_scratch: begin with random weights, also where the model has a pretrained start.
@@ -77,7 +78,7 @@ def pretrain(
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    device = device_here(gpu)
+    device = select_device(gpu)
     file = models.load(arch.model)
     train, dev = open_split(features, "train"), open_split(features, "dev")
     module = arch.build()
@@ -86,7 +87,7 @@ def pretrain(
         module.load_state_dict({**module.state_dict(), **start})
     module.to(device)
     optimizer = build_optimizer(freeze(module, parameter_names(module, arch, arch, "all")), file.RECIPE)
-    feed = Feed(train, dev)
+    feed = StepInputs(train, dev)
     if activations is not None and not random_crop:
         feed = activations.feed(module, arch, train, dev, device=device, check=module)
     forward = partial(feed.forward, module)
@@ -105,7 +106,7 @@ def pretrain(
             device=device,
             clip=file.RECIPE["clip"],
             random_crop=random_crop,
-            mixed=mixes(precision, device, module),
+            mixed=use_bf16_autocast(precision, device, module),
             forward=forward,
         )
         found = scores(module, feed.dev, batch_size=module.scoring_batch, device=device, forward=forward)
@@ -115,7 +116,7 @@ def pretrain(
             state = {key: value.detach().cpu().clone() for key, value in module.state_dict().items()}
         yield {"epoch": epoch, "epochs": epochs, "loss": cost.loss, "eer": eer, "seconds": time.perf_counter() - began}
     if best is None:
-        raise ValueError(f"a base needs at least 1 epoch; got {epochs}")
+        raise DropinError(f"a base needs at least 1 epoch; got {epochs}")
     facts = {"eer_dev": best[0], "threshold": best[1], "epoch": best[2], "epochs": epochs, "seed": seed}
     save_detector(folder, arch, state, {**card, **facts, **class_counts(dev)})
 

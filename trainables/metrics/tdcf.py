@@ -1,6 +1,6 @@
 """Minimum tandem detection cost (min t-DCF) of ASVspoof 2019: what a detector costs in front of a speaker verifier.
 
-Source: T. Kinnunen et al., "t-DCF: a Detection Cost Function for the Tandem Assessment of Spoofing Countermeasures and
+Source: T. Kinnunen et al., "t-DCF: a Detection Cost Function for the Tandem Feasibility of Spoofing Countermeasures and
 Automatic Speaker Verification", Odyssey 2018, and the ASVspoof 2019 evaluation plan (performance measures), which fixes
 the parameters below and lets the automatic speaker verification (ASV) work at the threshold of its own EER. This is the
 form that the 2019 challenge ranked by, not the revision of 2020.

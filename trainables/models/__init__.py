@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
+from trainables.errors import DropinError
+
 NAMES = ("resnet18", "grnn", "wav2vec2")
 
 
@@ -12,8 +14,8 @@ def load(name: str) -> ModuleType:
     """The module of model `name`.
 
     Raises:
-        ValueError: no such model.
+        DropinError: no such model.
     """
     if name not in NAMES:
-        raise ValueError(f"model must be one of {', '.join(NAMES)}; got {name!r}")
+        raise DropinError(f"model must be one of {', '.join(NAMES)}; got {name!r}")
     return import_module(f"trainables.models.{name}")

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from trainables import models
+from trainables.errors import DropinError
 from trainables.models.bounds import MOST_GROUPS, MOST_NEURONS, is_count
 from trainables.models.chain import Chain
 from trainables.models.site import Site
@@ -40,7 +41,7 @@ class Architecture:
         """The base architecture of a model: options checked and completed, one group per site.
 
         Raises:
-            ValueError: unknown model, unknown option or a value out of range.
+            DropinError: unknown model, unknown option or a value out of range.
         """
         module = models.load(model)
         config = module.resolve(options)
@@ -73,13 +74,13 @@ class Architecture:
         """Make sure that weights are those of this architecture, without taking memory for it.
 
         Raises:
-            ValueError: names or shapes differ.
+            DropinError: names or shapes differ.
         """
         expected = {key: tuple(value.shape) for key, value in _shell(self.to_json()).state_dict().items()}
         found = {key: tuple(value.shape) for key, value in state.items()}
         wrong = sorted(key for key in {*expected, *found} if expected.get(key) != found.get(key))
         if wrong:
-            raise ValueError(
+            raise DropinError(
                 f"weights must have the names and shapes of their architecture; {len(wrong)} differ, the first is "
                 f"{wrong[0]!r} with {found.get(wrong[0])} for {expected.get(wrong[0])}"
             )
@@ -97,7 +98,7 @@ class Architecture:
         """The inverse of `to_json`. It depends on nothing but the text, whatever that is, and takes little memory.
 
         Raises:
-            ValueError: not an architecture, or one that its model refuses.
+            DropinError: not an architecture, or one that its model refuses.
         """
         try:
             data = json.loads(text)
@@ -106,13 +107,13 @@ class Architecture:
             complete = models.load(model).resolve({})
             # Where something is missing, a model may go and find it out, from a file or a network.
             if set(given) != set(complete) or None in given.values():
-                raise ValueError(f"config must be complete, with {', '.join(complete)}; got {', '.join(given)}")
+                raise DropinError(f"config must be complete, with {', '.join(complete)}; got {', '.join(given)}")
             config = models.load(model).resolve(given)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"not an architecture (model, config, widths as JSON): {error!r}") from error
+            raise DropinError(f"not an architecture (model, config, widths as JSON): {error!r}") from error
         expected = set(models.load(model).base_widths(config))
         if set(widths) != expected:
-            raise ValueError(
+            raise DropinError(
                 f"widths must name the sites of {model}; missing or too many: {sorted(set(widths) ^ expected)[:5]}"
             )
         made = cls(model, config, widths)
@@ -122,15 +123,15 @@ class Architecture:
     def _check_widths(self) -> None:
         for name, groups in self.widths.items():
             if len(groups) > MOST_GROUPS or not all(map(is_count, groups)):
-                raise ValueError(
+                raise DropinError(
                     f"widths of {name} must be at most {MOST_GROUPS} whole numbers from 1 to {MOST_NEURONS}; got "
                     f"{str(groups)[:80]}"
                 )
         for name, site in self.sites().items():
             if not site.groups and not site.removable:
-                raise ValueError(f"{name} must keep at least 1 neuron: what follows reads nothing else")
+                raise DropinError(f"{name} must keep at least 1 neuron: what follows reads nothing else")
             if site.limit is not None and site.width > site.limit:
-                raise ValueError(f"{name} takes at most {site.limit} neurons; got {site.width}")
+                raise DropinError(f"{name} takes at most {site.limit} neurons; got {site.width}")
 
 
 # A plan asks for the same few architectures again and again, and a module takes tens of milliseconds to build.

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainables.errors import DropinError
 from trainables.models.bounds import MOST_LAYERS, MOST_NEURONS, is_count
 from trainables.models.chain import Chain, Link
 from trainables.models.options import complete
@@ -52,12 +53,12 @@ def resolve(options: Mapping[str, Any]) -> dict[str, Any]:
     """Checked, complete configuration: ``layers``, the hidden units of each layer (the paper's: 64, 64, 32, 32).
 
     Raises:
-        ValueError: an unknown option, or layers that are not a list of whole numbers of at least 1.
+        DropinError: an unknown option, or layers that are not a list of whole numbers of at least 1.
     """
     config = complete("grnn", options, {"layers": [64, 64, 32, 32]})
     layers = config["layers"]
     if not isinstance(layers, (list, tuple)) or not 1 <= len(layers) <= MOST_LAYERS or not all(map(is_count, layers)):
-        raise ValueError(
+        raise DropinError(
             f"grnn: layers must be a list of 1 to {MOST_LAYERS} whole numbers from 1 to {MOST_NEURONS} such as "
             f"[64, 64, 32, 32]; got {str(layers)[:80]}"
         )

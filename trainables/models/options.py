@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trainables.errors import DropinError
+
 
 def complete(model: str, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """`defaults` overridden by `options`.
 
     Raises:
-        ValueError: an option that has no default, naming the known ones.
+        DropinError: an option that has no default, naming the known ones.
     """
     unknown = sorted(set(options) - set(defaults))
     if unknown:
-        raise ValueError(f"{model} has no option {', '.join(unknown)}; it takes {', '.join(sorted(defaults))}")
+        raise DropinError(f"{model} has no option {', '.join(unknown)}; it takes {', '.join(sorted(defaults))}")
     return {**defaults, **options}

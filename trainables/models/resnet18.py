@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainables.errors import DropinError
 from trainables.models.bounds import MOST_NEURONS, is_count
 from trainables.models.chain import Chain, Link
 from trainables.models.options import complete
@@ -51,11 +52,11 @@ def resolve(options: Mapping[str, Any]) -> dict[str, Any]:
     """Checked, complete configuration: ``width``, the channels of the stem and of layer1 (the paper's: 64; at least 4).
 
     Raises:
-        ValueError: an unknown option or a width that is not a whole number of at least 4.
+        DropinError: an unknown option or a width that is not a whole number of at least 4.
     """
     config = complete("resnet18", options, {"width": 64})
     if not is_count(config["width"], MOST_WIDTH) or config["width"] < 4:
-        raise ValueError(f"resnet18: width must be a whole number from 4 to {MOST_WIDTH}; got {config['width']!r:.80}")
+        raise DropinError(f"resnet18: width must be a whole number from 4 to {MOST_WIDTH}; got {config['width']!r:.80}")
     return config
 
 
@@ -70,7 +71,7 @@ def sites(config: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> t
     """The eight blocks, the two branches and the four streams, in order of depth.
 
     Raises:
-        ValueError: a stream in more than one group.
+        DropinError: a stream in more than one group.
     """
     found = []
     for layer in LAYERS:
@@ -197,7 +198,7 @@ def _stream(layer: int, widths: Mapping[str, tuple[int, ...]]) -> Site:
     """Channel i of all that writes the stream of a layer, and of all that reads it."""
     name, groups = f"layer{layer}.stream", widths[f"layer{layer}.stream"]
     if len(groups) > 1:
-        raise ValueError(f"{name} must be one group; got {groups!r:.80}: streams cannot grow")
+        raise DropinError(f"{name} must be one group; got {groups!r:.80}: streams cannot grow")
     blocks = [f"layer{layer}.blocks.{block}" for block in (0, 1)]
     pieces = 1 + len(widths.get(f"layer{layer - 1}.branch", ()))
     slots = [Slot("conv1.weight", 0, "producer"), *_norm("bn1")] if layer == 1 else []

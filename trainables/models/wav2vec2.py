@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
+from trainables.errors import DropinError
 from trainables.models import wav2vec2_checkpoint
 from trainables.models.chain import Chain, Link
 from trainables.models.options import complete
@@ -56,16 +57,16 @@ def resolve(options: Mapping[str, Any]) -> dict[str, Any]:
     hand make any other random network.
 
     Raises:
-        ValueError: an unknown option, an unusable checkpoint or an impossible field.
+        DropinError: an unknown option, an unusable checkpoint or an impossible field.
     """
     config = complete("wav2vec2", options, {"checkpoint": "small", "revision": "", "transformers": None})
     for name in ("checkpoint", "revision"):
         if not isinstance(config[name], str):
-            raise ValueError(f"wav2vec2: {name} must be a text; got {config[name]!r}")
+            raise DropinError(f"wav2vec2: {name} must be a text; got {config[name]!r}")
     if config["transformers"] is not None:
         return {**config, "transformers": wav2vec2_checkpoint.check(config["transformers"])}
     if config["revision"]:
-        raise ValueError("wav2vec2: revision is found out, not chosen: leave it out, or give transformers too")
+        raise DropinError("wav2vec2: revision is found out, not chosen: leave it out, or give transformers too")
     checkpoint, revision, fields = wav2vec2_checkpoint.describe(config["checkpoint"])
     return {"checkpoint": checkpoint, "revision": revision, "transformers": fields}
 
@@ -113,7 +114,7 @@ def pretrained_state(config: Mapping[str, Any]) -> dict[str, Tensor] | None:
     The head is not among them (and ``masked_spec_embed`` not always): lay them over a fresh state dict.
 
     Raises:
-        ValueError: weights that are gone, were changed or do not fit.
+        DropinError: weights that are gone, were changed or do not fit.
     """
     if config["checkpoint"] in wav2vec2_checkpoint.RANDOM:
         return None
@@ -123,7 +124,7 @@ def pretrained_state(config: Mapping[str, Any]) -> dict[str, Tensor] | None:
         shapes = {key: tensor.shape for key, tensor in build(config, base_widths(config)).state_dict().items()}
     wrong = sorted(key for key, tensor in state.items() if shapes.get(key) != tensor.shape)
     if wrong:
-        raise ValueError(f"wav2vec2: weights of {config['checkpoint']} do not fit its configuration: {wrong[:5]}")
+        raise DropinError(f"wav2vec2: weights of {config['checkpoint']} do not fit its configuration: {wrong[:5]}")
     return state
 
 

@@ -18,6 +18,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from transformers.activations import ACT2FN
 from transformers.utils import logging
 
+from trainables.errors import DropinError
 from trainables.models.bounds import MOST_LAYERS, MOST_NEURONS, is_count
 
 BASE: Mapping[str, Any] = {
@@ -78,13 +79,13 @@ def check(fields: Mapping[str, Any]) -> dict[str, Any]:
     """`fields` as JSON would give them back, if they are a complete and possible configuration.
 
     Raises:
-        ValueError: a missing, unknown or impossible field.
+        DropinError: a missing, unknown or impossible field.
     """
     if not isinstance(fields, Mapping):
-        raise ValueError(f"wav2vec2: transformers must map the fields of BASE to values; got {str(fields)[:80]!r}")
+        raise DropinError(f"wav2vec2: transformers must map the fields of BASE to values; got {str(fields)[:80]!r}")
     wrong = sorted(set(fields) ^ set(BASE))[:10]
     if wrong:
-        raise ValueError(f"wav2vec2: transformers must hold the fields of BASE exactly; missing or unknown: {wrong}")
+        raise DropinError(f"wav2vec2: transformers must hold the fields of BASE exactly; missing or unknown: {wrong}")
     fields = {name: list(value) if isinstance(value, (list, tuple)) else value for name, value in fields.items()}
     for name, value in fields.items():
         usual = BASE[name]
@@ -101,14 +102,14 @@ def check(fields: Mapping[str, Any]) -> dict[str, Any]:
         else:
             good, rule = type(value) in (int, float) and 0 <= value < 1, "a number from 0 to below 1"
         if not good:
-            raise ValueError(f"wav2vec2: {name} must be {rule}; got {value!r:.80}")
+            raise DropinError(f"wav2vec2: {name} must be {rule}; got {value!r:.80}")
     if not len(fields["conv_dim"]) == len(fields["conv_stride"]) == len(fields["conv_kernel"]) > 0:
-        raise ValueError(
+        raise DropinError(
             "wav2vec2: conv_dim, conv_stride and conv_kernel must be equally long, one entry a convolution"
         )
     for divisor in ("num_attention_heads", "num_conv_pos_embedding_groups"):
         if fields["hidden_size"] % fields[divisor]:
-            raise ValueError(f"wav2vec2: hidden_size must be a multiple of {divisor}; got {fields['hidden_size']}")
+            raise DropinError(f"wav2vec2: hidden_size must be a multiple of {divisor}; got {fields['hidden_size']}")
     return fields
 
 
@@ -119,7 +120,7 @@ def describe(checkpoint: str) -> tuple[str, str, dict[str, Any]]:
     its commit; a random configuration has the empty revision.
 
     Raises:
-        ValueError: no such checkpoint, or one that is not a plain wav2vec 2.0 model.
+        DropinError: no such checkpoint, or one that is not a plain wav2vec 2.0 model.
     """
     if checkpoint in RANDOM:
         return checkpoint, "", check(RANDOM[checkpoint])
@@ -127,18 +128,18 @@ def describe(checkpoint: str) -> tuple[str, str, dict[str, Any]]:
     if folder.is_dir():
         settings, revision, checkpoint = folder / "config.json", _digest(folder), str(folder.resolve())
     elif checkpoint.startswith((".", "/", "~")):
-        raise ValueError(f"wav2vec2: checkpoint names a folder that is not there: {checkpoint}")
+        raise DropinError(f"wav2vec2: checkpoint names a folder that is not there: {checkpoint}")
     else:
         settings = _from_hub(checkpoint)
         revision = settings.parent.name  # the hub's cache keeps a commit's files in a folder of its name
     try:
         raw = json.loads(settings.read_text())
     except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"wav2vec2: {checkpoint} needs a readable config.json: {error}") from error
+        raise DropinError(f"wav2vec2: {checkpoint} needs a readable config.json: {error}") from error
     if not isinstance(raw, dict) or raw.get("model_type") != "wav2vec2":
-        raise ValueError(f"wav2vec2: {checkpoint} must be of model_type wav2vec2; its config.json says otherwise")
+        raise DropinError(f"wav2vec2: {checkpoint} must be of model_type wav2vec2; its config.json says otherwise")
     if raw.get("adapter_attn_dim") is not None or raw.get("add_adapter"):
-        raise ValueError(f"wav2vec2: {checkpoint} has adapter layers, which are not supported; take one without")
+        raise DropinError(f"wav2vec2: {checkpoint} has adapter layers, which are not supported; take one without")
     config = Wav2Vec2Config.from_dict(raw)
     return checkpoint, revision, check({name: getattr(config, name) for name in BASE})
 
@@ -147,12 +148,14 @@ def weights(checkpoint: str, revision: str) -> dict[str, Tensor]:
     """The float32 state dict of the ``Wav2Vec2Model`` that `describe` found.
 
     Raises:
-        ValueError: the weights are gone, are others than at `describe`'s time, or do not cover the model.
+        DropinError: the weights are gone, are others than at `describe`'s time, or do not cover the model.
     """
     folder = Path(checkpoint)
     if folder.is_dir():
         if _digest(folder) != revision:
-            raise ValueError(f"wav2vec2: the weights in {checkpoint} changed since the run was set up; start a new run")
+            raise DropinError(
+                f"wav2vec2: the weights in {checkpoint} changed since the run was set up; start a new run"
+            )
         revision = "main"  # folders have no revisions
     try:
         with _quiet():
@@ -164,11 +167,11 @@ def weights(checkpoint: str, revision: str) -> dict[str, Tensor]:
                 weights_only=True,  # of a *.bin, which is a pickle, tensors are taken and nothing is called
             )
     except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
-        raise ValueError(f"wav2vec2: cannot load the weights of {checkpoint}: {error}") from error
+        raise DropinError(f"wav2vec2: cannot load the weights of {checkpoint}: {error}") from error
     model, found = loaded
     missing = sorted(set(found["missing_keys"]) - {"masked_spec_embed"})
     if missing:
-        raise ValueError(f"wav2vec2: {checkpoint} lacks weights of the model: {', '.join(missing[:5])}")
+        raise DropinError(f"wav2vec2: {checkpoint} lacks weights of the model: {', '.join(missing[:5])}")
     return dict(model.state_dict())
 
 
@@ -190,7 +193,7 @@ def _digest(folder: Path) -> str:
     """SHA-256 over a folder's weight files, in order of their names."""
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
     if not files:
-        raise ValueError(
+        raise DropinError(
             f"wav2vec2: {folder} must hold weights (*.safetensors or *.bin), as save_pretrained writes them"
         )
     digest = hashlib.sha256()
@@ -206,7 +209,7 @@ def _from_hub(name: str) -> Path:
     try:
         return Path(hf_hub_download(name, "config.json"))
     except (OSError, ValueError) as error:
-        raise ValueError(
+        raise DropinError(
             f"wav2vec2: checkpoint must be {', '.join(RANDOM)}, a folder, or a model of the Hugging Face hub, which "
             f"needs a network; got {name!r}. Download it where there is one, then give its folder. ({error})"
         ) from error

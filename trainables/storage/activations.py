@@ -29,7 +29,7 @@ from trainables.features.batches import batches
 from trainables.features.split import Split, SplitWriter
 from trainables.models.architecture import Architecture
 from trainables.models.chain import Chain
-from trainables.storage.lru_folder import make_room, used
+from trainables.storage.lru_folder import evict_least_recently_used, used
 
 VERSION = 1
 """Part of the address: raise it when the same weights and features give another file."""
@@ -80,7 +80,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Feed:
+class StepInputs:
     """What a detector is fed, and where in its chain that enters.
 
     Attributes:
@@ -99,7 +99,7 @@ class Feed:
         return module(x) if self.layout is None else module.above(self.layout.unpack(x), self.boundary)
 
 
-class Activations:
+class ActivationCache:
     """The folder of a corpus' activations, for one set of features."""
 
     def __init__(self, folder: Path, features: Path, limit: int) -> None:
@@ -114,7 +114,7 @@ class Activations:
 
     def feed(
         self, module: Chain, arch: Architecture, train: Split, dev: Split, *, device: torch.device, check: Chain
-    ) -> Feed:
+    ) -> StepInputs:
         """The feed that begins at the highest boundary below which nothing of `module` trains.
 
         The features themselves where the first link trains, and where the activations would not fit.
@@ -129,7 +129,7 @@ class Activations:
         """
         boundary = module.frozen_links()
         if not boundary or not self.limit:
-            return Feed(train, dev)
+            return StepInputs(train, dev)
         place = self.folder / f"{arch.model}-{self._digest(module, arch, boundary, device)}"
         opened = _open(place)
         if opened is None:
@@ -138,12 +138,12 @@ class Activations:
                 opened = _open(place)
                 if opened is None and self._build(place, module, boundary, (train, dev), device, check):
                     opened = _open(place)
-                    make_room(self.folder, self.limit, place, "dev.arrow")
+                    evict_least_recently_used(self.folder, self.limit, place, "dev.arrow")
         if opened is None:
-            return Feed(train, dev)
+            return StepInputs(train, dev)
         settings = opened[0].settings
         layout = Layout(*(tuple(tuple(row) for row in settings[name]) for name in ("shapes", "orders")))
-        return Feed(*opened, boundary, layout)
+        return StepInputs(*opened, boundary, layout)
 
     def _digest(self, module: Chain, arch: Architecture, boundary: int, device: torch.device) -> str:
         """Over everything that the activations depend on."""

@@ -17,6 +17,8 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from filelock import FileLock
 
+from trainables.errors import DropinError
+
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
@@ -30,13 +32,13 @@ def is_uri(text: str) -> bool:
     return "://" in text
 
 
-def joined(uri: str, *names: str) -> str:
+def join_uri(uri: str, *names: str) -> str:
     """The URI of something below another; what follows a question mark stays at the end."""
     parts = urlsplit(uri)
     return urlunsplit(parts._replace(path="/".join([parts.path.rstrip("/"), *names])))
 
 
-def parted(uri: str) -> tuple[str, str]:
+def split_uri(uri: str) -> tuple[str, str]:
     """The inverse of `joined` with one name: the URI above, and the last name."""
     parts = urlsplit(uri)
     above, _, name = parts.path.rstrip("/").rpartition("/")
@@ -44,18 +46,18 @@ def parted(uri: str) -> tuple[str, str]:
 
 
 @functools.cache
-def opened(uri: str) -> tuple[FileSystem, str]:
+def open_filesystem(uri: str) -> tuple[FileSystem, str]:
     """The file system of a URI, and the path in it.
 
     Raises:
-        ValueError: it holds a secret, which is not repeated, or `pyarrow` does not take it.
+        DropinError: it holds a secret, which is not repeated, or `pyarrow` does not take it.
     """
     from pyarrow import fs  # only where there is a storage
 
     parts = urlsplit(uri)
     named = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
     if parts.password is not None or (parts.scheme == "s3" and parts.username) or any(map(SECRET.search, named)):
-        raise ValueError(
+        raise DropinError(
             f"a URI must hold no credentials, since it is written into files; got a {parts.scheme}:// one that does: "
             "put them into the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
@@ -66,15 +68,15 @@ def opened(uri: str) -> tuple[FileSystem, str]:
     try:
         filesystem, path = fs.FileSystem.from_uri(asked)
     except (ValueError, OSError, NotImplementedError) as error:
-        raise ValueError(
+        raise DropinError(
             f"a URI must be such as s3://bucket/prefix or gs://bucket/prefix; got {uri}: {error}"
         ) from error
     if not path.strip("/"):
-        raise ValueError(f"a URI must name a bucket; got {uri}: make it s3://bucket/prefix")
+        raise DropinError(f"a URI must name a bucket; got {uri}: make it s3://bucket/prefix")
     return filesystem, path.rstrip("/")
 
 
-def sizes(uri: str) -> dict[str, int]:
+def list_sizes(uri: str) -> dict[str, int]:
     """Size in bytes of every file below a place in a storage, by its name from there; empty where there is none.
 
     Raises:
@@ -82,7 +84,7 @@ def sizes(uri: str) -> dict[str, int]:
     """
     from pyarrow import fs
 
-    filesystem, path = opened(uri)
+    filesystem, path = open_filesystem(uri)
     try:
         found = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
     except FileNotFoundError:  # made or removed in between
@@ -90,7 +92,7 @@ def sizes(uri: str) -> dict[str, int]:
     return {info.path[len(path) + 1 :]: info.size for info in found if info.type == fs.FileType.File}
 
 
-def send(file: Path, uri: str) -> None:
+def upload_file(file: Path, uri: str) -> None:
     """Write one file into a storage, in the place of one that is there.
 
     Raises:
@@ -98,20 +100,20 @@ def send(file: Path, uri: str) -> None:
     """
     from pyarrow import fs
 
-    filesystem, path = opened(uri)
+    filesystem, path = open_filesystem(uri)
     _make_parent(filesystem, path)
     # With threads, an upload may wait for the very threads that it holds.
     local = fs.LocalFileSystem()
     fs.copy_files(str(file), path, source_filesystem=local, destination_filesystem=filesystem, use_threads=False)
 
 
-def send_bytes(content: bytes, uri: str) -> None:
+def write_bytes(content: bytes, uri: str) -> None:
     """Write one file into a storage.
 
     Raises:
         OSError: the storage cannot be reached.
     """
-    filesystem, path = opened(uri)
+    filesystem, path = open_filesystem(uri)
     _make_parent(filesystem, path)
     with filesystem.open_output_stream(path) as stream:
         stream.write(content)
@@ -123,7 +125,7 @@ def read_bytes(uri: str) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
-    filesystem, path = opened(uri)
+    filesystem, path = open_filesystem(uri)
     with filesystem.open_input_stream(path) as stream:
         content: bytes = stream.read()
     return content
@@ -136,19 +138,19 @@ def upload(folder: Path, uri: str) -> None:
         OSError: the storage cannot be reached.
     """
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        send(file, joined(uri, file.relative_to(folder).as_posix()))
+        upload_file(file, join_uri(uri, file.relative_to(folder).as_posix()))
 
 
-def offer(folder: Path, uri: str, files: Collection[str]) -> None:
+def upload_missing(folder: Path, uri: str, files: Collection[str]) -> None:
     """Write these files of a folder into a storage, unless they are there; the URI must end in a digest of them.
 
     Raises:
         OSError: the storage cannot be reached.
     """
-    there = sizes(uri)
+    there = list_sizes(uri)
     for name in files:
         if there.get(name) != (folder / name).stat().st_size:
-            send(folder / name, joined(uri, name))
+            upload_file(folder / name, join_uri(uri, name))
 
 
 def download(uri: str, folder: Path, names: Collection[str] | None = None) -> None:
@@ -163,7 +165,7 @@ def download(uri: str, folder: Path, names: Collection[str] | None = None) -> No
         FileNotFoundError: it is not there, or one of these files is not.
         OSError: the storage cannot be reached, or a file came cut off.
     """
-    there = sizes(uri)
+    there = list_sizes(uri)
     wanted = sorted(there) if names is None else sorted(names)
     if not wanted or not set(wanted) <= set(there):
         lacking = ", ".join(sorted(set(wanted) - set(there))) or "nothing"
@@ -172,14 +174,14 @@ def download(uri: str, folder: Path, names: Collection[str] | None = None) -> No
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     try:
         for name in wanted:
-            receive(joined(uri, name), part / name, there[name])
+            download_file(join_uri(uri, name), part / name, there[name])
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def receive(uri: str, file: Path, size: int) -> None:
+def download_file(uri: str, file: Path, size: int) -> None:
     """Fetch one file out of a storage.
 
     Raises:
@@ -187,7 +189,7 @@ def receive(uri: str, file: Path, size: int) -> None:
     """
     from pyarrow import fs
 
-    filesystem, path = opened(uri)
+    filesystem, path = open_filesystem(uri)
     file.parent.mkdir(parents=True, exist_ok=True)
     fs.copy_files(path, str(file), source_filesystem=filesystem, destination_filesystem=fs.LocalFileSystem())
     came = file.stat().st_size
@@ -211,8 +213,8 @@ def local_copy(source: str, cache: Path, files: Sequence[str]) -> Path:
     """
     if not is_uri(source):
         return Path(source)
-    above, digest = parted(source)
-    place = cache / parted(above)[1] / digest
+    above, digest = split_uri(source)
+    place = cache / split_uri(above)[1] / digest
     if _holds(place, files):
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -235,7 +237,7 @@ def remove(uri: str) -> None:
     Raises:
         OSError: the storage cannot be reached.
     """
-    remove_path(*opened(uri))
+    remove_path(*open_filesystem(uri))
 
 
 def remove_path(filesystem: FileSystem, path: str) -> None:
@@ -259,7 +261,7 @@ def remove_file(uri: str) -> None:
     Raises:
         OSError: the storage cannot be reached.
     """
-    filesystem, path = opened(uri)
+    filesystem, path = open_filesystem(uri)
     try:
         filesystem.delete_file(path)
     except FileNotFoundError:

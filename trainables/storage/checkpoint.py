@@ -21,6 +21,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
 from trainables.models.chain import Chain
 
@@ -61,7 +62,7 @@ def load_detector(folder: Path) -> Detector:
     there only.
 
     Raises:
-        ValueError: not a detector, damaged, or weights that do not fit its architecture.
+        DropinError: not a detector, damaged, or weights that do not fit its architecture.
     """
     tensors, texts = read_folder(folder, [WEIGHTS], [DESCRIPTION])
     try:
@@ -71,7 +72,7 @@ def load_detector(folder: Path) -> Detector:
         module.load_state_dict(tensors[WEIGHTS])
         card = dict(texts[DESCRIPTION]["card"])
     except (KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
-        raise ValueError(f"{folder} is not a detector of this project: {error}; export it anew") from error
+        raise DropinError(f"{folder} is not a detector of this project: {error}; export it anew") from error
     return Detector(arch, module.eval(), card)
 
 
@@ -116,21 +117,21 @@ def read_folder(
     """Read what `write_folder` wrote: tensors by file, JSON by file.
 
     Raises:
-        ValueError: a file is missing, cut off or not what was written.
+        DropinError: a file is missing, cut off or not what was written.
     """
     digests = _parsed(folder / DIGESTS, _content(folder / DIGESTS))
     data = {}
     for name in (*tensors, *texts):
         data[name] = _content(folder / name)
         if hashlib.sha256(data[name]).hexdigest() != digests.get(name):
-            raise ValueError(f"{folder / name} is damaged: it is not what was written; restore or rebuild it")
+            raise DropinError(f"{folder / name} is damaged: it is not what was written; restore or rebuild it")
     loaded = {}
     for name in tensors:
         try:
             loaded[name] = safetensors.torch.load(data[name])
         # KeyError: a type that this torch has not; ValueError, RuntimeError: shapes that it refuses.
         except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{folder / name} must be safetensors; restore or rebuild it: {error}") from error
+            raise DropinError(f"{folder / name} must be safetensors; restore or rebuild it: {error}") from error
     return loaded, {name: _parsed(folder / name, data[name]) for name in texts}
 
 
@@ -140,7 +141,7 @@ def _content(path: Path) -> bytes:
             return file.read()
     except OSError as error:
         reason = "it is a link, put the file in its place" if path.is_symlink() else f"{error}; restore or rebuild it"
-        raise ValueError(f"{path} of a checkpoint or detector cannot be read: {reason}") from error
+        raise DropinError(f"{path} of a checkpoint or detector cannot be read: {reason}") from error
 
 
 def _open_itself(path: str, flags: int) -> int:
@@ -156,9 +157,9 @@ def _parsed(path: Path, content: bytes) -> dict[str, Any]:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:  # not JSON, or not even text; nested beyond reason
-        raise ValueError(f"{path} must be JSON; restore or rebuild it: {error}") from error
+        raise DropinError(f"{path} must be JSON; restore or rebuild it: {error}") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path} must hold a JSON object; restore or rebuild it")
+        raise DropinError(f"{path} must hold a JSON object; restore or rebuild it")
     return value
 
 

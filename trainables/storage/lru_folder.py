@@ -19,7 +19,7 @@ def used(place: Path) -> None:
     os.utime(place)
 
 
-def make_room(shelf: Path, limit: int, newest: Path, marker: str) -> None:
+def evict_least_recently_used(shelf: Path, limit: int, newest: Path, marker: str) -> None:
     """Remove the least recently used folders until all fit the limit.
 
     A process that has a file of one open, or mapped, keeps what it has.

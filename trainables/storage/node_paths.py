@@ -16,19 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.storage.activations import Activations
-from trainables.storage.bucket_files import joined, local_copy, upload
+from trainables.storage.activations import ActivationCache
+from trainables.storage.bucket_files import join_uri, local_copy, upload
 from trainables.storage.checkpoint import DESCRIPTION, DIGESTS, WEIGHTS
 
 FEATURES = ("settings.json", "train.arrow", "dev.arrow")
 """What trials need of a feature folder."""
 DETECTOR = (WEIGHTS, DESCRIPTION, DIGESTS)
-STAGES_FOLDER = "stages"
+GROWTH_CACHE_FOLDER = "stages"
 """Kept stages in the run's folder, where they are gone when the run is over, or in the node's cache."""
 
 
 @dataclass(frozen=True)
-class Places:
+class NodePaths:
     """Folders of this node.
 
     Attributes:
@@ -42,7 +42,7 @@ class Places:
     stages: Path
 
     @classmethod
-    def of(cls, job: Mapping[str, Any]) -> Places:
+    def of(cls, job: Mapping[str, Any]) -> NodePaths:
         """Those of a run's trials; what this node lacks is fetched.
 
         Raises:
@@ -50,22 +50,22 @@ class Places:
         """
         if job.get("storage") is None:
             folder = Path(job["run_folder"])
-            return cls(Path(job["base"]), Path(job["features"]), Path(job["activations"]), folder / STAGES_FOLDER)
-        cache = cache_here(job["cache"])
+            return cls(Path(job["base"]), Path(job["features"]), Path(job["activations"]), folder / GROWTH_CACHE_FOLDER)
+        cache = node_cache(job["cache"])
         base = local_copy(job["base"], cache, DETECTOR)
         features = local_copy(job["features"], cache, FEATURES)
         # Stages are addressed by plan alone, so the folder stands for the rest of what they depend on.
         about = [base.name, features.name, job["seed"], job["random_crop"], job["precision"]]
         digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:20]
-        return cls(base, features, cache / "activations", cache / STAGES_FOLDER / digest)
+        return cls(base, features, cache / "activations", cache / GROWTH_CACHE_FOLDER / digest)
 
 
-def cache_here(default: str) -> Path:
+def node_cache(default: str) -> Path:
     """This node's cache: ``DROPIN_CACHE`` where it is set, else `default`."""
     return Path(os.environ.get("DROPIN_CACHE") or default)
 
 
-def leave_detector(job: Mapping[str, Any], number: int, save: Callable[[Path], None]) -> None:
+def store_detector(job: Mapping[str, Any], number: int, save: Callable[[Path], None]) -> None:
     """Have a trial's detector written where the search looks for it: whole when this returns.
 
     Args:
@@ -81,7 +81,7 @@ def leave_detector(job: Mapping[str, Any], number: int, save: Callable[[Path], N
         return
     with tempfile.TemporaryDirectory(prefix="detector-") as place:
         save(Path(place) / "detector")
-        upload(Path(place) / "detector", joined(job["storage"], "detectors", str(number)))
+        upload(Path(place) / "detector", join_uri(job["storage"], "detectors", str(number)))
 
 
 def apart(
@@ -102,16 +102,16 @@ def apart(
         base: URI of a detector, whose local copy becomes the first argument.
         features: URI of the features.
         folder: URI of the detector that it writes.
-        cache: the search's cache; see `cache_here`.
+        cache: the search's cache; see `node_cache`.
         activations_limit: bytes of activations that `train` may keep; ``None`` where it takes none.
         named: passed on.
     """
-    own = cache_here(cache)
+    own = node_cache(cache)
     store = local_copy(features, own, FEATURES)
     if base is not None:
         arguments = (local_copy(base, own, DETECTOR), *arguments)
     if activations_limit is not None:
-        named["activations"] = Activations(own / "activations", store, activations_limit)
+        named["activations"] = ActivationCache(own / "activations", store, activations_limit)
     with tempfile.TemporaryDirectory(prefix="detector-") as place:
         yield from train(*arguments, features=store, folder=Path(place) / "detector", **named)
         upload(Path(place) / "detector", folder)

@@ -6,6 +6,8 @@ from collections.abc import Collection
 
 from torch import nn
 
+from trainables.errors import DropinError
+
 
 def freeze(module: nn.Module, trainable: Collection[str]) -> list[nn.Parameter]:
     """Let only the parameters named in `trainable` receive gradients; returns them in the module's order.
@@ -13,19 +15,19 @@ def freeze(module: nn.Module, trainable: Collection[str]) -> list[nn.Parameter]:
     Frozen parameters drop any gradient buffer they had, and autograd no longer records what only they need.
 
     Raises:
-        ValueError: a name that is no parameter, or nothing left to train.
+        DropinError: a name that is no parameter, or nothing left to train.
     """
     parameters = dict(module.named_parameters())
     unknown = sorted(set(trainable) - set(parameters))
     if unknown:
-        raise ValueError(f"cannot train {', '.join(unknown[:5])}: no such parameter in this detector")
+        raise DropinError(f"cannot train {', '.join(unknown[:5])}: no such parameter in this detector")
     for name, parameter in parameters.items():
         parameter.requires_grad_(name in trainable)
         if name not in trainable:
             parameter.grad = None
     chosen = [parameter for name, parameter in parameters.items() if name in trainable]
     if not chosen:
-        raise ValueError("nothing to train: grow at least one site, or train the head or all")
+        raise DropinError("nothing to train: grow at least one site, or train the head or all")
     return chosen
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
 
 
@@ -13,19 +14,19 @@ def grow(arch: Architecture, neurons: Mapping[str, int]) -> Architecture:
     Its state dict holds every key of the old one with its old shape; the keys beyond are the new neurons.
 
     Raises:
-        ValueError: an unknown site, one that was removed, fewer than one neuron, or more than the site's limit.
+        DropinError: an unknown site, one that was removed, fewer than one neuron, or more than the site's limit.
     """
     sites = arch.sites()
     for name, count in neurons.items():
         if name not in sites:
-            raise ValueError(f"{arch.model} has no site {name!r}; its sites are {', '.join(sites)}")
+            raise DropinError(f"{arch.model} has no site {name!r}; its sites are {', '.join(sites)}")
         if count < 1:
-            raise ValueError(f"growth at {name} must add at least 1 neuron; got {count}: leave the site out instead")
+            raise DropinError(f"growth at {name} must add at least 1 neuron; got {count}: leave the site out instead")
         if not sites[name].width and sites[name].kind != "branch":
-            raise ValueError(f"{name} was removed and cannot grow again: grow it before it is cut")
+            raise DropinError(f"{name} was removed and cannot grow again: grow it before it is cut")
         limit = sites[name].limit
         if limit is not None and sites[name].width + count > limit:
-            raise ValueError(
+            raise DropinError(
                 f"{name} takes at most {limit} neurons; {sites[name].width} and {count} more were asked for"
             )
     return arch.replace_widths({name: (*arch.widths[name], count) for name, count in neurons.items()})

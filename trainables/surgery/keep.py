@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
 from trainables.surgery.transfer import Move, Take, Transfer
 
@@ -15,7 +16,7 @@ def keep(arch: Architecture, kept: Mapping[str, Sequence[int]]) -> tuple[Archite
     stay.
 
     Raises:
-        ValueError: an unknown site, an index out of range or twice, or no neuron left where there must be one.
+        DropinError: an unknown site, an index out of range or twice, or no neuron left where there must be one.
     """
     sites = arch.sites()
     widths: dict[str, tuple[int, ...]] = {}
@@ -23,13 +24,13 @@ def keep(arch: Architecture, kept: Mapping[str, Sequence[int]]) -> tuple[Archite
     takes: dict[str, tuple[Take, ...]] = {}
     for name, indices in kept.items():
         if name not in sites:
-            raise ValueError(f"{arch.model} has no site {name!r}; its sites are {', '.join(sites)}")
+            raise DropinError(f"{arch.model} has no site {name!r}; its sites are {', '.join(sites)}")
         site = sites[name]
         index = sorted(int(i) for i in indices)
         if len(set(index)) != len(index) or (index and not 0 <= index[0] <= index[-1] < site.width):
-            raise ValueError(f"neurons kept at {name} must be different indices below {site.width}; got {index}")
+            raise DropinError(f"neurons kept at {name} must be different indices below {site.width}; got {index}")
         if not index and not site.removable:
-            raise ValueError(f"{name} must keep at least 1 neuron: what follows reads nothing else")
+            raise DropinError(f"{name} must keep at least 1 neuron: what follows reads nothing else")
         start, remaining = 0, []
         for group in site.groups:
             own = tuple(i - start for i in index if start <= i < start + group.width)

@@ -38,7 +38,7 @@ class Grown:
     batches: Callable[[], Sequence[tuple[Tensor, Tensor]]]
     loss: Loss
 
-    def who_stays(
+    def select_neurons(
         self, cut: Mapping[str, tuple[int, ...]], criterion: str, generator: torch.Generator
     ) -> dict[str, list[int]]:
         """The neurons of each cut site that stay, of every group as many as `cut` says."""
@@ -69,7 +69,7 @@ class Grown:
             other = Plan.from_config({**plan.config, "criterion": criterion}, plan.base)
             if other.final != plan.final or other.stages[number].cut != stage.cut:
                 continue
-            chosen = self.who_stays(stage.cut, criterion, torch.Generator().manual_seed(0))
+            chosen = self.select_neurons(stage.cut, criterion, torch.Generator().manual_seed(0))
             smaller, transfer = keep(self.arch, chosen)
             module = smaller.build()
             module.load_state_dict(transfer.apply(self.state()))

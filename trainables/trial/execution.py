@@ -19,13 +19,14 @@ import torch
 from torch import Tensor
 
 from trainables import models
+from trainables.errors import DropinError
 from trainables.features.batches import batches
 from trainables.features.split import Split
 from trainables.metrics.eer import between, eer_of
 from trainables.metrics.interval import eer_interval
 from trainables.models.architecture import Architecture
 from trainables.models.chain import Chain
-from trainables.storage.activations import Activations, Feed
+from trainables.storage.activations import ActivationCache, StepInputs
 from trainables.storage.checkpoint import Detector
 from trainables.surgery import moments as adam
 from trainables.surgery.freeze import freeze
@@ -33,11 +34,11 @@ from trainables.surgery.keep import keep
 from trainables.surgery.merge import merge
 from trainables.trial.cutting import Grown
 from trainables.trial.growing import grown
-from trainables.trial.growth_cache import KeptStages
+from trainables.trial.growth_cache import GrowthCache
 from trainables.trial.optimizers import build_optimizer, parameter_names
 from trainables.trial.plan import Plan, Stage
-from trainables.trial.state import TrialState, set_chance
-from trainables.trial.training import LOSSES, mixes, scores, train_epoch
+from trainables.trial.state import TrialState, restore_rng_state
+from trainables.trial.training import LOSSES, scores, train_epoch, use_bf16_autocast
 
 SIGNAL_BATCHES = 4
 """Training batches that growth rules and criteria look at."""
@@ -50,7 +51,7 @@ class Execution:
         epoch: epochs done.
         best: state dict of the finished detector at its best dev EER since the last change of structure, or ``None``.
         best_eer: that EER; ``best_threshold``, ``best_epoch``, ``best_interval`` belong to it.
-        from_kept_stage: whether it went on from a kept stage instead of the base.
+        from_growth_cache: whether it went on from a kept stage instead of the base.
         seconds: time spent so far, by what on: structure (growth, cuts, what they look at), activations, training,
             scoring, kept stages.
     """
@@ -66,8 +67,8 @@ class Execution:
         device: torch.device,
         random_crop: bool = False,
         precision: str = "float32",
-        activations: Activations | None = None,
-        kept_stages: KeptStages | None = None,
+        activations: ActivationCache | None = None,
+        growth_cache: GrowthCache | None = None,
         choose_criterion: bool = False,
     ) -> None:
         """Start from a base.
@@ -79,50 +80,50 @@ class Execution:
             seed: of order, growth and dropout.
             device: where to train.
             random_crop: train on random windows; the activations of frozen links are then not kept.
-            precision: of steps, as `trainables.trial.training.mixes` takes it.
+            precision: of steps, as `trainables.trial.training.use_bf16_autocast` takes it.
             activations: where outputs of frozen links are kept; without it every step begins at the features.
-            kept_stages: where states before the first cut are kept; the plan goes on from its own, if it is there.
+            growth_cache: where states before the first cut are kept; the plan goes on from its own, if it is there.
             choose_criterion: at the first cut try all criteria that end in the same architecture, without training, and
                 go on with the one that leaves the lowest dev EER; `plan` is then the plan with that criterion.
 
         Raises:
-            ValueError: the plan was made for another architecture than the base's.
+            DropinError: the plan was made for another architecture than the base's.
         """
         if plan.base != base.arch:
-            raise ValueError("the plan was made for another base: parse it with this base's architecture")
+            raise DropinError("the plan was made for another base: parse it with this base's architecture")
         self.plan, self.seed, self.device = plan, seed, device
         self.train, self.dev, self.random_crop = train, dev, random_crop
-        self.mixed = mixes(precision, device, base.module)
+        self.mixed = use_bf16_autocast(precision, device, base.module)
         self.activations, self.check = None if random_crop else activations, base.module
-        self.feed = Feed(train, dev)
+        self.feed = StepInputs(train, dev)
         self.loss = LOSSES[models.load(base.arch.model).RECIPE["loss"]]
         self.rates, self.starts = plan.learning_rates(), plan.starts
-        self.kept_stages, self.choose_criterion = kept_stages, choose_criterion
+        self.growth_cache, self.choose_criterion = growth_cache, choose_criterion
         self.order = np.random.default_rng([seed, 0])
         torch.manual_seed(seed)
 
         self.seconds = dict.fromkeys(("structure", "activations", "training", "scoring", "kept stages"), 0.0)
-        self.epoch, self.from_kept_stage = 0, False
+        self.epoch, self.from_growth_cache = 0, False
         self.best: dict[str, Tensor] | None = None
         self.best_eer, self.best_threshold, self.best_epoch = 1.0, 0.0, 0
         self.best_interval = (0.0, 1.0)
         # A kept stage has what every plan needs that goes on from it, rewinding ones among them.
-        rewinds = plan.config["after"] == "rewind_weights" or (kept_stages is not None and bool(plan.first_cut))
+        rewinds = plan.config["after"] == "rewind_weights" or (growth_cache is not None and bool(plan.first_cut))
         self.snapshot: dict[str, Tensor] | None = dict(base.module.state_dict()) if rewinds else None
         self.original = {n: torch.ones(w, dtype=torch.bool) for n, w in base.arch.total_widths().items()}
         self._install(base.arch, base.module.state_dict())
-        if kept_stages is not None and (place := kept_stages.find(plan)) is not None:
+        if growth_cache is not None and (place := growth_cache.find(plan)) is not None:
             try:
                 self._set(*TrialState.read(place))
-                self.from_kept_stage = True
+                self.from_growth_cache = True
             except ValueError:
-                kept_stages.forget(plan)
+                growth_cache.forget(plan)
 
     def run_epoch(self) -> dict[str, Any]:
         """Do one epoch and score dev.
 
         Returns:
-            stage, loss (training), eer, threshold, trainable_parameters, links_kept (how many links the epoch did not
+            stage, loss (training), eer, threshold, trainable_parameters, cached_links (how many links the epoch did not
             have to compute), seconds_forward, seconds_backward, seconds_step, seconds_data.
 
         Raises:
@@ -132,9 +133,9 @@ class Execution:
         number = self._stage_number(self.epoch)
         stage = self.plan.stages[number]
         if self.epoch == self.starts[number]:
-            if self.kept_stages is not None and self.epoch == self.plan.first_cut:
+            if self.growth_cache is not None and self.epoch == self.plan.first_cut:
                 with self._timed("kept stages"):
-                    self.kept_stages.keep(self.plan, self.save)
+                    self.growth_cache.keep(self.plan, self.save)
             with self._timed("structure"):
                 self._enter(stage, number)
             with self._timed("activations"):
@@ -161,7 +162,7 @@ class Execution:
             "eer": eer,
             "threshold": threshold,
             "trainable_parameters": sum(p.numel() for p in self.module.parameters() if p.requires_grad),
-            "links_kept": self.feed.boundary,
+            "cached_links": self.feed.boundary,
         }
 
     def save(self, folder: Path) -> None:
@@ -172,7 +173,7 @@ class Execution:
             "seed": self.seed,
             "best": [self.best_eer, self.best_threshold, self.best_epoch, *self.best_interval],
             "order": self.order.bit_generator.state,
-            "from_kept_stage": self.from_kept_stage,
+            "from_growth_cache": self.from_growth_cache,
         }
         moments = adam.collect(self.optimizer, self.module) if self.epoch else {}
         model = self.module.state_dict()
@@ -183,18 +184,18 @@ class Execution:
         """Go on from a saved state.
 
         Raises:
-            ValueError: damaged, or of another plan or seed.
+            DropinError: damaged, or of another plan or seed.
         """
         state, chance = TrialState.read(folder)
         plan = self.plan
         if self.choose_criterion:
             plan = Plan.from_config({**plan.config, "criterion": state.facts["plan"]["criterion"]}, plan.base)
         if state.facts["plan"] != json.loads(json.dumps(dict(plan.config))) or state.facts["seed"] != self.seed:
-            raise ValueError(f"{folder} is a checkpoint of another plan or seed")
+            raise DropinError(f"{folder} is a checkpoint of another plan or seed")
         self.plan = plan
         self._set(state, chance)
         # A trial that is tried again may have found the stage that it had kept itself; what it did at first counts.
-        self.from_kept_stage = state.facts["from_kept_stage"]
+        self.from_growth_cache = state.facts["from_growth_cache"]
 
     def _set(self, state: TrialState, chance: Mapping[str, Tensor]) -> None:
         self.epoch = state.facts["epoch"]
@@ -209,7 +210,7 @@ class Execution:
             self._make_optimizer(self.plan.stages[self._stage_number(self.epoch - 1)])
             self._feed()
             adam.restore(self.optimizer, self.module, state.moments)
-        set_chance(chance, self.device)
+        restore_rng_state(chance, self.device)
 
     def _scores(self, module: Chain) -> np.ndarray:
         """Of dev, by the live detector or one with the same frozen links."""
@@ -283,7 +284,7 @@ class Execution:
         before = Grown(self.module, self.arch, self.original, self._evidence_batches, self.loss)
         if self.choose_criterion and self.epoch == self.plan.first_cut:
             self.plan = before.best_plan(self.plan, stage, self._scores, self.dev.labels)
-        chosen = before.who_stays(stage.cut, self.plan.config["criterion"], generator)
+        chosen = before.select_neurons(stage.cut, self.plan.config["criterion"], generator)
         smaller, transfer = keep(self.arch, chosen)
         for name, index in chosen.items():
             self.original[name] = self.original[name][torch.tensor(index, dtype=torch.long)]

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from trainables.storage.checkpoint import DIGESTS
-from trainables.storage.lru_folder import make_room, used
+from trainables.storage.lru_folder import evict_least_recently_used, used
 from trainables.trial.plan import Plan
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ SHAPING = ("rule", "optimizer", "weight_decay", "clip", "batch_size")
 """What a plan says beside its stages and learning rates that matters before the first cut."""
 
 
-class KeptStages:
+class GrowthCache:
     """A folder of states at the moment before the first cut, of trials with one base, features and seed."""
 
     def __init__(self, folder: Path, limit: int) -> None:
@@ -57,7 +57,7 @@ class KeptStages:
             part.mkdir()
             write(part)
             part.replace(place)
-            make_room(self.folder, self.limit, place, DIGESTS)
+            evict_least_recently_used(self.folder, self.limit, place, DIGESTS)
 
     def forget(self, plan: Plan) -> None:
         """Remove a state that turned out to be damaged."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from trainables import growth
+from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
 from trainables.surgery.grow import grow
 from trainables.surgery.merge import merged as joined
@@ -119,7 +120,7 @@ class Plan:
         """Parse a plan for a base.
 
         Raises:
-            ValueError: what rule it breaks, the value, and what to do.
+            DropinError: what rule it breaks, the value, and what to do.
         """
         c = checked(config)
         stages = _dropin(c, base) if c["space"] == "dropin" else _plasticity(c, base)
@@ -130,9 +131,9 @@ def _dropin(c: Mapping[str, Any], base: Architecture) -> tuple[Stage, ...]:
     """Grow once, or in two halves; each stage trains what was added."""
     steps = c["grow_steps"]
     if steps > min(2, c["epochs"]):
-        raise ValueError(f"plan: dropin grows in 1 step, or in 2 when there are 2 epochs; got {steps}")
+        raise DropinError(f"plan: dropin grows in 1 step, or in 2 when there are 2 epochs; got {steps}")
     if c["train"] == "new" and not _share(c["grow"], 0, steps):
-        raise ValueError(
+        raise DropinError(
             f"plan: nothing new to train at first: grow more than {c['grow']}, in one step, or train new+head"
         )
     merged = c["train"] == "all"
@@ -170,11 +171,11 @@ def _plasticity(c: Mapping[str, Any], base: Architecture) -> tuple[Stage, ...]:
     grown = arch.total_widths()
     for site, width in c["final"].items():
         if site not in grown:
-            raise ValueError(f"plan: final names {site!r}; the sites of {base.model} are {', '.join(grown)}")
+            raise DropinError(f"plan: final names {site!r}; the sites of {base.model} are {', '.join(grown)}")
         if width > grown[site]:
-            raise ValueError(f"plan: {site} has {grown[site]} neurons after growth and cannot be cut to {width}")
+            raise DropinError(f"plan: {site} has {grown[site]} neurons after growth and cannot be cut to {width}")
         if width == 0 and not arch.sites()[site].removable:
-            raise ValueError(f"plan: {site} must keep at least 1 neuron: what follows reads nothing else")
+            raise DropinError(f"plan: {site} must keep at least 1 neuron: what follows reads nothing else")
     for step in range(c["prune_steps"]):
         share = (step + 1) / c["prune_steps"]
         left: Widths = {}
@@ -219,7 +220,7 @@ def _grown(c: Mapping[str, Any], arch: Architecture, neurons: Mapping[str, int],
     for name in neurons:
         reason = growth.load(c["rule"]).refuses(sites[name])
         if reason:
-            raise ValueError(f"plan: {reason}")
+            raise DropinError(f"plan: {reason}")
     return joined(wider) if merged else wider
 
 

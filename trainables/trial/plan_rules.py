@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainables import criteria, growth
+from trainables.errors import DropinError
 from trainables.models.bounds import MOST_NEURONS
 
 MOST_EPOCHS = 10_000
@@ -44,7 +45,7 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     """The plan with every default filled in.
 
     Raises:
-        ValueError: what rule it breaks, the value, and what to do.
+        DropinError: what rule it breaks, the value, and what to do.
     """
     complete = _complete(config)
     _check_values(complete)
@@ -54,11 +55,11 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(config, Mapping):
-        raise ValueError(f"a plan must be an object with the keys {', '.join(_REQUIRED)}; got {config!r:.80}")
+        raise DropinError(f"a plan must be an object with the keys {', '.join(_REQUIRED)}; got {config!r:.80}")
     missing = [key for key in _REQUIRED if key not in config]
     unknown = sorted(set(config) - set(_REQUIRED) - set(_DEFAULTS))
     if missing or unknown:
-        raise ValueError(f"a plan has exactly the keys {', '.join(_REQUIRED)}; missing {missing}, unknown {unknown}")
+        raise DropinError(f"a plan has exactly the keys {', '.join(_REQUIRED)}; missing {missing}, unknown {unknown}")
     complete = {**_DEFAULTS, **config}
     if complete["grow_lr"] is None:
         complete["grow_lr"] = complete["lr"]
@@ -68,7 +69,7 @@ def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
 def _check_values(c: Mapping[str, Any]) -> None:
     for key, choices in _CHOICES.items():
         if c[key] not in choices:
-            raise ValueError(f"plan: {key} must be one of {', '.join(choices)}; got {c[key]!r}")
+            raise DropinError(f"plan: {key} must be one of {', '.join(choices)}; got {c[key]!r}")
     for key in ("epochs", "grow_steps", "prune_steps"):
         _whole(key, c[key], 1, MOST_EPOCHS)
     _whole("batch_size", c["batch_size"], 1)
@@ -76,50 +77,52 @@ def _check_values(c: Mapping[str, Any]) -> None:
         _whole(key, c[key], 0)
     for key, least in (("grow", 1), ("final", 0)):
         if not isinstance(c[key], Mapping):
-            raise ValueError(f"plan: {key} must map sites to numbers of neurons, {{}} for none; got {c[key]!r}")
+            raise DropinError(f"plan: {key} must map sites to numbers of neurons, {{}} for none; got {c[key]!r}")
         for name, count in c[key].items():
             _whole(f"{key}[{name}]", count, least)
     if not isinstance(c["restarts"], Sequence) or isinstance(c["restarts"], str):
-        raise ValueError(f"plan: restarts must list epochs, [] for none; got {c['restarts']!r}")
+        raise DropinError(f"plan: restarts must list epochs, [] for none; got {c['restarts']!r}")
     for key in ("lr", "grow_lr", "recover_lr"):
         if not _is_number(c[key]) or not 0 < c[key] < 10:
-            raise ValueError(f"plan: {key} must be a number between 0 and 10; got {c[key]!r}")
+            raise DropinError(f"plan: {key} must be a number between 0 and 10; got {c[key]!r}")
     for key in ("weight_decay", "clip"):
         if not _is_number(c[key]) or not 0 <= c[key] < math.inf:
-            raise ValueError(f"plan: {key} must be a number of at least 0; got {c[key]!r}")
+            raise DropinError(f"plan: {key} must be a number of at least 0; got {c[key]!r}")
 
 
 def _check_schedule(c: Mapping[str, Any]) -> None:
     epochs, first, last = c["epochs"], c["grow_epoch"], c["prune_epoch"]
     if not first < epochs:
-        raise ValueError(f"plan: grow_epoch must lie before the end, at epoch {epochs}; got {first}")
+        raise DropinError(f"plan: grow_epoch must lie before the end, at epoch {epochs}; got {first}")
     if not first < last <= epochs:
-        raise ValueError(f"plan: prune_epoch must lie after grow_epoch ({first}), at most at {epochs}; got {last}")
+        raise DropinError(f"plan: prune_epoch must lie after grow_epoch ({first}), at most at {epochs}; got {last}")
     if last < epochs and last + c["prune_steps"] > epochs:
-        raise ValueError(
+        raise DropinError(
             f"plan: {c['prune_steps']} cuts from epoch {last} on do not fit into {epochs} epochs; cut earlier"
         )
     if c["final"] and last == epochs:
-        raise ValueError(
+        raise DropinError(
             "plan: final widths need a cut before the end: set prune_epoch below epochs, or leave final empty"
         )
     for epoch in c["restarts"]:
         _whole("restarts", epoch, 0)
         if epoch >= epochs:
-            raise ValueError(f"plan: the optimiser can restart before epoch {epochs}; got {epoch}")
+            raise DropinError(f"plan: the optimiser can restart before epoch {epochs}; got {epoch}")
     if c["space"] == "plasticity" and (c["grow_steps"] != 1 or c["train"] != "all"):
-        raise ValueError(
+        raise DropinError(
             "plan: plasticity grows once (grow_steps 1) and trains all; use space dropin for anything else"
         )
     if c["space"] == "dropin" and (first != 0 or last != epochs):
-        raise ValueError("plan: dropin grows at epoch 0 and never prunes (prune_epoch == epochs); use space plasticity")
+        raise DropinError(
+            "plan: dropin grows at epoch 0 and never prunes (prune_epoch == epochs); use space plasticity"
+        )
 
 
 def _whole(key: str, value: object, least: int, most: int = MOST_NEURONS) -> None:
     if type(value) is not int or value < least:
-        raise ValueError(f"plan: {key} must be a whole number of at least {least}; got {value!r:.80}")
+        raise DropinError(f"plan: {key} must be a whole number of at least {least}; got {value!r:.80}")
     if value > most:
-        raise ValueError(f"plan: {key} must be a whole number of at most {most}; got {value!r:.80}")
+        raise DropinError(f"plan: {key} must be a whole number of at most {most}; got {value!r:.80}")
 
 
 def _is_number(value: object) -> bool:

@@ -29,7 +29,7 @@ class TrialState:
         best: state dict of the best detector so far, or ``None``.
         snapshot: values to rewind to, or ``None``.
         original: by site, which neurons the base had.
-        facts: epoch, seed, plan, best (numbers), order (state of the generator that shuffles), from_kept_stage: JSON
+        facts: epoch, seed, plan, best (numbers), order (state of the generator that shuffles), from_growth_cache: JSON
             types.
     """
 
@@ -60,7 +60,7 @@ class TrialState:
 
     @classmethod
     def read(cls, folder: Path) -> tuple[TrialState, dict[str, Tensor]]:
-        """The state in a folder, and that of torch's generators, for `set_chance`.
+        """The state in a folder, and that of torch's generators, for `restore_rng_state`.
 
         Raises:
             ValueError: damaged.
@@ -78,7 +78,7 @@ class TrialState:
         return state, tensors["chance"]
 
 
-def set_chance(chance: Mapping[str, Tensor], device: torch.device) -> None:
+def restore_rng_state(chance: Mapping[str, Tensor], device: torch.device) -> None:
     """Bring torch's generators back to where they were."""
     torch.set_rng_state(chance["torch"])
     if "cuda" in chance and device.type == "cuda":

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainables.errors import DropinError
 from trainables.features.batches import batches
 from trainables.features.split import Split
 from trainables.models.chain import Chain
@@ -47,12 +48,12 @@ class EpochCost:
     seconds_data: float
 
 
-def device_here(gpu: bool = True) -> torch.device:
+def select_device(gpu: bool = True) -> torch.device:
     """The GPU that this process sees, or the CPU where it sees none or may not take it."""
     return torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
 
 
-def mixes(precision: str, device: torch.device, module: Chain) -> bool:
+def use_bf16_autocast(precision: str, device: torch.device, module: Chain) -> bool:
     """Whether steps of this detector compute in bfloat16, weights and sums staying float32 (mixed precision).
 
     Args:
@@ -129,7 +130,7 @@ def train_epoch(
         optimizer.step()
         total, steps, ended = total + number * len(y), steps + 1, time.perf_counter()
     if not steps:
-        raise ValueError(f"the train split has {len(split)} utterances: too few for one batch of at least 2")
+        raise DropinError(f"the train split has {len(split)} utterances: too few for one batch of at least 2")
     mean = {f"seconds_{part}": passed / steps for part, passed in seconds.items()}
     return EpochCost(total / len(shuffled), seconds_step=(ended - began) / steps, **mean)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search.cluster.local_ray import keep_token, session_folder
+from search.cluster.local_ray import ensure_token, session_folder
 from search.cluster.ray_cluster import local_ray, prepare
 
 
@@ -28,12 +28,12 @@ def mode(path: Path) -> int:
 
 def test_a_token_is_made_for_its_user_alone(home: Path) -> None:
     token = home / ".ray" / "auth_token"
-    keep_token()
+    ensure_token()
     first = token.read_text()
     assert len(bytes.fromhex(first)) == 32
     assert (mode(token), mode(token.parent)) == (0o600, 0o700)
     assert list(token.parent.iterdir()) == [token]
-    keep_token()
+    ensure_token()
     assert token.read_text() == first
 
 
@@ -42,7 +42,7 @@ def test_a_token_that_others_could_read_is_kept_and_closed(home: Path) -> None:
     token.parent.mkdir()
     token.write_text("as Ray wrote it")
     token.chmod(0o644)
-    keep_token()
+    ensure_token()
     assert (token.read_text(), mode(token)) == ("as Ray wrote it", 0o600)
 
 
@@ -51,13 +51,13 @@ def test_a_token_in_a_closed_folder_is_left_as_it_is(home: Path) -> None:
     token.parent.mkdir(mode=0o700)
     token.write_text("read in containers, too")
     token.chmod(0o644)
-    keep_token()
+    ensure_token()
     assert (token.read_text(), mode(token)) == ("read in containers, too", 0o644)
 
 
 def test_a_place_that_cannot_be_written_is_left_to_ray(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     (home / ".ray").write_text("no folder")
-    keep_token()
+    ensure_token()
     assert "is left as it is" in caplog.text
 
 
@@ -66,10 +66,10 @@ def test_a_token_that_the_user_keeps_elsewhere_is_left_alone(home: Path, monkeyp
     mine.write_text("mine")
     mine.chmod(0o640)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(mine))
-    keep_token()
+    ensure_token()
     monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
-    keep_token()
+    ensure_token()
     assert mode(mine) == 0o640
     assert not (home / ".ray").exists()
 

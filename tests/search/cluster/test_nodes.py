@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.cluster.nodes import Machines, look
+from search.cluster.nodes import Nodes, look
 from search.cluster.ray_cluster import Cluster, nodes
 
 HEAD = {"CPU": 0.0, "GPU": 0.0}
@@ -18,17 +18,17 @@ HEAD = {"CPU": 0.0, "GPU": 0.0}
 @pytest.mark.parametrize(
     ("found", "cpus", "gpus", "expected"),
     [
-        (Machines([{"CPU": 2.0}]), 1, 0, (2, None)),
-        (Machines([{"CPU": 2.0}]), 2, 0, (1, None)),
-        (Machines([{"CPU": 7.0}, {"CPU": 3.0}]), 2, 0, (4, None)),
-        (Machines([{"CPU": 16.0, "GPU": 1.0}]), 1, 0.25, (4, None)),
-        (Machines([HEAD], {"CPU": 32, "GPU": 4}), 4, 1, (4, "a machine with 4 CPU and 1 GPU")),
-        (Machines([{"CPU": 8.0, "GPU": 1.0}], {"CPU": 32, "GPU": 4}), 4, 1, (4, None)),
-        (Machines([HEAD], None, 2), 1, 0, (1, "a machine with 1 CPU and 0 GPU")),
-        (Machines([HEAD, {"CPU": 4.0}, {"CPU": 2.0}], None, 2), 1, 0, (14, None)),
+        (Nodes([{"CPU": 2.0}]), 1, 0, (2, None)),
+        (Nodes([{"CPU": 2.0}]), 2, 0, (1, None)),
+        (Nodes([{"CPU": 7.0}, {"CPU": 3.0}]), 2, 0, (4, None)),
+        (Nodes([{"CPU": 16.0, "GPU": 1.0}]), 1, 0.25, (4, None)),
+        (Nodes([HEAD], {"CPU": 32, "GPU": 4}), 4, 1, (4, "a machine with 4 CPU and 1 GPU")),
+        (Nodes([{"CPU": 8.0, "GPU": 1.0}], {"CPU": 32, "GPU": 4}), 4, 1, (4, None)),
+        (Nodes([HEAD], None, 2), 1, 0, (1, "a machine with 1 CPU and 0 GPU")),
+        (Nodes([HEAD, {"CPU": 4.0}, {"CPU": 2.0}], None, 2), 1, 0, (14, None)),
     ],
 )
-def test_how_many_trials_fit(found: Machines, cpus: float, gpus: float, expected: tuple[int, str | None]) -> None:
+def test_how_many_trials_fit(found: Nodes, cpus: float, gpus: float, expected: tuple[int, str | None]) -> None:
     assert found.fit(cpus, gpus) == expected
 
 
@@ -36,12 +36,12 @@ def test_how_many_trials_fit(found: Machines, cpus: float, gpus: float, expected
 def test_what_no_machine_will_ever_have_is_refused(cpus: float, gpus: float) -> None:
     # Two machines of 3 CPUs do not make one of 4.
     with pytest.raises(ValueError, match=r"3 CPU and 0 GPU.*lower --cpus-per-trial or --gpus-per-trial"):
-        Machines([{"CPU": 3.0}, {"CPU": 3.0}]).fit(cpus, gpus)
+        Nodes([{"CPU": 3.0}, {"CPU": 3.0}]).fit(cpus, gpus)
 
 
 def test_a_head_alone_is_no_machine_for_trials() -> None:
     with pytest.raises(ValueError, match=r"there is no machine that takes trials.*`ray status`"):
-        Machines([HEAD]).fit(1, 0)
+        Nodes([HEAD]).fit(1, 0)
 
 
 resources = st.fixed_dictionaries({"CPU": st.integers(0, 64).map(float), "GPU": st.integers(0, 8).map(float)})
@@ -52,7 +52,7 @@ def test_what_fits_never_asks_for_more_than_there_is(
     there: list[dict[str, float]], coming: int, cpus: int, gpus: float
 ) -> None:
     try:
-        concurrent, waiting = Machines(there, None, coming).fit(cpus, gpus)
+        concurrent, waiting = Nodes(there, None, coming).fit(cpus, gpus)
     except ValueError:
         assert not coming
         assert not any(machine["CPU"] >= cpus and machine["GPU"] >= gpus for machine in there)
@@ -95,19 +95,19 @@ def report(workers: int, launches: int = 0) -> dict[str, Any]:
 
 def test_machines_that_are_known_and_have_not_joined_are_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
     Gcs(monkeypatch, [report(workers=3, launches=1)], alive=[1])
-    assert look() == Machines([HEAD, {"CPU": 2.0}], None, 3)
+    assert look() == Nodes([HEAD, {"CPU": 2.0}], None, 3)
 
 
 def test_a_head_that_knows_of_nobody_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     gcs = Gcs(monkeypatch, [None, report(0), report(0, launches=2)], alive=[0])
-    assert look() == Machines([HEAD], None, 2)
+    assert look() == Nodes([HEAD], None, 2)
     assert gcs.asked == 3
 
 
 def test_what_is_promised_counts_whatever_is_being_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
     Gcs(monkeypatch, [report(workers=2)], alive=[0]).promised = {"CPU": 8, "GPU": 0}
     found = look()
-    assert found == Machines([HEAD], {"CPU": 8, "GPU": 0}, 0)
+    assert found == Nodes([HEAD], {"CPU": 8, "GPU": 0}, 0)
     with pytest.raises(ValueError, match="asks for 1 CPU and 1 GPU"):
         found.fit(1, 1)
 
@@ -115,7 +115,7 @@ def test_what_is_promised_counts_whatever_is_being_set_up(monkeypatch: pytest.Mo
 def test_a_head_that_stays_alone_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     gcs = Gcs(monkeypatch, [None], alive=[0])
     monkeypatch.setattr(nodes, "GRACE", 0.05)
-    assert look() == Machines([HEAD], None, 0)
+    assert look() == Nodes([HEAD], None, 0)
     assert gcs.asked > 1
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import project_file
 from search.cluster import local_ray, ray_cluster
-from search.cluster.nodes import Machines
+from search.cluster.nodes import Nodes
 from search.cluster.ray_cluster import (
     Cluster,
     check_origin,
@@ -135,7 +135,7 @@ def test_a_cluster_is_ready_once_a_machine_has_come(
     asked: float | None, gpus: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head, worker = {"CPU": 0.0}, {"CPU": 2.0, "GPU": 1.0}
-    seen = iter([Machines([head], None, 2), Machines([head], None, 2), Machines([head, worker], None, 1)])
+    seen = iter([Nodes([head], None, 2), Nodes([head], None, 2), Nodes([head, worker], None, 1)])
     monkeypatch.setattr("search.cluster.nodes.look", lambda: next(seen))
     monkeypatch.setattr("search.cluster.nodes.PAUSE", 0.0)
     told: list[str] = []
@@ -148,7 +148,7 @@ def test_a_cluster_is_ready_once_a_machine_has_come(
 
 
 def test_machines_that_come_and_are_too_small_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = iter([Machines([{"CPU": 0.0}], None, 1), Machines([{"CPU": 0.0}, {"CPU": 2.0}], None, 0)])
+    seen = iter([Nodes([{"CPU": 0.0}], None, 1), Nodes([{"CPU": 0.0}, {"CPU": 2.0}], None, 0)])
     monkeypatch.setattr("search.cluster.nodes.look", lambda: next(seen))
     monkeypatch.setattr("search.cluster.nodes.PAUSE", 0.0)
     starting: Future[Cluster] = Future()
@@ -158,7 +158,7 @@ def test_machines_that_come_and_are_too_small_are_refused(monkeypatch: pytest.Mo
 
 
 def test_a_cluster_that_will_grow_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Machines([{"CPU": 0.0}], {"CPU": 32, "GPU": 4})
+    found = Nodes([{"CPU": 0.0}], {"CPU": 32, "GPU": 4})
     place = share(Cluster(4, 0.0, 0, None, None, None), found, None)
     assert (place.gpus, place.concurrent, place.waiting) == (1.0, 4, "a machine with 4 CPU and 1 GPU")
     monkeypatch.setattr("search.cluster.nodes.look", lambda: pytest.fail("looked again"))

@@ -49,8 +49,8 @@ def test_a_run_that_has_just_begun() -> None:
 
 
 def test_how_it_stands_in_the_midst_of_a_run() -> None:
-    run = told(complete(0, 0.3, 500), complete(1, 0.2, 1500, links_kept=2))
-    run.ended(complete(2, 0.25, 400, from_kept_stage=True))  # beats trial 0
+    run = told(complete(0, 0.3, 500), complete(1, 0.2, 1500, cached_links=2))
+    run.ended(complete(2, 0.25, 400, from_growth_cache=True))  # beats trial 0
     run.ended(Record(3, "PRUNED", None, {}, eer=0.01, size=10))
     run.ended(Record(4, "FAIL", None, {}))
     for number, node in ((5, None), (6, "10.0.0.1"), (7, "10.0.0.1"), (8, "10.0.0.2")):

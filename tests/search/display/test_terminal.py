@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 from rich.table import Table
 
+from detectors import saved_detector
 from search import score
 from search.display.progress import Display
 from search.display.terminal import LogFormatter, cell, complain, say
@@ -23,7 +24,6 @@ from search.reporting import cards
 from search.running.preparation import run_log
 from search.runs.trial_log import Record
 from search.settings.options import Settings, parse
-from test_score import detector
 from trainables.printable import printable
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\u202etxt\u200b\x9b31m"
@@ -110,7 +110,7 @@ def test_an_entry_of_the_log() -> None:
 
 def test_a_detector_and_files_with_hostile_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     note = f"nothing\nx.flac  9.999  bona fide {EVIL}"
-    folder = detector(tmp_path / "one", corpus={"name": "x", "digest": "", "note": note})
+    folder = saved_detector(tmp_path / "one", corpus={"name": "x", "digest": "", "note": note})
     good, bad = tmp_path / "\x1b[2Jgood\n[red].flac", tmp_path / "\x1b[2Jbad\n.flac"
     soundfile.write(good, np.random.default_rng(0).uniform(-0.1, 0.1, 16000), 16000)
     assert score.main([str(folder), str(good), str(bad)]) == 1

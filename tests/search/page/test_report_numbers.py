@@ -17,7 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from search.page import attacks, comparison, costs, history, importance, numbers, widths
 from search.page.front import label_places
-from search.page.report_data import Base, Export, Subject
+from search.page.report_data import Base, Export, ReportData
 from search.running import confirmation
 from search.runs import pareto
 from search.runs.members import Run
@@ -31,14 +31,14 @@ def record(number: int, eer: float | None = None, size: int | None = None, **mor
     return Record(number, **{"state": "COMPLETE", "recipe": None, "plan": {}, "eer": eer, "size": size, **more})
 
 
-def subject(settings: Settings, records: Sequence[Record], *, eer: float | None = 0.2, **more: Any) -> Subject:
+def subject(settings: Settings, records: Sequence[Record], *, eer: float | None = 0.2, **more: Any) -> ReportData:
     corpus = {
         "name": "one",
         "digest": "0",
         "splits": {"dev": {"attacks": ["A01", "A02"]}, "eval": {"attacks": ["A07"]}},
     }
     run = Run(settings.run_folder, settings, corpus, tuple(records))
-    return Subject(run, Base(50, {"one": 8}, eer), tuple(front_of(records)), **more)
+    return ReportData(run, Base(50, {"one": 8}, eer), tuple(front_of(records)), **more)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import finished_run
 import project_file
 from search import report
 from search.page.document import document
-from search.page.report_data import Subject
+from search.page.report_data import ReportData
 from search.reporting.evaluation import Evaluation
 from search.reporting.export_folder import MARKER
 from search.reporting.tables import Entry, write_tables
@@ -85,7 +85,7 @@ def exported(run: Path, folder: Path, attack: str = "A01") -> Path:
 
 
 def page(run: Path, export: Path | None = None) -> Page:
-    return Page(document(Subject.of(Run.open(run), export)))
+    return Page(document(ReportData.of(Run.open(run), export)))
 
 
 def test_every_trial_with_an_eer_and_a_size_is_a_point_at_its_place(run: Path) -> None:
@@ -183,7 +183,7 @@ def test_whatever_comes_from_files_stays_text(run: Path, tmp_path: Path) -> None
     (run / "confirm" / "confirm.csv").write_text(
         f"detector,what,parameters,seed,eer_dev,eer_eval\n{quoted},{quoted},10,0,0.1,\n"
     )
-    html = document(Subject.of(Run.open(run), exported(run, tmp_path / "front", attack=HOSTILE)))
+    html = document(ReportData.of(Run.open(run), exported(run, tmp_path / "front", attack=HOSTILE)))
     found = Page(html)
     assert "img" not in {tag for tag, _ in found.tags}
     assert len(found.scripts) == 3

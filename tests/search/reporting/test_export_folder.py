@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from search.reporting.export_folder import MARKER, check, whole_folder
+from search.reporting.export_folder import MARKER, atomic_folder, check
 
 
 def write(target: Path, text: str = "one") -> None:
-    with whole_folder(target, {"run": text}) as folder:
+    with atomic_folder(target, {"run": text}) as folder:
         (folder / "deep").mkdir()
         (folder / "deep" / text).write_text(text)
 
 
 def test_a_folder_appears_whole_with_a_list_of_what_is_in_it(tmp_path: Path) -> None:
     target = tmp_path / "a" / "b"
-    with whole_folder(target, {"run": "x"}) as folder:
+    with atomic_folder(target, {"run": "x"}) as folder:
         (folder / "file").write_text("text")
         assert not target.exists()
     assert json.loads((target / MARKER).read_text()) == {"run": "x", "files": ["file"]}
@@ -39,7 +39,7 @@ def test_an_error_leaves_everything_as_it_was(tmp_path: Path) -> None:
     write(target)
 
     def fail() -> None:
-        with whole_folder(target, {}) as folder:
+        with atomic_folder(target, {}) as folder:
             (folder / "half").touch()
             raise KeyboardInterrupt
 
@@ -75,7 +75,7 @@ def test_what_comes_while_an_export_is_written_is_not_lost(tmp_path: Path) -> No
     target = tmp_path / "front"
 
     def late() -> None:
-        with whole_folder(target, {}):
+        with atomic_folder(target, {}):
             target.mkdir()
             (target / "late.txt").write_text("mine")
 

@@ -61,7 +61,7 @@ def test_what_has_a_name_is_marked_by_it() -> None:
     records = [
         record(0, 0.2, 50_000, "paper"),
         record(1, 0.19, 50_000, "control"),
-        record(2, 0.1, 40_000, "anchor-half"),
+        record(2, 0.1, 40_000, "initial-half"),
     ]
     records.append(record(3, 0.05, 60_000))
     figure = front_figure(entries(records, base=(0.19, 50_000)), points(records), CAPTION)

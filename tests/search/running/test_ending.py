@@ -22,7 +22,7 @@ import project_file
 from carrying_out import PLAIN, carry_out, states
 from search.cluster.ray_cluster import Cluster
 from search.running import trials
-from search.running.tune_callback import Limits
+from search.running.tune_callback import StopConditions
 from search.settings.options import Settings
 
 
@@ -33,12 +33,12 @@ def slow(trial: optuna.Trial) -> dict[str, Any]:
 def test_when_time_is_over_trials_stop_and_are_run_again_by_a_resumed_run(
     settings: Settings, workers: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Over(Limits):
+    class Over(StopConditions):
         def stop_all(self) -> bool:
             return (settings.run_folder / "trials.jsonl").exists()
 
     with monkeypatch.context() as patched:
-        patched.setattr("search.running.trials.Limits", Over)
+        patched.setattr("search.running.trials.StopConditions", Over)
         records = carry_out(replace(settings, trials=None), workers, recipes={"plain": PLAIN}, space=slow)
     assert list(records) == [0]
     assert TrialState.COMPLETE not in states(settings)
@@ -49,21 +49,21 @@ def test_when_time_is_over_trials_stop_and_are_run_again_by_a_resumed_run(
 
 
 def test_limits_are_time_and_whoever_asks() -> None:
-    limits = Limits(minutes=1)
+    limits = StopConditions(minutes=1)
     assert 59 < limits.deadline - time.monotonic() <= 60
     assert not limits.stop_all()
     limits.deadline = time.monotonic() - 1
     assert limits.stop_all()
-    asked = Limits(None)
+    asked = StopConditions(None)
     asked.asked = True
     assert asked.stop_all()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_asks_for_the_end_and_the_second_is_an_interrupt(number: signal.Signals) -> None:
-    limits, before = Limits(None), signal.getsignal(number)
+    limits, before = StopConditions(None), signal.getsignal(number)
     left = threading.Event()
-    with trials.ending_on_signal(limits, left.set):
+    with trials.graceful_shutdown(limits, left.set):
         os.kill(os.getpid(), number)
         assert limits.asked
         with pytest.raises(KeyboardInterrupt):
@@ -75,7 +75,7 @@ def test_the_first_signal_asks_for_the_end_and_the_second_is_an_interrupt(number
 def test_an_end_that_takes_too_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.running.trials.GRACE", 0.01)
     left = threading.Event()
-    with trials.ending_on_signal(Limits(None), left.set):
+    with trials.graceful_shutdown(StopConditions(None), left.set):
         os.kill(os.getpid(), signal.SIGTERM)
         assert left.wait(60)
 

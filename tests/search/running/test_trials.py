@@ -18,12 +18,12 @@ import pretended
 from carrying_out import FAILING, PLAIN, carry_out, states
 from search.cluster.ray_cluster import Cluster
 from search.running import trials
-from search.running.tune_callback import Watcher
+from search.running.tune_callback import TuneCallback
 from search.runs import trial_log
 from search.runs.trial_log import Record, TrialLog
 from search.settings.options import Settings
-from search.storage.bucket_sync import Mirror
-from search.tuning.feasibility import Assessment
+from search.storage.bucket_sync import BucketSync
+from search.tuning.feasibility import Feasibility
 from storage import lay, tree
 
 
@@ -84,15 +84,15 @@ def test_a_trial_that_is_lost_when_the_search_has_given_up_is_handed_out_anew(
     def chosen(trial: optuna.Trial) -> dict[str, Any]:
         return {**pretended.space(trial), "chosen": True}
 
-    def refuse(plan: dict[str, Any]) -> Assessment:
+    def refuse(plan: dict[str, Any]) -> Feasibility:
         if "chosen" not in plan:
-            return Assessment()
+            return Feasibility()
         asked.touch()  # nothing that happens to a trial is heard of before the search has given up
-        return Assessment("it is too much")
+        return Feasibility("it is too much")
 
     lost = {**PLAIN, "x": 0.25, "lost": str(tmp_path / "x"), "awaits": str(asked)}
     recipes = {"plain": PLAIN, "other": {**PLAIN, "x": 0.4}, "lost": lost}
-    records = carry_out(settings, workers, recipes=recipes, space=chosen, assess=refuse)
+    records = carry_out(settings, workers, recipes=recipes, space=chosen, check_feasibility=refuse)
     assert caplog.text.count("handed out anew") == 1
     assert {number: record.state for number, record in records.items()} == dict.fromkeys(range(3), "COMPLETE")
     assert records[2].plan == lost
@@ -131,7 +131,7 @@ def test_detectors_that_a_killed_search_left_in_the_copy_are_fetched(tmp_path: P
     ):
         log.append(record)
         lay(tmp_path / "shared" / "one" / "detectors" / str(record.number), {"card": b"{}"})
-    trials.fetch_detectors(Mirror(tmp_path / "one", uri), log)
+    trials.fetch_detectors(BucketSync(tmp_path / "one", uri), log)
     assert set(tree(tmp_path / "one")) == {"trials.jsonl", "detectors/0/card", "detectors/1/card"}
 
 
@@ -150,14 +150,14 @@ def test_nothing_is_kept_of_ended_trials(settings: Settings, workers: Cluster, m
     kept: dict[int, Trial] = {}
     files = []
 
-    class Looking(Watcher):
+    class Looking(TuneCallback):
         def on_step_end(self, iteration: int, trials: Sequence[Trial], **info: Any) -> None:
             kept.update({id(trial): trial for trial in trials})
             if (settings.run_folder / "results.parquet").exists():
                 files.append({path for path in settings.run_folder.rglob("*") if path.is_file()})
             super().on_step_end(iteration, trials, **info)
 
-    monkeypatch.setattr("search.running.trials.Watcher", Looking)
+    monkeypatch.setattr("search.running.trials.TuneCallback", Looking)
     carry_out(replace(settings, trials=4), workers, recipes={"plain": PLAIN, "raise": FAILING["raise"]})
     assert len(kept) == 4
     assert {str(trial) for trial in kept.values()} == {f"trial-{number}" for number in range(4)}
@@ -212,7 +212,7 @@ def handed_out(settings: Settings, log: TrialLog, count: int) -> list[dict[str, 
 
 def test_trials_are_given_names_that_say_what_they_do(settings: Settings) -> None:
     assert [one["name"] for one in handed_out(settings, TrialLog(settings.run_folder / "trials.jsonl"), 3)] == [
-        *("plasticity-0-paper", "plasticity-1-control", "plasticity-2-anchor-slim")
+        *("plasticity-0-paper", "plasticity-1-control", "plasticity-2-initial-slim")
     ]
 
 

@@ -14,16 +14,16 @@ from rich.console import Console
 from search.display.metrics import STARTING, Gauges, Reading
 from search.display.progress import Display
 from search.running import tune_callback
-from search.running.tune_callback import Limits, Watcher
+from search.running.tune_callback import StopConditions, TuneCallback
 from search.runs.trial_log import Record, TrialLog
-from search.storage.bucket_sync import Mirror
+from search.storage.bucket_sync import BucketSync
 from storage import lay, tree
-from trainables.storage.bucket_files import opened
+from trainables.storage.bucket_files import open_filesystem
 
 
-def watcher(folder: Path) -> tuple[Watcher, TrialLog]:
+def watcher(folder: Path) -> tuple[TuneCallback, TrialLog]:
     log = TrialLog(folder / "trials.jsonl")
-    return Watcher(log, Display(Console(file=io.StringIO())), Limits(None)), log
+    return TuneCallback(log, Display(Console(file=io.StringIO())), StopConditions(None)), log
 
 
 def rows(folder: Path) -> int | None:
@@ -90,7 +90,7 @@ def test_gauges_are_told_of_trials_as_they_begin_report_and_end(
     monkeypatch.setattr(Gauges, "publish", lambda gauges: published.append(gauges.readings()))
     gauges = Gauges("one", "plasticity", "resnet18", 100)
     log = TrialLog(tmp_path / "trials.jsonl")
-    watching = Watcher(log, Display(Console(file=io.StringIO())), Limits(None), gauges)
+    watching = TuneCallback(log, Display(Console(file=io.StringIO())), StopConditions(None), gauges)
     config = {"number": 3, "recipe": None, "plan": {"epochs": 2}}
     trial: Any = SimpleNamespace(config=config, placement_group_factory=None, storage=None)
     watching.on_trial_start(0, [], trial)
@@ -101,11 +101,11 @@ def test_gauges_are_told_of_trials_as_they_begin_report_and_end(
     assert Reading("dropin_step_seconds", 0.5) in gauges.readings()
     watching.on_step_end(0, [])
     assert published == [gauges.readings()]
-    ended = {**result, "epoch": 2, "best_eer": 0.2, "best_weighted_eer": 0.2, "size": 100, "links_kept": 1}
+    ended = {**result, "epoch": 2, "best_eer": 0.2, "best_weighted_eer": 0.2, "size": 100, "cached_links": 1}
     monkeypatch.setattr(tune_callback, "_empty", lambda trial: None)
-    trial.last_result = {**ended, "from_kept_stage": True}
+    trial.last_result = {**ended, "from_growth_cache": True}
     watching.on_trial_complete(0, [], trial)
-    assert (log.records[3].links_kept, log.records[3].from_kept_stage) == (1, True)
+    assert (log.records[3].cached_links, log.records[3].from_growth_cache) == (1, True)
     readings = gauges.readings()
     for reading in (
         Reading("dropin_trials_running", 0, (("node", "10.0.0.1"),)),
@@ -139,7 +139,7 @@ def test_only_detectors_of_the_front_and_of_recipes_are_kept(resumed: bool, tmp_
     watching, log = watcher(tmp_path)
     ended = [
         Record(0, "COMPLETE", "paper", {}, eer=0.3, size=100),
-        Record(1, "COMPLETE", "anchor-half", {}, eer=0.2, size=100),  # beats the recipe, which stays
+        Record(1, "COMPLETE", "initial-half", {}, eer=0.2, size=100),  # beats the recipe, which stays
         Record(2, "COMPLETE", None, {}, eer=0.25, size=100),  # beaten at once
         Record(3, "PRUNED", None, {}, eer=0.01, size=1),  # no detector, and no measure for others
         Record(4, "COMPLETE", None, {}, eer=0.1, size=300),
@@ -164,8 +164,8 @@ def test_where_workers_write_into_the_copy_detectors_are_fetched_and_removed_the
     folder = tmp_path / "one"
     folder.mkdir()
     log = TrialLog(folder / "trials.jsonl")
-    copy = Mirror(folder, uri)
-    watching = Watcher(log, Display(Console(file=io.StringIO())), Limits(None), elsewhere=copy)
+    copy = BucketSync(folder, uri)
+    watching = TuneCallback(log, Display(Console(file=io.StringIO())), StopConditions(None), elsewhere=copy)
     ended = [
         Record(0, "COMPLETE", "paper", {}, eer=0.3, size=100),
         Record(1, "COMPLETE", None, {}, eer=0.2, size=100),
@@ -183,11 +183,11 @@ def test_where_workers_write_into_the_copy_detectors_are_fetched_and_removed_the
 
 def test_a_state_in_a_storage_is_removed_there(tmp_path: Path) -> None:
     lay(tmp_path / "shared" / "tune" / "0", {"state.json": b"{}"})
-    copy = Mirror(tmp_path / "one", (tmp_path / "shared" / "one").as_uri())
-    watching = Watcher(
-        TrialLog(tmp_path / "trials.jsonl"), Display(Console(file=io.StringIO())), Limits(None), elsewhere=copy
+    copy = BucketSync(tmp_path / "one", (tmp_path / "shared" / "one").as_uri())
+    watching = TuneCallback(
+        TrialLog(tmp_path / "trials.jsonl"), Display(Console(file=io.StringIO())), StopConditions(None), elsewhere=copy
     )
-    filesystem, path = opened((tmp_path / "shared" / "tune" / "0").as_uri())
+    filesystem, path = open_filesystem((tmp_path / "shared" / "tune" / "0").as_uri())
     trial: Any = SimpleNamespace(checkpoint=Checkpoint(path, filesystem))
     watching.on_checkpoint(0, [], trial, Checkpoint(path))
     assert copy.settle()
@@ -200,7 +200,7 @@ def test_what_tune_gives_up_too_early_is_handed_out_anew_but_not_for_ever(
     monkeypatch.setattr(tune_callback, "_empty", lambda trial: None)
     anew: list[int] = []
     log = TrialLog(tmp_path / "trials.jsonl")
-    watching = Watcher(log, Display(Console(file=io.StringIO())), Limits(None), again=anew.append)
+    watching = TuneCallback(log, Display(Console(file=io.StringIO())), StopConditions(None), again=anew.append)
 
     def lost(number: int, may_recover: bool) -> Any:
         given: dict[str, Any] = dict.fromkeys(("placement_group_factory", "error_file", "storage"))

@@ -10,9 +10,9 @@ import pytest
 
 import project_file
 from search.settings.options import SETTINGS_FILE, Settings, complete, default_cache, parse, read
-from search.storage.bucket_pull import folder_of
+from search.storage.bucket_pull import local_folder
 from trainables import models
-from trainables.storage.bucket_files import send_bytes
+from trainables.storage.bucket_files import write_bytes
 
 
 def given(tmp_path: Path, *more: str) -> Settings:
@@ -189,20 +189,20 @@ def test_a_resumed_run_cannot_change_what_it_searches(tmp_path: Path, capsys: py
 
 def test_with_a_storage_the_run_is_in_the_cache(bucket: str, tmp_path: Path) -> None:
     settings = parse(["--storage", f"{bucket}/runs/", "--name", "one", "--cache", str(tmp_path)])
-    assert (settings.remote, settings.copy) == (f"{bucket}/runs", f"{bucket}/runs/one")
-    assert settings.run_folder == folder_of(f"{bucket}/runs/one", tmp_path)
-    assert not settings.apart
-    assert replace(settings, address="auto").apart
+    assert (settings.remote, settings.run_uri) == (f"{bucket}/runs", f"{bucket}/runs/one")
+    assert settings.run_folder == local_folder(f"{bucket}/runs/one", tmp_path)
+    assert not settings.no_shared_filesystem
+    assert replace(settings, address="auto").no_shared_filesystem
     assert Settings.from_json(settings.to_json()) == settings
 
 
 @pytest.mark.parametrize("how", ["uri", "name"])
 def test_resume_takes_the_settings_from_the_storage(how: str, bucket: str, tmp_path: Path) -> None:
     settings = parse(["--storage", f"{bucket}/runs", "--name", "one", "--seed", "5", "--cache", str(tmp_path / "a")])
-    send_bytes(settings.to_json().encode(), f"{bucket}/runs/one/{SETTINGS_FILE}")
+    write_bytes(settings.to_json().encode(), f"{bucket}/runs/one/{SETTINGS_FILE}")
     named = [f"{bucket}/runs/one"] if how == "uri" else ["one", "--storage", f"{bucket}/runs"]
     resumed = parse(["--resume", *named, "--cache", str(tmp_path / "b")])
-    assert resumed.run_folder == folder_of(f"{bucket}/runs/one", tmp_path / "b")
+    assert resumed.run_folder == local_folder(f"{bucket}/runs/one", tmp_path / "b")
     assert resumed == replace(settings, resume=True, cache=tmp_path / "b", storage=resumed.run_folder.parent)
 
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 import storage
 from search.storage import bucket_sync
-from search.storage.bucket_pull import pulled
-from search.storage.bucket_sync import Mirror, mirrored
+from search.storage.bucket_pull import pull_run
+from search.storage.bucket_sync import BucketSync, synced_folder
 from storage import lay, there, tree
 from trainables.storage import bucket_files
-from trainables.storage.bucket_files import joined, sizes
+from trainables.storage.bucket_files import join_uri, list_sizes
 
 MARKER = "settings.json"
 NAMES = st.text("abcxyz019-_", min_size=1, max_size=6)
@@ -42,12 +42,12 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def uri(tmp_path: Path) -> str:
     """Of a run in a storage that is a folder."""
-    return joined((tmp_path / "shared").as_uri(), "one")
+    return join_uri((tmp_path / "shared").as_uri(), "one")
 
 
 def test_the_copy_follows(bucket: str, tmp_path: Path) -> None:
-    uri, folder = joined(bucket, "runs", "one"), tmp_path / "one"
-    following = Mirror(folder, uri)
+    uri, folder = join_uri(bucket, "runs", "one"), tmp_path / "one"
+    following = BucketSync(folder, uri)
     assert following.settle()
     assert there(uri) == {}
     lay(folder, {MARKER: b"{}", "trials.jsonl": b"1\n", "detectors/0/card": b"0", "detectors/1/card": b"1"})
@@ -64,18 +64,18 @@ def test_the_copy_follows(bucket: str, tmp_path: Path) -> None:
 
 def test_only_what_changed_is_sent(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
-    send = bucket_files.send
+    send = bucket_files.upload_file
 
     def noted(file: Path, to: str) -> None:
         sent.append(file.name)
         send(file, to)
 
-    monkeypatch.setattr(bucket_files, "send", noted)
+    monkeypatch.setattr(bucket_files, "upload_file", noted)
     a, b = tmp_path / "one" / "a.txt", tmp_path / "one" / "b.txt"
     lay(tmp_path / "one", {"a.txt": b"a", "b.txt": b"b"})
     for path in (a, b):
         os.utime(path, ns=(10**9, 10**9))
-    following = Mirror(tmp_path / "one", uri)
+    following = BucketSync(tmp_path / "one", uri)
     following.settle()
     b.write_bytes(b"c")
     os.utime(b, ns=(2 * 10**9, 2 * 10**9))
@@ -97,7 +97,7 @@ def test_what_is_no_part_of_a_finished_run_stays_here(uri: str, tmp_path: Path) 
             **{"x.lock": b"", "confirm/seed-1/trials.jsonl": b"1\n"},
         },
     )
-    Mirror(tmp_path / "one", uri).settle()
+    BucketSync(tmp_path / "one", uri).settle()
     assert there(uri) == {"confirm/seed-1/trials.jsonl": b"1\n"}
 
 
@@ -105,28 +105,28 @@ def test_a_log_tells_of_nothing_that_is_not_there(uri: str, tmp_path: Path, monk
     """While files are sent, a trial ends: its detector was not seen, so its line is not sent either."""
     folder = tmp_path / "one"
     lay(folder, {"detectors/0/card": b"0", "trials.jsonl": b"0\n"})
-    send = bucket_files.send
+    send = bucket_files.upload_file
 
     def meanwhile(file: Path, to: str) -> None:
         send(file, to)
         lay(folder / "detectors" / "1", {"card": b"1"})
         (folder / "trials.jsonl").write_bytes(b"0\n1\n")
 
-    following = Mirror(folder, uri)
-    monkeypatch.setattr(bucket_files, "send", meanwhile)
+    following = BucketSync(folder, uri)
+    monkeypatch.setattr(bucket_files, "upload_file", meanwhile)
     following.settle()
     assert there(uri) == {"detectors/0/card": b"0", "trials.jsonl": b"0\n"}
-    monkeypatch.setattr(bucket_files, "send", send)
+    monkeypatch.setattr(bucket_files, "upload_file", send)
     following.settle()
     assert there(uri) == tree(folder)
 
 
 def test_what_workers_wrote_into_the_copy_is_fetched_or_removed(bucket: str, tmp_path: Path) -> None:
-    uri, folder = joined(bucket, "runs", "one"), tmp_path / "one"
+    uri, folder = join_uri(bucket, "runs", "one"), tmp_path / "one"
     lay(folder, {MARKER: b"{}"})
     for name in ("0", "1", "2", "9"):
-        bucket_files.send_bytes(name.encode(), joined(uri, "detectors", name, "card"))
-    following = Mirror(folder, uri)
+        bucket_files.write_bytes(name.encode(), join_uri(uri, "detectors", name, "card"))
+    following = BucketSync(folder, uri)
     following.fetch(folder / "detectors" / "0")
     following.fetch(folder / "detectors" / "1")
     following.discard(folder / "detectors" / "0")
@@ -143,7 +143,7 @@ def test_what_workers_wrote_into_the_copy_is_fetched_or_removed(bucket: str, tmp
 
 def test_a_folder_that_was_taken_away_leaves_the_copy_alone(uri: str, tmp_path: Path) -> None:
     lay(tmp_path / "one", {"a.txt": b"a"})
-    following = Mirror(tmp_path / "one", uri)
+    following = BucketSync(tmp_path / "one", uri)
     following.settle()
     shutil.rmtree(tmp_path / "one")
     following.close()
@@ -155,14 +155,14 @@ def test_a_folder_that_was_taken_away_leaves_the_copy_alone(uri: str, tmp_path: 
 def test_whatever_changes_the_copy_becomes_the_same(before: dict[str, bytes], after: dict[str, bytes]) -> None:
     hypothesis.assume(_fit(before) and _fit(after))
     with tempfile.TemporaryDirectory() as place:
-        folder, uri = Path(place, "one"), joined(Path(place, "shared").as_uri(), "one")
-        following = Mirror(folder, uri)
+        folder, uri = Path(place, "one"), join_uri(Path(place, "shared").as_uri(), "one")
+        following = BucketSync(folder, uri)
         for content in (before, after):
             lay(folder, content)
             assert following.settle()
         assert there(uri) == after
         lay(folder, before)
-        with mirrored(folder, uri) as again:
+        with synced_folder(folder, uri) as again:
             pass
         assert again is not None
         assert again.lacking == ()
@@ -173,12 +173,12 @@ def test_whatever_changes_the_copy_becomes_the_same(before: dict[str, bytes], af
 @given(TREES)
 def test_what_is_pushed_into_a_bucket_is_pulled_from_it(bucket: str, content: dict[str, bytes]) -> None:
     hypothesis.assume(_fit(content))
-    uri = joined(bucket, str(next(NUMBERS)), "one")
+    uri = join_uri(bucket, str(next(NUMBERS)), "one")
     with tempfile.TemporaryDirectory() as place:
         lay(Path(place, "one"), {**content, MARKER: b"{}"})
-        with mirrored(Path(place, "one"), uri):
+        with synced_folder(Path(place, "one"), uri):
             pass
-        assert tree(pulled(uri, Path(place, "cache"), MARKER)) == {**content, MARKER: b"{}"}
+        assert tree(pull_run(uri, Path(place, "cache"), MARKER)) == {**content, MARKER: b"{}"}
 
 
 def _fit(content: Mapping[str, bytes]) -> bool:
@@ -189,9 +189,9 @@ def _fit(content: Mapping[str, bytes]) -> bool:
 def test_the_thread_follows_and_the_end_completes(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket_sync, "PAUSE", 0.01)
     lay(tmp_path / "one", {"a.txt": b"a"})
-    with mirrored(tmp_path / "one", uri) as following:
+    with synced_folder(tmp_path / "one", uri) as following:
         assert following is not None
-        while "a.txt" not in sizes(uri):
+        while "a.txt" not in list_sizes(uri):
             assert following._thread.is_alive()
         (tmp_path / "one" / "b.txt").write_bytes(b"b")
     assert there(uri) == {"a.txt": b"a", "b.txt": b"b"}
@@ -199,7 +199,7 @@ def test_the_thread_follows_and_the_end_completes(uri: str, tmp_path: Path, monk
 
 
 def test_without_a_storage_there_is_no_mirror(tmp_path: Path) -> None:
-    with mirrored(tmp_path, None) as following:
+    with synced_folder(tmp_path, None) as following:
         assert following is None
 
 
@@ -210,8 +210,8 @@ def test_while_the_server_is_away_the_run_goes_on(
     with storage.served(kind) as address:
         for name, value in storage.environment(kind, address).items():
             monkeypatch.setenv(name, value)
-        uri = joined(storage.new_bucket(kind, address) + patience, "one")
-        following = Mirror(tmp_path / "one", uri)
+        uri = join_uri(storage.new_bucket(kind, address) + patience, "one")
+        following = BucketSync(tmp_path / "one", uri)
         lay(tmp_path / "one", {"a.txt": b"a", "b.txt": b"b"})
         assert following.settle()
     lay(tmp_path / "one", {"a.txt": b"other"})
@@ -227,12 +227,12 @@ def test_where_the_storage_goes_away_the_copy_follows_later(
     """Its place is a file for a while, into which nothing can be written."""
     lay(tmp_path / "one", {"a.txt": b"a"})
     (tmp_path / "shared").write_text("")
-    following = Mirror(tmp_path / "one", uri)
+    following = BucketSync(tmp_path / "one", uri)
     assert not following.settle()
     (tmp_path / "shared").unlink()
     assert following.settle()
     assert there(uri) == {"a.txt": b"a"}
-    with mirrored(tmp_path / "one", uri) as again:
+    with synced_folder(tmp_path / "one", uri) as again:
         shutil.rmtree(tmp_path / "shared")
         (tmp_path / "shared").write_text("")
     assert again is not None

@@ -16,7 +16,7 @@ import pytest
 from project_file import HELPERS, ROOT
 from search import export
 from search.runs.members import Run
-from trainables.storage.bucket_files import download, joined, read_bytes, sizes
+from trainables.storage.bucket_files import download, join_uri, list_sizes, read_bytes
 from trainables.storage.checkpoint import load_detector
 
 
@@ -39,8 +39,8 @@ def pretend(bucket: str, cache: Path, trials: int, how: str) -> dict[int, dict[s
     """Carry out pretended trials up to a number of them; what the log in the bucket then says."""
     cache.mkdir(exist_ok=True)
     script = str(HELPERS / "run_in_bucket.py")
-    carry_out(script, joined(bucket, "runs"), str(cache), str(trials), how)
-    lines = read_bytes(joined(bucket, "runs", "one", "trials.jsonl")).splitlines()
+    carry_out(script, join_uri(bucket, "runs"), str(cache), str(trials), how)
+    lines = read_bytes(join_uri(bucket, "runs", "one", "trials.jsonl")).splitlines()
     return {record["number"]: record for record in map(json.loads, lines)}
 
 
@@ -54,15 +54,15 @@ def test_a_run_is_resumed_from_the_bucket_alone(how: str, bucket: str, tmp_path:
     assert sorted(both) == [0, 1, 2, 3, 4, 5, 6]
     assert {number: both[number] for number in first} == first
     assert not (tmp_path / "b" / "trace").exists(), "nothing is done again"
-    uri = joined(bucket, "runs", "one")
+    uri = join_uri(bucket, "runs", "one")
     (folder,) = (tmp_path / "b" / "runs").glob("*/one")
-    assert sizes(uri) == {
+    assert list_sizes(uri) == {
         path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()
     }
     front = {f"detectors/{number}" for number in pq.read_table(folder / "front.parquet")["number"].to_pylist()}
-    kept = {name.rpartition("/")[0] for name in sizes(uri) if name.startswith("detectors/")}
+    kept = {name.rpartition("/")[0] for name in list_sizes(uri) if name.startswith("detectors/")}
     assert kept == front | {"detectors/0"}, "those of the front and of the recipe"
-    assert b"guess-me" not in b"".join(read_bytes(joined(uri, name)) for name in sizes(uri))
+    assert b"guess-me" not in b"".join(read_bytes(join_uri(uri, name)) for name in list_sizes(uri))
 
 
 @pytest.mark.parametrize("bucket", ["s3"], indirect=True)
@@ -78,19 +78,19 @@ def test_nodes_share_nothing_but_the_bucket(
     try:
         nodes.add_node(num_cpus=2, env_vars={"DROPIN_CACHE": str(node)})
         carry_out(
-            *("-m", "search.run", "--address", nodes.address, "--storage", joined(bucket, "runs"), "--name", "one"),
+            *("-m", "search.run", "--address", nodes.address, "--storage", join_uri(bucket, "runs"), "--name", "one"),
             *("--cache", str(here), "--corpus", "synthetic", "--model", "grnn", "--trials", "4", "--epochs", "2"),
             *("--base-epochs", "1", "--space", "plasticity"),
         )
     finally:
         nodes.shutdown()
-    uri = joined(bucket, "runs", "one")
-    log = [json.loads(line) for line in read_bytes(joined(uri, "trials.jsonl")).splitlines()]
+    uri = join_uri(bucket, "runs", "one")
+    log = [json.loads(line) for line in read_bytes(join_uri(uri, "trials.jsonl")).splitlines()]
     assert len(log) == 4
     assert {record["state"] for record in log} <= {"COMPLETE", "PRUNED"}
     for kind in ("features", "bases"):
         (copied,) = [path for path in (node / kind).iterdir() if path.is_dir()]
-        assert set(sizes(joined(bucket, "runs", kind, copied.name))) == {path.name for path in copied.iterdir()}
+        assert set(list_sizes(join_uri(bucket, "runs", kind, copied.name))) == {path.name for path in copied.iterdir()}
     assert not (node / "runs").exists()
     shutil.rmtree(here / "runs")
     run = Run.find(uri, tmp_path / "elsewhere")
@@ -98,5 +98,5 @@ def test_nodes_share_nothing_but_the_bucket(
     arguments = [uri, "--to", str(tmp_path / "front"), "--cache", str(here)]
     assert export.main(arguments) == 0, capsys.readouterr().err
     assert load_detector(tmp_path / "front" / "detectors" / "0").card["eer_dev"] <= 1
-    download(joined(uri, "base"), tmp_path / "base")
+    download(join_uri(uri, "base"), tmp_path / "base")
     assert load_detector(tmp_path / "base").card["epochs"] == 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from search.runs.trial_log import Record
-from search.tuning.feasibility import Assessment, assess
+from search.tuning.feasibility import Feasibility, check_feasibility
 from spaces import shared
 from trainables.models.architecture import Architecture
 
@@ -21,12 +21,12 @@ def test_plans_are_refused_by_rule_and_by_size() -> None:
         **{"schedule": "constant", "weight_decay": 0.0, "clip": 0.0, "batch_size": 8},
     }
     size = arch.size()
-    assert assess(plan, arch=arch) == Assessment()
-    assert assess(plan, arch=arch, max_parameters=size) == Assessment(None, 0)
-    over = assess(plan, arch=arch, max_parameters=size - 1)
+    assert check_feasibility(plan, arch=arch) == Feasibility()
+    assert check_feasibility(plan, arch=arch, max_parameters=size) == Feasibility(None, 0)
+    over = check_feasibility(plan, arch=arch, max_parameters=size - 1)
     assert over.over == 1
     assert f"--max-parameters allows {size - 1:,}" in (over.refused or "")
-    assert "grow_epoch" in (assess({**plan, "grow_epoch": 7}, arch=arch).refused or "")
+    assert "grow_epoch" in (check_feasibility({**plan, "grow_epoch": 7}, arch=arch).refused or "")
 
 
 @pytest.mark.parametrize(("eer", "more", "hopeless"), [(0.0, 0, True), (0.0, 1, False), (0.01, 0, False)])
@@ -35,8 +35,8 @@ def test_a_plan_that_can_be_better_in_neither_is_refused(eer: float, more: int, 
     arch = Architecture.create("resnet18", {"width": 4})
     plan = shared.unchanged("plasticity", shared.Budget(3, 0.001, 8, "adam", 0.0, 0.0))
     ended = {7: Record(7, "COMPLETE", None, plan, eer=eer, size=arch.size() + more)}
-    found = assess(plan, arch=arch, ended=ended)
+    found = check_feasibility(plan, arch=arch, ended=ended)
     assert (found.refused is not None) == hopeless
     assert not hopeless or "trial 7 has no error" in str(found.refused)
     stopped = {7: replace(ended[7], state="PRUNED")}
-    assert assess(plan, arch=arch, ended=stopped).refused is None
+    assert check_feasibility(plan, arch=arch, ended=stopped).refused is None

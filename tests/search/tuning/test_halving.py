@@ -171,7 +171,7 @@ def test_the_scheduler_stops_the_worse_half_and_spares_recipes(tmp_path: Path) -
         assert made.on_trial_result(None, trial(number), result(0.1 + number / 100)) == (
             TrialScheduler.STOP if number == LEAST - 1 else TrialScheduler.CONTINUE
         )
-    assert made.on_trial_result(None, trial(7, spared=True), result(0.9)) == TrialScheduler.CONTINUE
+    assert made.on_trial_result(None, trial(7, exempt=True), result(0.9)) == TrialScheduler.CONTINUE
     assert made.on_trial_result(None, trial(8), result(0.9, epoch=3)) == TrialScheduler.CONTINUE
     assert made.on_trial_result(None, trial(9), result(math.nan)) == TrialScheduler.CONTINUE
     assert "5 at 1/2 of the recovery" in made.debug_string()

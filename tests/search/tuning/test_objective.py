@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from search.tuning.objective import STEP, Ending, coarse, told
+from search.tuning.objective import STEP, Ending, optuna_state_and_values, size_on_grid
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ from search.tuning.objective import STEP, Ending, coarse, told
 def test_hand_worked(
     ending: Ending, values: list[float | None] | None, expected: tuple[TrialState, list[float] | None]
 ) -> None:
-    assert told(ending, values) == expected
+    assert optuna_state_and_values(ending, values) == expected
 
 
 @pytest.mark.parametrize("objectives", [1, 2])
@@ -43,7 +43,7 @@ def test_hand_worked(
 def test_optuna_takes_it_and_leaves_no_trial_running(objectives: int, value: float | None) -> None:
     study = optuna.create_study(directions=["minimize"] * objectives)
     for ending in get_args(Ending):
-        state, values = told(ending, [value] * objectives)
+        state, values = optuna_state_and_values(ending, [value] * objectives)
         ended = study.tell(study.ask(), values, state=state)
         assert ended.state == state
         assert ended.values == values
@@ -55,17 +55,17 @@ def test_optuna_takes_it_and_leaves_no_trial_running(objectives: int, value: flo
 
 def test_an_unknown_ending_is_refused() -> None:
     with pytest.raises(ValueError, match="finished, stopped or failed"):
-        told("TERMINATED", [0.25])  # type: ignore[arg-type]
+        optuna_state_and_values("TERMINATED", [0.25])  # type: ignore[arg-type]
 
 
 def test_sizes_on_the_grid() -> None:
-    assert [coarse(size) for size in (0, 1, 1.1, 2, 12_000)] == pytest.approx([1, 1, 1.1, 1.1**8, 1.1**99])
-    assert coarse(12_000) == coarse(12_500) < coarse(12_600)
+    assert [size_on_grid(size) for size in (0, 1, 1.1, 2, 12_000)] == pytest.approx([1, 1, 1.1, 1.1**8, 1.1**99])
+    assert size_on_grid(12_000) == size_on_grid(12_500) < size_on_grid(12_600)
 
 
 @given(st.integers(1, 10**9), st.integers(1, 10**9))
 def test_the_grid_keeps_the_order_and_is_never_far_off(one: int, other: int) -> None:
-    assert one * (1 - 1e-6) <= coarse(one) <= one * STEP
-    assert coarse(coarse(one)) == pytest.approx(coarse(one))
+    assert one * (1 - 1e-6) <= size_on_grid(one) <= one * STEP
+    assert size_on_grid(size_on_grid(one)) == pytest.approx(size_on_grid(one))
     if one <= other:
-        assert coarse(one) <= coarse(other)
+        assert size_on_grid(one) <= size_on_grid(other)

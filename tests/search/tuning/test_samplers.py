@@ -13,10 +13,10 @@ from optuna.trial import TrialState
 from pretended import space
 from search.runs.trial_log import Record
 from search.settings import command_line
-from search.tuning.feasibility import Assessment
-from search.tuning.objective import coarse
+from search.tuning.feasibility import Feasibility
+from search.tuning.objective import size_on_grid
 from search.tuning.samplers import make_sampler
-from search.tuning.warm_start import Known
+from search.tuning.warm_start import EarlierTrial
 from searchers import result, run, searcher, suggested, trials
 
 
@@ -56,17 +56,17 @@ def test_both_objectives_are_told_and_stopped_trials_have_no_value(tmp_path: Pat
     search.on_trial_complete("2", {**result(plans[2]), "failed": "the loss is nan"})
     found = trials(tmp_path)
     assert [trial.state.name for trial in found] == ["COMPLETE", "PRUNED", "FAIL"]
-    assert found[0].values == [result(plans[0])["best_eer"], coarse(plans[0]["size"])]
+    assert found[0].values == [result(plans[0])["best_eer"], size_on_grid(plans[0]["size"])]
     assert found[1].values is None
     assert not found[1].intermediate_values
 
 
 @pytest.mark.parametrize("sampler", command_line.SAMPLERS)
 def test_the_size_limit_reaches_optuna_as_a_constraint(sampler: str, tmp_path: Path) -> None:
-    def limited(plan: Mapping[str, Any]) -> Assessment:
-        return Assessment("too large" if plan["size"] > 100 else None, plan["size"] - 100)
+    def limited(plan: Mapping[str, Any]) -> Feasibility:
+        return Feasibility("too large" if plan["size"] > 100 else None, plan["size"] - 100)
 
-    search = searcher(tmp_path, assess=limited, sampler=sampler, objective="pareto", startup=4)
+    search = searcher(tmp_path, check_feasibility=limited, sampler=sampler, objective="pareto", startup=4)
     assert all(plan["size"] <= 100 for plan in run(search, 5 if sampler == "gp" else 12))
     asked = [trial for trial in trials(tmp_path) if trial.state != TrialState.FAIL]  # whose plan was tried before
     for trial in asked:
@@ -77,7 +77,7 @@ def test_optuna_learns_of_the_criterion_that_was_chosen(tmp_path: Path) -> None:
     def with_criterion(trial: optuna.Trial) -> dict[str, Any]:
         return {**space(trial), "criterion": trial.suggest_categorical("criterion", ["original", "taylor"])}
 
-    job = {"seed": 1, "prunings": 4}
+    job = {"seed": 1, "prunings_per_growth": 4}
     search = searcher(tmp_path, space=with_criterion, job=job)
     plan = suggested(search, "0")["plan"]
     (other,) = {"original", "taylor"} - {plan["criterion"]}
@@ -97,10 +97,10 @@ def test_trials_of_earlier_runs_are_learned_from_once(tmp_path: Path) -> None:
     earlier.mkdir()
     plans = run(searcher(earlier), 5)
     warm = [
-        Known(f"earlier/{n}", trial, Record(n, "COMPLETE", None, plan, eer=0.1, size=50, weighted_eer=0.2))
+        EarlierTrial(f"earlier/{n}", trial, Record(n, "COMPLETE", None, plan, eer=0.1, size=50, weighted_eer=0.2))
         for n, (trial, plan) in enumerate(zip(trials(earlier), plans, strict=True))
     ]
-    for objective, values in (("weighted", [0.2]), ("pareto", [0.1, coarse(50)])):
+    for objective, values in (("weighted", [0.2]), ("pareto", [0.1, size_on_grid(50)])):
         folder = tmp_path / objective
         folder.mkdir()
         for _ in range(2):  # the second time as a resumed run

@@ -11,11 +11,11 @@ from ray.tune.search import Searcher
 
 from pretended import space
 from search.tuning.searcher import ending
-from searchers import ANCHORS, RECIPES, refusing, result, searcher, suggested, trials
+from searchers import INITIAL_POINTS, RECIPES, refusing, result, searcher, suggested, trials
 
 
-def test_recipes_come_first_then_anchors_then_what_optuna_chooses(tmp_path: Path) -> None:
-    search = searcher(tmp_path, recipes=RECIPES, anchors=ANCHORS)
+def test_recipes_come_first_then_initial_points_then_what_optuna_chooses(tmp_path: Path) -> None:
+    search = searcher(tmp_path, recipes=RECIPES, initial_points=INITIAL_POINTS)
     configs = [suggested(search, str(i)) for i in range(5)]
     assert [config["number"] for config in configs] == [0, 1, 2, 3, 4]
     assert [config["recipe"] for config in configs] == ["paper", "control", "small", None, None]
@@ -26,7 +26,7 @@ def test_recipes_come_first_then_anchors_then_what_optuna_chooses(tmp_path: Path
 
 
 def test_a_recipe_that_is_refused_is_left_out_and_keeps_its_number(tmp_path: Path) -> None:
-    search = searcher(tmp_path, recipes=RECIPES, assess=refusing("no", lambda plan: plan["x"] == 0.5))
+    search = searcher(tmp_path, recipes=RECIPES, check_feasibility=refusing("no", lambda plan: plan["x"] == 0.5))
     assert search.left_out == {"paper": "no"}
     config = suggested(search, "0")
     assert (config["number"], config["recipe"]) == (1, "control")
@@ -56,7 +56,7 @@ def test_how_a_trial_ended_is_what_optuna_hears(
 
 
 def test_refused_plans_are_told_with_their_reason_and_another_is_asked(tmp_path: Path) -> None:
-    search = searcher(tmp_path, assess=refusing("too large", lambda plan: plan["size"] > 60))
+    search = searcher(tmp_path, check_feasibility=refusing("too large", lambda plan: plan["size"] > 60))
     config = suggested(search, "a")
     assert config["plan"]["size"] <= 60
     *refused, chosen = trials(tmp_path)
@@ -69,7 +69,7 @@ def test_refused_plans_are_told_with_their_reason_and_another_is_asked(tmp_path:
 
 def test_asking_ends_when_everything_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.tuning.searcher.TRIES", 7)
-    search = searcher(tmp_path, sampler="random", assess=refusing("too large", lambda plan: True))
+    search = searcher(tmp_path, sampler="random", check_feasibility=refusing("too large", lambda plan: True))
     answer: object = search.suggest("a")
     assert answer == Searcher.FINISHED
     assert search.gave_up is not None
@@ -81,7 +81,9 @@ def test_asking_ends_when_everything_is_refused(tmp_path: Path, monkeypatch: pyt
 def test_what_was_lost_is_handed_out_anew_although_everything_else_is_refused(lost: int, tmp_path: Path) -> None:
     recipe = {"x": 0.25, "size": 60, "epochs": 2}
     closed: list[bool] = []
-    search = searcher(tmp_path, recipes={"first": recipe}, assess=refusing("too large", lambda plan: bool(closed)))
+    search = searcher(
+        tmp_path, recipes={"first": recipe}, check_feasibility=refusing("too large", lambda plan: bool(closed))
+    )
     configs = [suggested(search, "0"), suggested(search, "1")]
     closed.append(True)
     assert search.suggest("2") is None
@@ -100,7 +102,7 @@ def test_what_was_lost_is_handed_out_anew_although_everything_else_is_refused(lo
 
 
 def test_a_plan_is_never_tried_twice(tmp_path: Path) -> None:
-    search = searcher(tmp_path, recipes={"first": {"x": 0.25, "size": 60, "epochs": 2}}, anchors=ANCHORS)
+    search = searcher(tmp_path, recipes={"first": {"x": 0.25, "size": 60, "epochs": 2}}, initial_points=INITIAL_POINTS)
     suggested(search, "0")
     assert suggested(search, "1")["recipe"] is None
     assert trials(tmp_path)[0].user_attrs["refused"] == "same plan as trial 0"
@@ -120,7 +122,7 @@ def test_as_many_trials_are_handed_out_as_are_wanted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lost", [0, 2, 3])
 def test_a_trial_that_was_lost_is_handed_out_anew_with_its_number(lost: int, tmp_path: Path) -> None:
-    search = searcher(tmp_path, recipes=RECIPES, anchors=ANCHORS)  # 2 is the anchor, 3 the sampler's
+    search = searcher(tmp_path, recipes=RECIPES, initial_points=INITIAL_POINTS)  # 2 is the point, 3 the sampler's
     search.most = 4
     configs = [suggested(search, str(number)) for number in range(4)]
     search.on_trial_complete(str(lost), error=True)
@@ -140,10 +142,12 @@ def test_a_criterion_makes_another_plan_unless_trials_choose_it_themselves(pruni
     def with_criterion(trial: optuna.Trial) -> dict[str, Any]:
         return {**space(trial), "criterion": trial.suggest_categorical("criterion", ["original", "taylor"])}
 
-    anchors = {f"anchor-{name}": {**ANCHORS["small"], "criterion": name} for name in ("original", "taylor")}
+    initial_points = {
+        f"initial-{name}": {**INITIAL_POINTS["small"], "criterion": name} for name in ("original", "taylor")
+    }
     paper = {"x": 0.25, "size": 60, "epochs": 2, "criterion": "original"}
-    job = {"seed": 1, "prunings": prunings}
-    search = searcher(tmp_path, space=with_criterion, job=job, anchors=anchors, recipes={"paper": paper})
+    job = {"seed": 1, "prunings_per_growth": prunings}
+    search = searcher(tmp_path, space=with_criterion, job=job, initial_points=initial_points, recipes={"paper": paper})
     plans = [suggested(search, str(number))["plan"] for number in range(3)]
     refused = [trial.user_attrs.get("refused") for trial in trials(tmp_path)]
     if prunings == 1:

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search.runs.trial_log import Record
-from searchers import ANCHORS, RECIPES, record, result, run, searcher, suggested, trials
+from searchers import INITIAL_POINTS, RECIPES, record, result, run, searcher, suggested, trials
 
 
 def test_prunings_that_had_not_begun_come_next_in_a_resumed_run(tmp_path: Path) -> None:
@@ -47,12 +47,12 @@ def test_a_run_resumed_between_trials_chooses_as_if_it_had_gone_on(tmp_path: Pat
 
 
 def test_trials_under_way_are_handed_out_again_first_and_nothing_stays_running(tmp_path: Path) -> None:
-    before = searcher(tmp_path, recipes=RECIPES, anchors=ANCHORS)
+    before = searcher(tmp_path, recipes=RECIPES, initial_points=INITIAL_POINTS)
     configs = [suggested(before, str(i)) for i in range(5)]
     before.on_trial_complete("3", result(configs[3]["plan"]))
     ended = {0: record(configs[0]), 3: record(configs[3])}
-    # The process dies here: recipe 1, anchor 2 and trial 4 were under way.
-    after = searcher(tmp_path, ended, recipes=RECIPES, anchors=ANCHORS)
+    # The process dies here: recipe 1, point 2 and trial 4 were under way.
+    after = searcher(tmp_path, ended, recipes=RECIPES, initial_points=INITIAL_POINTS)
     assert all(trial.state != TrialState.RUNNING for trial in trials(tmp_path))
     again = [suggested(after, str(i)) for i in range(4)]
     assert again[:3] == [configs[1], configs[2], configs[4]]

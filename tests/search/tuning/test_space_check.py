@@ -14,7 +14,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 
 import spaces
-from search.tuning.space_check import check_point
+from search.tuning.space_check import check_compatible
 from searchers import run, searcher
 from spaces import shared
 from trainables.models.architecture import Architecture
@@ -75,16 +75,16 @@ def test_whatever_a_space_suggests_is_a_point_of_it(name: str, seed: int) -> Non
         plan: dict[str, Any] = spaces.load(name).space(trial, infos, budget)
         return plan
 
-    check_point(space, drawn(space, seed), "it")
+    check_compatible(space, drawn(space, seed), "it")
 
 
 @pytest.mark.parametrize("other", OTHERS)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_point_of_another_space_is_refused_by_name(other: str, seed: int) -> None:
-    check_point(small, drawn(small, seed), "trial one/7")
+    check_compatible(small, drawn(small, seed), "trial one/7")
     for space, asked in ((small, OTHERS[other]), (OTHERS[other], small)):
         with pytest.raises(ValueError, match="trial one/7 was chosen from another space"):
-            check_point(space, drawn(asked, seed), "trial one/7")
+            check_compatible(space, drawn(asked, seed), "trial one/7")
 
 
 def test_a_run_of_another_version_is_not_resumed(tmp_path: Path) -> None:

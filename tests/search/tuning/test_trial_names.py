@@ -30,7 +30,7 @@ def cut(share: int) -> dict[str, Any]:
     ("recipe", "given_plan", "name"),
     [
         ("paper", plan(grow={"layer1.0": 4}), "plasticity-12-paper"),
-        ("anchor-half", plan(), "plasticity-12-anchor-half"),
+        ("initial-half", plan(), "plasticity-12-initial-half"),
         ("trial 3, again", plan(), "plasticity-12-trial-3-again"),
         (None, plan(), "plasticity-12-retrain-1x"),
     ],

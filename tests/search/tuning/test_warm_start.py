@@ -11,11 +11,11 @@ from search.runs.members import Run
 from search.settings.options import Settings
 from search.storage import bucket_pull
 from search.tuning import space_check, warm_start
-from search.tuning.feasibility import Assessment
+from search.tuning.feasibility import Feasibility
 from search.tuning.searcher import PlanSearch
-from search.tuning.warm_start import Known
+from search.tuning.warm_start import EarlierTrial
 from trainables.storage import bucket_files
-from trainables.storage.bucket_files import joined
+from trainables.storage.bucket_files import join_uri
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,9 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run whose study knows two of its trials: 2, which ended well, and 4, which failed."""
     folder = finished_run.make(tmp_path_factory.mktemp("earlier"))
     search = PlanSearch(
-        space_check.space_of(Run.open(folder).settings), job={}, journal=folder / "study.journal", ended={},
-        recipes={"paper": {}, "control": {"x": 2}}, anchors={}, assess=lambda plan: Assessment(), sampler="random",
-        seed=0,
+        space_check.search_space(Run.open(folder).settings), job={}, journal=folder / "study.journal", ended={},
+        recipes={"paper": {}, "control": {"x": 2}}, initial_points={}, check_feasibility=lambda plan: Feasibility(), 
+        sampler="random", seed=0,
     )  # fmt: skip
     configs = [search.suggest(str(number)) for number in range(5)]
     assert [config["number"] for config in configs if isinstance(config, dict)] == [0, 1, 2, 3, 4]
@@ -39,7 +39,7 @@ def settings_of(folder: Path, **changed: object) -> Settings:
     return replace(Run.open(folder).settings, **{"warm_start": (folder,), **changed})  # type: ignore[arg-type]
 
 
-def learned(settings: Settings) -> list[Known]:
+def learned(settings: Settings) -> list[EarlierTrial]:
     return warm_start.known(settings, warm_start.check(settings))
 
 
@@ -54,11 +54,11 @@ def test_finished_trials_are_learned_from_at_this_runs_size_weight(earlier: Path
 
 
 def test_a_run_in_a_bucket_is_learned_from_as_one_in_a_folder(earlier: Path, bucket: str, tmp_path: Path) -> None:
-    uri = joined(bucket, "runs", "one")
+    uri = join_uri(bucket, "runs", "one")
     bucket_files.upload(earlier, uri)
     settings = settings_of(earlier, warm_start=(uri,), cache=tmp_path)
     runs = warm_start.check(settings)
-    assert [run.folder for run in runs] == [bucket_pull.folder_of(uri, tmp_path)]
+    assert [run.folder for run in runs] == [bucket_pull.local_folder(uri, tmp_path)]
     bucket_files.remove(uri)  # a run may take hours from here on, and is told nothing else
     assert warm_start.known(settings, runs) == learned(settings_of(earlier))
 
@@ -86,7 +86,7 @@ def test_a_run_of_a_version_with_another_space_is_refused_by_name(
 
 
 def test_a_run_that_cannot_be_compared_is_named_as_it_was_given(earlier: Path, bucket: str, tmp_path: Path) -> None:
-    uri = joined(bucket, "runs", "one")
+    uri = join_uri(bucket, "runs", "one")
     bucket_files.upload(earlier, uri)
     changed = {"warm_start": (uri,), "cache": tmp_path, "model": "grnn"}
     with pytest.raises(ValueError, match=f"same model; {uri} has resnet18, this run grnn: leave it out"):
@@ -116,6 +116,6 @@ def test_a_folder_that_is_no_run_is_refused(earlier: Path, tmp_path: Path) -> No
 
 
 def test_a_uri_where_no_run_or_no_bucket_is_is_refused(earlier: Path, bucket: str, tmp_path: Path) -> None:
-    for uri in (joined(bucket, "runs", "none"), "s3://none/runs/one"):
+    for uri in (join_uri(bucket, "runs", "none"), "s3://none/runs/one"):
         with pytest.raises(ValueError, match=rf"{uri} has no settings\.json: correct the URI"):
             warm_start.check(settings_of(earlier, warm_start=(uri,), cache=tmp_path))

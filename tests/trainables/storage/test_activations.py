@@ -18,7 +18,7 @@ from trainables.features.store import open_split
 from trainables.jobs.pretraining import pretrain
 from trainables.models.chain import Chain
 from trainables.storage import activations
-from trainables.storage.activations import Activations, Feed, Layout
+from trainables.storage.activations import ActivationCache, Layout, StepInputs
 from trainables.storage.checkpoint import Detector
 from trainables.surgery.freeze import freeze
 from trainables.surgery.grow import grow, new_keys
@@ -45,10 +45,10 @@ def grown(base: Detector, site: str) -> tuple[Chain, Any]:
     return module, wider
 
 
-def feed(base: Detector, site: str, place: Path, store: Path, limit: int = PLENTY) -> tuple[Chain, Feed]:
+def feed(base: Detector, site: str, place: Path, store: Path, limit: int = PLENTY) -> tuple[Chain, StepInputs]:
     module, arch = grown(base, site)
     splits = open_split(store, "train"), open_split(store, "dev")
-    found = Activations(place, store, limit).feed(module, arch, *splits, device=CPU, check=base.module)
+    found = ActivationCache(place, store, limit).feed(module, arch, *splits, device=CPU, check=base.module)
     return module, found
 
 
@@ -90,11 +90,11 @@ def test_a_plan_ends_the_same_with_and_without(space: str, model: str, tmp_path:
     growth = {"grow": {HIGH[model]: 2}, "train": "new"} if space == "dropin" else {"grow": {HIGH[model]: 2}}
     plan = Plan.from_config(plan_config(space, 2, **growth), base.arch)
     ends = []
-    for kept in (None, Activations(tmp_path / "kept", store, PLENTY)):
+    for kept in (None, ActivationCache(tmp_path / "kept", store, PLENTY)):
         splits = open_split(store, "train"), open_split(store, "dev")
         run = Execution(plan, base, *splits, seed=3, device=CPU, activations=kept)
         results = run_all(run)
-        links = {result.pop("links_kept") for result in results}
+        links = {result.pop("cached_links") for result in results}
         ends.append((results, state_of(run)))
     # Of full retraining only wav2vec 2.0's convolutions are frozen.
     assert links == ({run.feed.boundary} if space == "dropin" else {int(model == "wav2vec2")})
@@ -207,9 +207,9 @@ def test_random_windows_are_not_kept(tmp_path: Path) -> None:
     base, store = base_detector("grnn"), write_store(tmp_path / "store")
     plan = Plan.from_config(plan_config("dropin", 1, grow={"gru.1": 2}, train="new"), base.arch)
     splits = open_split(store, "train"), open_split(store, "dev")
-    kept = Activations(tmp_path / "kept", store, PLENTY)
+    kept = ActivationCache(tmp_path / "kept", store, PLENTY)
     run = Execution(plan, base, *splits, seed=3, device=CPU, random_crop=True, activations=kept)
-    assert run.run_epoch()["links_kept"] == 0
+    assert run.run_epoch()["cached_links"] == 0
     assert not (tmp_path / "kept").exists()
 
 
@@ -217,7 +217,7 @@ def test_a_base_with_frozen_convolutions_keeps_them_as_well(tmp_path: Path) -> N
     store = write_store(tmp_path / "store", "wav2vec2")
     card: dict[str, Any] = {"front_end": "waveform", "corpus": {"name": "random"}}
     bases: list[list[dict[str, Any]]] = []
-    for kept in (None, Activations(tmp_path / "kept", store, PLENTY)):
+    for kept in (None, ActivationCache(tmp_path / "kept", store, PLENTY)):
         place = tmp_path / f"base{len(bases)}"
         settings: dict[str, Any] = {"epochs": 1, "seed": 0, "random_crop": False, "card": card, "gpu": False}
         bases.append(

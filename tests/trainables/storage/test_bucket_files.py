@@ -17,7 +17,16 @@ from pyarrow.fs import FileSystem
 
 import storage
 from trainables.storage import bucket_files
-from trainables.storage.bucket_files import download, joined, local_copy, offer, opened, parted, sizes, upload
+from trainables.storage.bucket_files import (
+    download,
+    join_uri,
+    list_sizes,
+    local_copy,
+    open_filesystem,
+    split_uri,
+    upload,
+    upload_missing,
+)
 
 NAMES = st.text("abcdefgh0123-_.", min_size=1, max_size=8).filter(lambda name: name.strip("."))
 FILES = ("settings.json", "train.arrow")
@@ -54,18 +63,18 @@ def shared(request: pytest.FixtureRequest, bucket_of: Callable[[str], str], tmp_
 
 
 def test_names_below_a_uri() -> None:
-    assert joined("s3://bucket/runs/", "one", "base") == "s3://bucket/runs/one/base"
-    assert joined("s3://bucket", "one") == "s3://bucket/one"
-    assert joined("s3://bucket/runs?region=eu-west-1", "one") == "s3://bucket/runs/one?region=eu-west-1"
-    assert parted("gs://bucket/runs/one") == ("gs://bucket/runs", "one")
+    assert join_uri("s3://bucket/runs/", "one", "base") == "s3://bucket/runs/one/base"
+    assert join_uri("s3://bucket", "one") == "s3://bucket/one"
+    assert join_uri("s3://bucket/runs?region=eu-west-1", "one") == "s3://bucket/runs/one?region=eu-west-1"
+    assert split_uri("gs://bucket/runs/one") == ("gs://bucket/runs", "one")
 
 
 def test_the_path_in_a_storage(tmp_path: Path) -> None:
-    filesystem, path = opened("s3://bucket/runs/?region=eu-west-1")
+    filesystem, path = open_filesystem("s3://bucket/runs/?region=eu-west-1")
     assert (filesystem.type_name, path) == ("s3", "bucket/runs")
-    filesystem, path = opened("gs://anonymous@bucket/runs")
+    filesystem, path = open_filesystem("gs://anonymous@bucket/runs")
     assert (filesystem.type_name, path) == ("gcs", "bucket/runs")
-    assert opened(tmp_path.as_uri())[1] == str(tmp_path)
+    assert open_filesystem(tmp_path.as_uri())[1] == str(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -77,44 +86,44 @@ def test_the_path_in_a_storage(tmp_path: Path) -> None:
     ],
 )
 def test_google_is_given_up_soon_unless_the_uri_says_when(query: str, meant: str) -> None:
-    filesystem, path = opened(f"gs://anonymous@bucket/runs{query}")
+    filesystem, path = open_filesystem(f"gs://anonymous@bucket/runs{query}")
     assert (filesystem, path) == FileSystem.from_uri(f"gs://anonymous@bucket/runs{meant}")
     assert filesystem != FileSystem.from_uri("gs://anonymous@bucket/runs")[0]
 
 
 @given(st.lists(NAMES, max_size=3), NAMES, st.sampled_from(["", "?region=eu", "?scheme=http&endpoint_override=a:1"]))
 def test_joining_is_undone_by_parting(above: list[str], name: str, query: str) -> None:
-    uri = joined(f"s3://bucket{query}", *above)
-    assert parted(joined(uri, name)) == (uri, name)
+    uri = join_uri(f"s3://bucket{query}", *above)
+    assert split_uri(join_uri(uri, name)) == (uri, name)
 
 
 def test_what_is_sent_comes_back(shared: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "one", a_txt="first", b_txt="")
     write(folder / "deeper", c_txt="third")
-    upload(folder, joined(shared, "one"))
-    assert sizes(joined(shared, "one")) == {"a.txt": 5, "b.txt": 0, "deeper/c.txt": 5}
-    download(joined(shared, "one"), tmp_path / "back")
+    upload(folder, join_uri(shared, "one"))
+    assert list_sizes(join_uri(shared, "one")) == {"a.txt": 5, "b.txt": 0, "deeper/c.txt": 5}
+    download(join_uri(shared, "one"), tmp_path / "back")
     assert content(tmp_path / "back") == content(folder)
-    download(joined(shared, "one"), tmp_path / "back", ["a.txt"])
+    download(join_uri(shared, "one"), tmp_path / "back", ["a.txt"])
     assert content(tmp_path / "back") == {"a.txt": "first"}
 
 
 def test_what_is_offered_is_sent_once(shared: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path / "one", settings_json="{}", train_arrow="train", eval_arrow="eval")
-    offer(folder, joined(shared, "one"), FILES)
-    assert sizes(joined(shared, "one")) == {"settings.json": 2, "train.arrow": 5}
-    monkeypatch.setattr(bucket_files, "send", lambda *_: pytest.fail("it is there"))
-    offer(folder, joined(shared, "one"), FILES)
+    upload_missing(folder, join_uri(shared, "one"), FILES)
+    assert list_sizes(join_uri(shared, "one")) == {"settings.json": 2, "train.arrow": 5}
+    monkeypatch.setattr(bucket_files, "upload_file", lambda *_: pytest.fail("it is there"))
+    upload_missing(folder, join_uri(shared, "one"), FILES)
 
 
 def test_a_folder_that_is_not_whole_is_not_fetched(shared: str, tmp_path: Path) -> None:
-    upload(write(tmp_path / "one", settings_json="{}"), joined(shared, "one"))
+    upload(write(tmp_path / "one", settings_json="{}"), join_uri(shared, "one"))
     before = write(tmp_path / "back", old_txt="stays")
-    for uri in (joined(shared, "one"), joined(shared, "none")):
+    for uri in (join_uri(shared, "one"), join_uri(shared, "none")):
         with pytest.raises(FileNotFoundError):
             download(uri, before, FILES)
     with pytest.raises(FileNotFoundError):
-        download(joined(shared, "none"), before)
+        download(join_uri(shared, "none"), before)
     assert content(before) == {"old.txt": "stays"}
     assert {path.name for path in tmp_path.iterdir()} - {"shared"} == {"back", "one"}
 
@@ -125,19 +134,19 @@ def test_a_path_is_used_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_node_fetches_once(shared: str, tmp_path: Path) -> None:
-    source = joined(shared, "features", "mel-12")
+    source = join_uri(shared, "features", "mel-12")
     upload(write(tmp_path / "one", settings_json="{}", train_arrow="train", eval_arrow="eval"), source)
     place = local_copy(source, tmp_path / "cache", FILES)
     assert place == tmp_path / "cache" / "features" / "mel-12"
     assert content(place) == {"settings.json": "{}", "train.arrow": "train"}
     bucket_files.remove(source)
-    assert sizes(source) == {}
+    assert list_sizes(source) == {}
     bucket_files.remove(source)  # in vain
     assert local_copy(source, tmp_path / "cache", FILES) == place
 
 
 def test_what_a_search_on_the_node_has_begun_is_completed(shared: str, tmp_path: Path) -> None:
-    source = joined(shared, "features", "mel-12")
+    source = join_uri(shared, "features", "mel-12")
     upload(write(tmp_path / "one", settings_json="{}", train_arrow="train"), source)
     begun = write(tmp_path / "cache" / "features" / "mel-12", settings_json="{}", dev_arrow="dev")
     assert local_copy(source, tmp_path / "cache", FILES) == begun
@@ -145,7 +154,7 @@ def test_what_a_search_on_the_node_has_begun_is_completed(shared: str, tmp_path:
 
 
 def test_of_processes_that_ask_at_once_one_fetches(shared: str, tmp_path: Path) -> None:
-    source = joined(shared, "features", "mel-12")
+    source = join_uri(shared, "features", "mel-12")
     upload(write(tmp_path / "one", settings_json="{}", train_arrow="train"), source)
     cache, trace = tmp_path / "cache", tmp_path / "trace"
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
@@ -167,7 +176,7 @@ def test_of_processes_that_ask_at_once_one_fetches(shared: str, tmp_path: Path) 
 )
 def test_credentials_in_a_uri_are_refused_and_not_repeated(uri: str) -> None:
     with pytest.raises(ValueError, match="no credentials") as raised:
-        opened(uri)
+        open_filesystem(uri)
     assert "hush" not in str(raised.value)
     assert "AKIA123" not in str(raised.value)
 
@@ -175,4 +184,4 @@ def test_credentials_in_a_uri_are_refused_and_not_repeated(uri: str) -> None:
 @pytest.mark.parametrize("uri", ["ftp://host/runs", "s3://", "s3:///runs", "bucket://", "s3://bucket/runs?colour=red"])
 def test_other_uris_are_refused(uri: str) -> None:
     with pytest.raises(ValueError, match="a URI must"):
-        opened(uri)
+        open_filesystem(uri)

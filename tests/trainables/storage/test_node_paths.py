@@ -12,9 +12,9 @@ from detectors import architecture
 from runs import plan_config, write_store
 from trainables import load
 from trainables.jobs.pretraining import pretrain
-from trainables.storage.bucket_files import download, joined, offer
+from trainables.storage.bucket_files import download, join_uri, upload_missing
 from trainables.storage.checkpoint import DIGESTS, WEIGHTS
-from trainables.storage.node_paths import DETECTOR, FEATURES, Places, apart, cache_here
+from trainables.storage.node_paths import DETECTOR, FEATURES, NodePaths, apart, node_cache
 
 PLAN = plan_config("plasticity", 2, grow={"gru.0": 2}, prune_epoch=1, final={"gru.0": 5})
 SETTINGS: dict[str, Any] = {"epochs": 1, "seed": 0, "random_crop": False, "card": {"front_end": "lfcc"}, "gpu": False}
@@ -42,7 +42,8 @@ def on_paths(trained: Path, run_folder: Path) -> dict[str, Any]:
     return {
         "base": str(trained / "base"), "features": str(trained / "features"), "run_folder": str(run_folder),
         "size_weight": 0.5, "size_base": 841, "seed": 5, "threads": 1, "random_crop": False, "precision": "float32",
-        "prunings": 2, "stages_limit": 10**9, "gpu": False, "activations": str(run_folder / "activations"),
+        "prunings_per_growth": 2, "growth_cache_limit": 10**9, "gpu": False,
+        "activations": str(run_folder / "activations"),
         "activations_limit": 10**9, "storage": None, "cache": str(run_folder / "cache"),
     }  # fmt: skip
 
@@ -50,17 +51,17 @@ def on_paths(trained: Path, run_folder: Path) -> dict[str, Any]:
 def in_storage(trained: Path, shared: Path) -> dict[str, Any]:
     """The same where the search has put into a storage what trials need."""
     uri = shared.as_uri()
-    base, features = joined(uri, "bases", "grnn-1"), joined(uri, "features", "lfcc-1")
-    offer(trained / "base", base, DETECTOR)
-    offer(trained / "features", features, FEATURES)
+    base, features = join_uri(uri, "bases", "grnn-1"), join_uri(uri, "features", "lfcc-1")
+    upload_missing(trained / "base", base, DETECTOR)
+    upload_missing(trained / "features", features, FEATURES)
     return {
         **on_paths(trained, Path("/nowhere")),
-        **{"base": base, "features": features, "storage": joined(uri, "one")},
+        **{"base": base, "features": features, "storage": join_uri(uri, "one")},
     }
 
 
 def run(job: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
-    config = {"job": job, "plan": PLAN, "number": number, "recipe": None, "spared": False}
+    config = {"job": job, "plan": PLAN, "number": number, "recipe": None, "exempt": False}
     trainable = load("plasticity")(config=config)
     while not (result := trainable.train())["done"]:
         yield result
@@ -73,24 +74,24 @@ def copies(cache: Path) -> dict[str, list[str]]:
 
 
 def test_on_paths_they_are_those_of_the_search(trained: Path, own: Path, tmp_path: Path) -> None:
-    found = Places.of(on_paths(trained, tmp_path))
-    assert found == Places(trained / "base", trained / "features", tmp_path / "activations", tmp_path / "stages")
+    found = NodePaths.of(on_paths(trained, tmp_path))
+    assert found == NodePaths(trained / "base", trained / "features", tmp_path / "activations", tmp_path / "stages")
     assert not own.exists()
 
 
 def test_a_nodes_own_cache_goes_before_that_of_the_search(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert cache_here("/cache") == own
+    assert node_cache("/cache") == own
     monkeypatch.delenv("DROPIN_CACHE")
-    assert cache_here("/cache") == Path("/cache")
+    assert node_cache("/cache") == Path("/cache")
 
 
 def test_stages_of_other_seeds_are_kept_apart(trained: Path, own: Path, tmp_path: Path) -> None:
     job = in_storage(trained, tmp_path / "shared")
-    assert Places.of(job).stages == Places.of(dict(job)).stages
+    assert NodePaths.of(job).stages == NodePaths.of(dict(job)).stages
     for other in ({"seed": 6}, {"random_crop": True}, {"precision": "bfloat16"}):
-        assert Places.of({**job, **other}).stages != Places.of(job).stages
+        assert NodePaths.of({**job, **other}).stages != NodePaths.of(job).stages
 
 
 def test_trials_come_out_the_same_with_one_copy_of_all_that_they_need(trained: Path, own: Path, tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_trials_come_out_the_same_with_one_copy_of_all_that_they_need(trained: P
     here = list(run(on_paths(trained, tmp_path / "run"), 2))
     # The third trial there goes on from the stage that the first has left.
     assert [result["eer"] for result in there] == [result["eer"] for result in here][-len(there) :]
-    download(joined(job["storage"], "detectors", "2"), tmp_path / "back")
+    download(join_uri(job["storage"], "detectors", "2"), tmp_path / "back")
     left = tmp_path / "run" / "detectors" / "2"
     assert (tmp_path / "back" / WEIGHTS).read_bytes() == (left / WEIGHTS).read_bytes()
     assert sorted(path.name for path in (tmp_path / "shared" / "one" / "detectors").iterdir()) == ["0", "1", "2"]
@@ -112,7 +113,7 @@ def test_trials_come_out_the_same_with_one_copy_of_all_that_they_need(trained: P
 
 def test_a_base_that_is_trained_apart_is_the_same(trained: Path, own: Path, tmp_path: Path) -> None:
     job = in_storage(trained, tmp_path / "shared")
-    uri = joined(job["storage"], "trained", "base")
+    uri = join_uri(job["storage"], "trained", "base")
     rows = apart(pretrain, architecture("grnn"), features=job["features"], folder=uri, cache="/nowhere", **SETTINGS)
     assert [row["epoch"] for row in rows] == [1]
     download(uri, tmp_path / "back")
@@ -129,7 +130,7 @@ def test_what_is_trained_apart_may_start_from_a_base(trained: Path, own: Path, t
         (folder / DIGESTS).write_text("{}")
         yield {}
 
-    uri = joined(job["storage"], "trained", "other")
+    uri = join_uri(job["storage"], "trained", "other")
     list(apart(train, base=job["base"], features=job["features"], folder=uri, cache="/nowhere"))
     assert seen == [own / "bases" / "grnn-1", own / "features" / "lfcc-1"]
     assert (tmp_path / "shared" / "one" / "trained" / "other" / DIGESTS).exists()
@@ -139,5 +140,5 @@ def test_a_trial_whose_features_are_gone_fails(trained: Path, own: Path, tmp_pat
     job = in_storage(trained, tmp_path / "shared")
     (tmp_path / "shared" / "features" / "lfcc-1" / "dev.arrow").unlink()
     with pytest.raises(FileNotFoundError, match=r"dev\.arrow"):
-        Places.of(job)
+        NodePaths.of(job)
     assert not (own / "features" / "lfcc-1").exists()

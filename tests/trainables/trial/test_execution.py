@@ -53,7 +53,7 @@ def test_dropin_ends_in_the_detector_that_was_best(model: str, train: str) -> No
 @pytest.mark.parametrize("train", ["new", "all"])
 def test_steps_in_bfloat16_learn_what_those_in_float32_do(model: str, train: str) -> None:
     """To what bfloat16 keeps of a number, 1 part in 256; the detector itself stays float32."""
-    config = plan_config("dropin", 2, grow=GROWN[model], train=train, lr=1e-3)
+    config = plan_config("dropin", 2, grow=GROWN[model], train=train, lr=1e-3, grow_lr=1e-3)
     exact, mixed = (execution(config, model, precision=precision) for precision in ("float32", "bfloat16"))
     losses = [[result["loss"] for result in run_all(run)] for run in (exact, mixed)]
     assert losses[0] != losses[1]

@@ -15,7 +15,7 @@ from trainables import models
 from trainables.metrics.eer import eer_of
 from trainables.trial.cutting import CRITERIA
 from trainables.trial.execution import Execution
-from trainables.trial.growth_cache import KeptStages
+from trainables.trial.growth_cache import GrowthCache
 from trainables.trial.plan import Plan
 
 MODELS = pytest.mark.parametrize("model", models.NAMES)
@@ -27,11 +27,11 @@ def config(model: str, **changes: Any) -> dict[str, Any]:
     return plan_config("plasticity", 4, **{**grown, **changes})
 
 
-def carried_out(model: str, wanted: dict[str, Any], kept: KeptStages | None, **options: Any) -> Execution:
+def carried_out(model: str, wanted: dict[str, Any], kept: GrowthCache | None, **options: Any) -> Execution:
     base = base_detector(model)
     splits: Any = RandomSplit(model, 12, seed=1), RandomSplit(model, 10, seed=2)
     return Execution(
-        Plan.from_config(wanted, base.arch), base, *splits, seed=3, device=CPU, kept_stages=kept, **options
+        Plan.from_config(wanted, base.arch), base, *splits, seed=3, device=CPU, growth_cache=kept, **options
     )
 
 
@@ -39,13 +39,13 @@ def carried_out(model: str, wanted: dict[str, Any], kept: KeptStages | None, **o
 @pytest.mark.parametrize("after", ["finetune", "rewind_weights"])
 def test_a_plan_that_goes_on_from_a_kept_stage_ends_as_from_the_base(model: str, after: str, tmp_path: Path) -> None:
     """Another criterion, other widths, rewinding or not: to the last bit, and without an epoch before the cut."""
-    kept = KeptStages(tmp_path / "stages", 10**9)
+    kept = GrowthCache(tmp_path / "stages", 10**9)
     run_all(carried_out(model, config(model), kept))
     site, width = next(iter(FINAL[model].items()))
     other = config(model, criterion="taylor", final={**FINAL[model], site: width - 1}, after=after)
     alone, shared = carried_out(model, other, None), carried_out(model, other, kept)
     assert (alone.epoch, shared.epoch) == (0, 2)
-    assert (alone.from_kept_stage, shared.from_kept_stage) == (False, True)
+    assert (alone.from_growth_cache, shared.from_growth_cache) == (False, True)
     assert run_all(alone)[2:] == run_all(shared)
     assert alone.best is not None
     assert shared.best is not None
@@ -74,7 +74,7 @@ def test_a_stage_is_addressed_by_what_comes_before_the_first_cut(
     changes: dict[str, Any], same: bool, tmp_path: Path
 ) -> None:
     base = base_detector("grnn")
-    kept = KeptStages(tmp_path, 10**9)
+    kept = GrowthCache(tmp_path, 10**9)
     carried_out("grnn", config("grnn", grow_epoch=0, moments="carry"), kept)
     run = carried_out("grnn", config("grnn", moments="carry"), kept)
     run_all(run)
@@ -84,7 +84,7 @@ def test_a_stage_is_addressed_by_what_comes_before_the_first_cut(
 
 def test_with_cosine_the_rates_before_the_cut_must_be_the_same(tmp_path: Path) -> None:
     """They fall until the last cut, so that two cuts bring another rate for the epochs before the first."""
-    kept, base = KeptStages(tmp_path, 10**9), base_detector("grnn")
+    kept, base = GrowthCache(tmp_path, 10**9), base_detector("grnn")
     run_all(carried_out("grnn", config("grnn", schedule="cosine"), kept))
     found = [
         kept.find(Plan.from_config(config("grnn", schedule="cosine", prune_steps=steps), base.arch)) for steps in (1, 2)
@@ -94,7 +94,7 @@ def test_with_cosine_the_rates_before_the_cut_must_be_the_same(tmp_path: Path) -
 
 
 def test_plans_that_never_cut_or_cut_at_once_keep_nothing(tmp_path: Path) -> None:
-    kept = KeptStages(tmp_path / "stages", 10**9)
+    kept = GrowthCache(tmp_path / "stages", 10**9)
     run_all(carried_out("grnn", plan_config("plasticity", 2, grow={"gru.0": 2}), kept))
     run_all(carried_out("grnn", plan_config("dropin", 2, grow={"gru.0": 2}), kept))
     assert not (tmp_path / "stages").exists()
@@ -102,7 +102,7 @@ def test_plans_that_never_cut_or_cut_at_once_keep_nothing(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("limit", [0, 1])
 def test_the_limit_holds_for_all_stages_but_the_newest(limit: int, tmp_path: Path) -> None:
-    kept = KeptStages(tmp_path / "stages", limit)
+    kept = GrowthCache(tmp_path / "stages", limit)
     for rule in ("random", "zero"):
         run_all(carried_out("grnn", config("grnn", rule=rule), kept))
     found = [
@@ -112,7 +112,7 @@ def test_the_limit_holds_for_all_stages_but_the_newest(limit: int, tmp_path: Pat
 
 
 def test_a_damaged_stage_is_removed_and_the_plan_begins_at_the_base(tmp_path: Path) -> None:
-    kept = KeptStages(tmp_path / "stages", 10**9)
+    kept = GrowthCache(tmp_path / "stages", 10**9)
     first = carried_out("grnn", config("grnn"), kept)
     expected = run_all(first)
     place = kept.find(first.plan)
@@ -120,7 +120,7 @@ def test_a_damaged_stage_is_removed_and_the_plan_begins_at_the_base(tmp_path: Pa
     (place / "model.safetensors").write_bytes(b"cut off")
     again = carried_out("grnn", config("grnn"), kept)
     assert again.epoch == 0
-    assert not again.from_kept_stage
+    assert not again.from_growth_cache
     assert kept.find(first.plan) is None
     assert run_all(again) == expected
     assert kept.find(first.plan) is not None
@@ -129,7 +129,7 @@ def test_a_damaged_stage_is_removed_and_the_plan_begins_at_the_base(tmp_path: Pa
 @pytest.mark.parametrize("first_found", [False, True])
 def test_a_trial_that_is_tried_again_says_where_it_began_at_first(first_found: bool, tmp_path: Path) -> None:
     """When it is tried again, the stage is there in any case: the first try has kept it."""
-    kept = KeptStages(tmp_path / "stages", 10**9)
+    kept = GrowthCache(tmp_path / "stages", 10**9)
     if first_found:
         run_all(carried_out("grnn", config("grnn"), kept))
     first = carried_out("grnn", config("grnn"), kept)
@@ -138,9 +138,9 @@ def test_a_trial_that_is_tried_again_says_where_it_began_at_first(first_found: b
     (tmp_path / "checkpoint").mkdir()
     first.save(tmp_path / "checkpoint")
     again = carried_out("grnn", config("grnn"), kept)
-    assert again.from_kept_stage
+    assert again.from_growth_cache
     again.load(tmp_path / "checkpoint")
-    assert again.from_kept_stage == first_found
+    assert again.from_growth_cache == first_found
 
 
 @MODELS

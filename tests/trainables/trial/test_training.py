@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from detectors import architecture
 from trainables import models
-from trainables.trial.training import LOSSES, Diverged, device_here, mixes, scores
+from trainables.trial.training import LOSSES, Diverged, scores, select_device, use_bf16_autocast
 from two_numbers import CPU, Rows, epoch, linear, rows
 
 
@@ -134,11 +134,11 @@ def test_bfloat16_is_for_hardware_and_detectors_that_gain_by_it(
 ) -> None:
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities)
     convolutions, recurrent = (architecture(model).build() for model in ("resnet18", "grnn"))
-    assert mixes("auto", CPU, convolutions) == made_for_it
-    assert not mixes("auto", CPU, recurrent)
+    assert use_bf16_autocast("auto", CPU, convolutions) == made_for_it
+    assert not use_bf16_autocast("auto", CPU, recurrent)
     for module in (convolutions, recurrent):
-        assert mixes("bfloat16", CPU, module)
-        assert not mixes("float32", CPU, module)
+        assert use_bf16_autocast("bfloat16", CPU, module)
+        assert not use_bf16_autocast("float32", CPU, module)
 
 
 class Small:
@@ -202,8 +202,8 @@ def test_a_loss_that_is_no_number_ends_training(value: float) -> None:
 @pytest.mark.parametrize("there", [False, True])
 def test_a_gpu_is_taken_where_there_is_one_and_it_is_allowed(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    assert device_here().type == device_here(gpu=True).type == ("cuda" if there else "cpu")
-    assert device_here(gpu=False).type == "cpu"
+    assert select_device().type == select_device(gpu=True).type == ("cuda" if there else "cpu")
+    assert select_device(gpu=False).type == "cpu"
 
 
 def test_frozen_norms_keep_their_statistics_in_training() -> None:

@@ -9,6 +9,7 @@ from trainables.corpora import asvspoof2019
 from trainables.corpora.corpus import Corpus
 from trainables.corpora.demo import build
 from trainables.corpora.demo.packages import Unavailable
+from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 __all__ = ["Unavailable", "read"]
@@ -31,11 +32,11 @@ def read(
 
     Raises:
         Unavailable: the packages are neither installed nor to be downloaded here; one line says why.
-        ValueError: a root is given.
+        DropinError: a root is given.
         CorpusError: the copy in the cache is damaged.
     """
     if root is not None:
-        raise ValueError(f"corpus demo is built by this project and has no root; got {root}, leave it out")
+        raise DropinError(f"corpus demo is built by this project and has no root; got {root}, leave it out")
     place = build.build(Path(cache).resolve(), progress)
     note = json.loads((place / build.ABOUT).read_text(encoding="utf-8"))["note"]
     return asvspoof2019.read(

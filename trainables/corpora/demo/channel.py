@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from trainables.corpora.audio import SAMPLE_RATE
+from trainables.errors import DropinError
 
 LEVEL_DB = -26.0
 """Root mean square after trimming, relative to full scale; the usual speech level of ITU-T P.56 measurements."""
@@ -93,12 +94,12 @@ def trim(audio: np.ndarray) -> np.ndarray:
         What is between the first and the last frame that is not silent, as float32.
 
     Raises:
-        ValueError: nothing but digital silence, or shorter than one frame.
+        DropinError: nothing but digital silence, or shorter than one frame.
     """
     frames = np.asarray(audio[: len(audio) // _FRAME * _FRAME], dtype=np.float64).reshape(-1, _FRAME)
     energy = (frames**2).mean(axis=1)
     if not energy.any():
-        raise ValueError(f"audio must hold a sound; got {len(audio)} samples of silence, leave it out")
+        raise DropinError(f"audio must hold a sound; got {len(audio)} samples of silence, leave it out")
     loud = np.flatnonzero(energy > energy.max() * 10 ** (SILENCE_DB / 10))
     kept = np.array(audio[loud[0] * _FRAME : (loud[-1] + 1) * _FRAME], dtype=np.float32)
     ramp = np.linspace(0, 1, _FADE, dtype=np.float32)
@@ -143,6 +144,6 @@ def transmit(audio: np.ndarray, gain_db: float = 0.0) -> np.ndarray:
         float32 ``[samples]`` at 16 kHz.
 
     Raises:
-        ValueError: nothing but silence.
+        DropinError: nothing but silence.
     """
     return decode_g722(encode_g722(level(trim(band(audio)), LEVEL_DB + gain_db)))

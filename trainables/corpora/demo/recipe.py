@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trainables.corpora.demo.speech import VOICES, Prompt
+from trainables.errors import DropinError
 
 VERSION = 1
 """To be raised with every change that changes a file of the corpus; it is part of the cache folder's name."""
@@ -91,7 +92,7 @@ def jobs(prompts: Mapping[str, Sequence[Prompt]], available: Sequence[Attack]) -
         available: the attacks that can be made here; the others' shares go to these.
 
     Raises:
-        ValueError: a language has too few prompts.
+        DropinError: a language has too few prompts.
     """
     parts = {language: _divide(language, found) for language, found in prompts.items()}
     made: list[Job] = []
@@ -129,7 +130,9 @@ def _divide(language: str, found: Sequence[Prompt]) -> dict[str, tuple[Sequence[
     bona_fide = {split: round(BONA_FIDE[split] * LANGUAGES[split][language]) for split in splits}
     spare = len(found) - sum(bona_fide.values())
     if spare < len(found) // 10:
-        raise ValueError(f"there must be more than {sum(bona_fide.values())} prompts in {language}; found {len(found)}")
+        raise DropinError(
+            f"there must be more than {sum(bona_fide.values())} prompts in {language}; found {len(found)}"
+        )
     parts = {}
     start = 0
     for split in splits:

@@ -61,7 +61,7 @@ def readable(text: str) -> str | None:
 def prompts(root: Path, language: str) -> tuple[Prompt, ...]:
     """The prompts of a language that are 1 to 8 s long and have a transcript of words, no text or recording twice.
 
-    In an order that depends on nothing but the keys, and that mixes them.
+    In an order that depends on nothing but the keys, and that use_bf16_autocast them.
 
     Raises:
         OSError: the transcript is missing or damaged.
