@@ -41,8 +41,9 @@ from rich.console import Console
 from search.cluster import ray_cluster
 from search.display.progress import Display
 from search.running import preparation
-from search.runs.run_folder import front_of
-from search.settings.options import Settings, parse
+from search.runs.front import front_of
+from search.settings.command_line import parse
+from search.settings.options import Settings
 
 PARTS = ("start", "trials", "many")
 BARS = {"start": 12.0, "random": 40.0, "tpe": 80.0, "growth": 300.0, "export": 30.0}

@@ -20,7 +20,8 @@ from rich.console import Console
 from search.cluster import ray_cluster
 from search.display.progress import Display
 from search.running import trials
-from search.runs.trial_log import Record, TrialLog
+from search.runs.record import Record
+from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
 
 
@@ -62,10 +63,11 @@ class WatchedLog(TrialLog):
         super().__init__(path)
         self.looks = [look()]
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Record) -> list[Record]:
         """Write a record and look."""
-        super().append(record)
+        beaten = super().append(record)
         self.looks.append(look())
+        return beaten
 
 
 def look() -> Ended:

@@ -23,7 +23,8 @@ import torch
 
 from search.running.confirmation import without_growth
 from search.running.preparation import cached_base
-from search.runs.trial_log import Record, TrialLog
+from search.runs.record import Record
+from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
 from trainables.features.store import open_split
 from trainables.storage.checkpoint import load_detector

@@ -29,7 +29,8 @@ from ray.tune.experiment.trial import _TrainingResult
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from search.runs.trial_log import TrialLog
-from search.settings.options import SETTINGS_FILE, Settings
+from search.settings.options import Settings
+from search.storage.run_paths import RunPaths
 from spaces import shared
 from trainables import models
 from trainables.base import CHECKPOINT_SECONDS
@@ -54,7 +55,7 @@ CHOICES: Mapping[str, Sequence[str]] = {
 
 def record(folder: Path) -> dict[str, Any]:
     """What is kept of a run: its settings, and of every complete trial the plan, size, best EER and epochs."""
-    settings = Settings.from_json((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+    settings = Settings.from_json(RunPaths(folder).settings.read_text(encoding="utf-8"))
     text = (folder / "run.log").read_text(encoding="utf-8")
     times = {int(number): [_seconds(stamp)] for stamp, number in BEGIN.findall(text)}
     curves: dict[int, list[float]] = {number: [] for number in times}
@@ -74,7 +75,7 @@ def record(folder: Path) -> dict[str, Any]:
         if one.state == "COMPLETE" and len(curves.get(number, ())) == one.epochs
     ]
     corpus = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
-    kept = {name: getattr(settings, name) for name in ("space", "model", "model_options", "epochs")}
+    kept = {name: getattr(settings, name) for name in ("space", "model", "model_option", "epochs")}
     counts = {split: {name: one[name] for name in ("bona_fide", "spoof")} for split, one in corpus["splits"].items()}
     about = {"corpus": corpus["name"], "train": sum(counts["train"].values()), "dev": counts["dev"]}
     base = load_detector(folder / "base").card["eer_dev"]
@@ -123,7 +124,7 @@ class Recording:
         """Read what `record` kept and fit the regression."""
         self.about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         self._trials: list[dict[str, Any]] = self.about["trials"]
-        self.arch = Architecture.create(self.about["model"], self.about["model_options"])
+        self.arch = Architecture.create(self.about["model"], self.about["model_option"])
         self._base, self._base_size = self.arch.total_widths(), self.arch.size()
         self._lr = models.load(self.about["model"]).RECIPE["lr"]
         self._half = 1 / (2 * min(self.about["dev"].values()))

@@ -41,7 +41,7 @@ from timing import table
 
 if TYPE_CHECKING:
     from recorded_trials import Recording
-    from search.runs.trial_log import Record
+    from search.runs.record import Record
 
 WORKERS = (1, 2, 8, 32, 128, 512, 1000)
 STALE = (1, 8, 32, 128, 512, 1000)
@@ -85,12 +85,12 @@ def search(workers: int, sampler: str, seed: int, trials: int, *, whole: bool, s
     from search.display.progress import Display
     from search.running import trials as driver
     from search.runs.trial_log import TrialLog
-    from search.settings.options import parse
+    from search.settings.command_line import parse
     from simulation import Toll, simulated
 
     kept = recording(str(FILE))
     options = ["--model", kept.about["model"], "--space", kept.about["space"], "--epochs", str(kept.about["epochs"])]
-    options += [f"--model-option={name}={value}" for name, value in kept.about["model_options"].items()]
+    options += [f"--model-option={name}={value}" for name, value in kept.about["model_option"].items()]
     options += ["--corpus", "synthetic", "--trials", str(trials), "--sampler", sampler, "--seed", str(seed)]
     settings = parse([*options, "--storage", str(storage), "--name", "run"])
     settings.run_folder.mkdir(parents=True)

@@ -1,1 +1,43 @@
-"""Who tries what: the search, its command line, and what becomes of its results."""
+"""Search over how audio deepfake detectors grow and are pruned: EER against size.
+
+>>> from search import Settings, run_search, open_run, load_detector
+
+What is offered is imported when it is first used, so that ``import search`` takes no time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search.api.detectors import Detector as Detector
+    from search.api.detectors import load_detector as load_detector
+    from search.api.runs import Run as Run
+    from search.api.runs import open_run as open_run
+    from search.api.runs import run_search as run_search
+    from search.settings.options import Settings as Settings
+    from trainables.errors import DropinError as DropinError
+
+_WHERE = {
+    "Detector": "search.api.detectors",
+    "DropinError": "trainables.errors",
+    "Run": "search.api.runs",
+    "Settings": "search.settings.options",
+    "load_detector": "search.api.detectors",
+    "open_run": "search.api.runs",
+    "run_search": "search.api.runs",
+}
+__all__ = ["Detector", "DropinError", "Run", "Settings", "load_detector", "open_run", "run_search"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    """What is offered, besides what every module has."""
+    return sorted({*globals(), *__all__})

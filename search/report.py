@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from search.display.terminal import complain, say
-from search.runs import run_folder
-from search.runs.members import Run
-from search.settings.arguments import path_or_uri
+from search.api.runs import open_run
+from search.display.terminal import print_error, print_text
+from search.page.target import check_target
+from search.settings import values
+from search.settings.command_line import Parser
 from trainables.errors import DropinError
-
-PAGE = "report.html"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,51 +24,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     try:
-        run = Run.find(given.run)
-        target = run.folder / PAGE if given.to is None else given.to.expanduser().resolve()
-        check(target)
-    except ValueError as error:
-        complain(error)
+        run = open_run(given.run)
+        if given.to is not None:
+            check_target(given.to)
+    except DropinError as error:
+        print_error(error)
         return 2
-    # Only now: torch and Optuna take a while, and a wrong path is told at once.
-    from search.page.document import document
-    from search.page.report_data import ReportData
-
     try:
-        page = document(ReportData.of(run, given.front))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        run_folder.write_text(target, page)
-    except (ValueError, OSError) as error:
-        complain(error)
+        target = run.report(given.to, front=given.front)
+    except (DropinError, OSError) as error:
+        print_error(error)
         return 1
-    say(f"report: {target}, {len(page.encode()) / 1e6:.1f} MB; any browser shows it, without a network")
+    print_text(f"report: {target}, {target.stat().st_size / 1e6:.1f} MB; any browser shows it, without a network")
     return 0
 
 
-def check(target: Path) -> None:
-    """Make sure that a page may be written to `target`: it is called so, and no folder is there.
-
-    Raises:
-        DropinError: it is not.
-    """
-    if target.suffix != ".html":
-        raise DropinError(f"--to must be a file that ends in .html; got {target}: name it so, or leave --to out")
-    if target.is_dir():
-        raise DropinError(f"--to must be a file; {target} is a folder: name a file in it")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m search.report",
-        description="Write a page about a run, finished or not: its front, trials, controls, course and cost.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("run", type=path_or_uri, metavar="RUN", help="folder or URI of a run, finished or not")
-    parser.add_argument(
-        "--to", type=Path, metavar="FILE.html", help=f"the page; one that is there is replaced (default: RUN/{PAGE})"
+def _parser() -> Parser:
+    parser = Parser(
+        "search.report", "Write a page about a run, finished or not: front, trials, controls, time and cost."
     )
     parser.add_argument(
-        "--front", type=Path, metavar="DIR", help="an export of the run, for EER on eval and attack by attack"
+        "run", type=values.PATH_OR_URI.parsed, metavar="RUN", help="folder or URI of a run, finished or not"
+    )
+    parser.add_argument(
+        "--to",
+        type=values.PATH.parsed,
+        metavar="FILE.html",
+        help="the page; one that is there is replaced (default: report.html in the run's folder)",
+    )
+    parser.add_argument(
+        "--front", type=values.PATH.parsed, metavar="DIR", help="an export of the run, for EER on eval and by attack"
     )
     return parser
 

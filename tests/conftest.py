@@ -13,7 +13,8 @@ import pytest
 import storage
 from search.cluster import ray_cluster
 from search.cluster.ray_cluster import Cluster
-from search.settings.options import Settings, parse
+from search.settings.command_line import parse
+from search.settings.options import Settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 hypothesis.settings.register_profile("project", deadline=None)  # no test depends on time

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 import project_file
-from search.settings.options import parse
+from search.settings.command_line import parse
 from trainables.storage.checkpoint import load_detector
 
 README = (project_file.ROOT / "README.md").read_text(encoding="utf-8")

@@ -21,7 +21,8 @@ import spaces
 from search.cluster.ray_cluster import Cluster
 from search.display.progress import Display
 from search.running import trials
-from search.runs.trial_log import Record, TrialLog
+from search.runs.record import Record
+from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
 from spaces import shared
 from trainables import models
@@ -77,7 +78,7 @@ def write_recording(path: Path, eer: float | None = None, count: int = 40) -> Pa
         best = 1 / (1 + np.exp(2 - 0.5 * np.log(plan["lr"]) / np.log(10))) if eer is None else eer
         curve = [best + 0.3, best + 0.1, best + 0.2, best]
         kept.append({"plan": plan, "size": size, "best_eer": best, "eer": curve, "seconds": [1.0] * EPOCHS})
-    about = {"space": "plasticity", "model": "resnet18", "model_options": {"width": WIDTH}, "epochs": EPOCHS}
+    about = {"space": "plasticity", "model": "resnet18", "model_option": {"width": WIDTH}, "epochs": EPOCHS}
     counts = {"train": 10, "dev": {"bona_fide": 10_000, "spoof": 10_000}, "base_eer": 0.5}
     path.write_text(json.dumps({**about, **counts, "corpus": "none", "trials": kept}))
     return path
@@ -155,7 +156,7 @@ def test_the_real_driver_runs_on_virtual_workers(
     """A start of 5 s, trials of 4 epochs of 1 s with 3 saves of 0.1 s, resets of 0.05 s: all else is nothing."""
     monkeypatch.setattr(recorded, "CHECKPOINT_SECONDS", 0.5)
     path = write_recording(tmp_path / "recorded.json")
-    settings = replace(settings, model_options={"width": WIDTH}, epochs=EPOCHS, trials=6, stopping="none")
+    settings = replace(settings, model_option={"width": WIDTH}, epochs=EPOCHS, trials=6, stopping="none")
     place = Cluster(1, 0.0, count, None, None, None)
     log = TrialLog(settings.run_folder / "trials.jsonl")
     job = {**trials.make_job(settings, tmp_path, tmp_path, place), "recording": str(path), "whole": whole}
@@ -246,4 +247,4 @@ def test_a_run_is_recorded(
     assert kept["train"] == 7
     assert kept["dev"] == {"bona_fide": 5, "spoof": 6}
     assert kept["base_eer"] == 0.2
-    assert kept["model_options"] == dict(settings.model_options)
+    assert kept["model_option"] == dict(settings.model_option)

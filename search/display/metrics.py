@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ray.util.metrics import Gauge
 
 from search.display.grafana import SIZES
 from search.runs import pareto
-from search.runs.run_folder import best_of, front_of
-from search.runs.trial_log import Record
+from search.runs.front import Standings
+from search.runs.record import Record
 
 REPEAT = 5.0
 """Seconds between two publications. Ray forgets a gauge that was not set for two of its reports, 20 s by default."""
@@ -57,77 +57,66 @@ class Gauges:
     resumed publishes under the same name; its counts go on from the trial log.
     """
 
-    def __init__(
-        self, run: str, space: str, model: str, size_base: int | None = None, records: Iterable[Record] = ()
-    ) -> None:
+    def __init__(self, run: str, space: str, model: str, standings: Standings, size_base: int | None = None) -> None:
         """Publish under these tags.
 
         Args:
             run: the run's name.
             space: what it searches.
             model: what it grows.
+            standings: how its trials stand, kept up to date elsewhere.
             size_base: the base's number of parameters; without it the front's size is not judged by it.
-            records: trials that ended in an earlier process.
         """
         self._common = dict(zip(COMMON, (run, space, model), strict=True))
         self._size_base = size_base
         self._running: dict[int, str] = {}
         self._nodes: set[str] = set()
         self._seconds_step: float | None = None
-        self._states: Counter[str] = Counter()
-        self._hits: Counter[str] = Counter()
-        self._front: list[Record] = []
-        self._best: Record | None = None
         self._gauges: dict[str, Gauge] = {}
+        self._standings = standings
         self._next = 0.0
-        for record in records:
-            self.ended(record)
 
-    def running(self, number: int, node: str | None = None, seconds_step: float | None = None) -> None:
+    def trial_running(self, number: int, node: str | None = None, seconds_step: float | None = None) -> None:
         """A trial is running: on which node, if it is known, and how long its steps take."""
         self._running[number] = node or self._running.get(number, STARTING)
         self._nodes.add(self._running[number])
         self._seconds_step = seconds_step or self._seconds_step
 
-    def ended(self, record: Record) -> None:
-        """A trial ended."""
+    def trial_ended(self, record: Record) -> None:
+        """A trial ended, and is counted in the standings."""
         self._running.pop(record.number, None)
-        self._states[record.state] += 1
-        self._hits["activations"] += record.cached_links > 0
-        self._hits["stages"] += record.from_growth_cache
-        self._front = front_of([*self._front, record])
-        self._best = best_of([record, *([self._best] if self._best is not None else [])])
 
-    def still(self) -> None:
+    def finish(self) -> None:
         """Nothing runs any more."""
         self._running.clear()
         self.publish()
 
-    def tick(self) -> None:
+    def publish_if_due(self) -> None:
         """Some time passed: publish, unless that was done just now."""
         if time.monotonic() >= self._next:
             self.publish()
 
     def readings(self) -> list[Reading]:
         """How it stands. What is not known yet is left out."""
-        found = [Reading("dropin_trials", self._states[state], (("state", state),)) for state in STATES]
+        found = [Reading("dropin_trials", self._standings.states[state], (("state", state),)) for state in STATES]
         at_work = Counter(self._running.values())
         found += [
             Reading("dropin_trials_running", at_work[node], (("node", node),)) for node in sorted(self._nodes)
         ] or [Reading("dropin_trials_running", 0, (("node", STARTING),))]
         found += [
-            Reading("dropin_cache_hits", self._hits[cache], (("cache", cache),)) for cache in ("activations", "stages")
+            Reading("dropin_cache_hits", self._standings.cache_hits[cache], (("cache", cache),))
+            for cache in ("activations", "growth")
         ]
-        found.append(Reading("dropin_front_size", len(self._front)))
+        found.append(Reading("dropin_front_size", len(self._standings.front)))
         if self._size_base is not None:
-            points = _points(self._front)
+            points = _points(self._standings.front)
             found.append(Reading("dropin_front_hypervolume", pareto.share(points, self._size_base)))
             for name, share in SIZES.items():
                 within = [eer for eer, size in points if size <= share * self._size_base]
                 if within:
                     found.append(Reading("dropin_front_eer", min(within), (("at_most", name),)))
-        if self._best is not None and self._best.weighted_eer is not None:
-            found.append(Reading("dropin_best_weighted_eer", self._best.weighted_eer))
+        if self._standings.best is not None and self._standings.best.weighted_eer is not None:
+            found.append(Reading("dropin_best_weighted_eer", self._standings.best.weighted_eer))
         if self._seconds_step is not None:
             found.append(Reading("dropin_step_seconds", self._seconds_step))
         return found

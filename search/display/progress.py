@@ -20,8 +20,8 @@ from rich.text import Text
 
 from search.cluster.ray_cluster import Cluster
 from search.display.terminal import cell
-from search.runs.run_folder import best_of, front_of, separated
-from search.runs.trial_log import Record
+from search.runs.front import Standings, separated
+from search.runs.record import Record
 from trainables.printable import printable
 
 logger = logging.getLogger(__name__)
@@ -46,8 +46,7 @@ class Display:
         self._facts: dict[str, str] = {}
         self._work: dict[str, tuple[int, int]] = {}
         self._running: dict[int, tuple[int, int]] = {}
-        self._records: list[Record] = []
-        self._failed = 0
+        self._standings = Standings()
         self._trials: int | None = None
         self._began: float | None = None
         self._deadline = float("inf")
@@ -77,7 +76,7 @@ class Display:
             self._live = None
         self._redirected.close()
 
-    def fact(self, name: str, text: str) -> None:
+    def status(self, name: str, text: str) -> None:
         """Show a line that stays, such as where the dashboard is; a second call with this name replaces it."""
         self._facts[name] = text
         self._line(f"{name}: {text}")
@@ -85,20 +84,20 @@ class Display:
     def cluster(self, place: Cluster) -> None:
         """Show what runs where, and how the dashboard is reached."""
         gpus = f", {place.gpus:g} GPU" if place.gpus else ""
-        self.fact("workers", f"{place.concurrent} at once, {place.cpus} CPU{gpus} each")
+        self.status("workers", f"{place.concurrent} at once, {place.cpus} CPU{gpus} each")
         self._facts.pop("waiting for", None)
         if place.waiting:
-            self.fact("waiting for", place.waiting)
+            self.status("waiting for", place.waiting)
         if place.dashboard:
             far = f"from another machine first `{place.tunnel}`" if place.tunnel else None
             how = "; ".join(filter(None, (place.login, far)))
-            self.fact("dashboard", f"{place.dashboard}{f' ({how})' if how else ''}")
+            self.status("dashboard", f"{place.dashboard}{f' ({how})' if how else ''}")
 
-    def note(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Say something once, above the panel."""
         self._console.print(_shown(text), soft_wrap=True)
 
-    def work(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
         """Tell how far a piece of work is, as corpora, features and the base do; ``done == total`` ends it."""
         before, _ = self._work.get(what, (0, total))
         self._work[what] = (done, total)
@@ -107,25 +106,22 @@ class Display:
         if total and (done * PLAIN_STEPS // total > before * PLAIN_STEPS // total):
             self._line(f"{what}: {done} of {total}")
 
-    def search(self, trials: int | None, records: list[Record], deadline: float = float("inf")) -> None:
-        """Begin to show trials: how many there will be, those that ended in an earlier process, when time is over."""
-        self._trials, self._records, self._deadline = trials, list(records), deadline
-        self._began, self._before = self._clock(), len(records)
-        self._failed = sum(record.state == "FAIL" for record in records)
+    def start_trials(self, trials: int | None, standings: Standings, deadline: float = float("inf")) -> None:
+        """Begin to show trials: how many there will be, how they stand (kept up to date elsewhere), the deadline."""
+        self._trials, self._standings, self._deadline = trials, standings, deadline
+        self._began, self._before = self._clock(), standings.ended
 
-    def trial(self, number: int, epoch: int, epochs: int) -> None:
+    def trial_epoch(self, number: int, epoch: int, epochs: int) -> None:
         """A trial is running and has finished so many epochs."""
         self._running[number] = (epoch, epochs)
 
-    def still(self) -> None:
+    def trials_finished(self) -> None:
         """Nothing runs any more."""
         self._running.clear()
 
-    def ended(self, record: Record) -> None:
-        """A trial ended."""
+    def trial_ended(self, record: Record) -> None:
+        """A trial ended, and is counted in the standings."""
         self._running.pop(record.number, None)
-        self._records.append(record)
-        self._failed += record.state == "FAIL"
         self._line(f"{describe(record)}; {self._count()}{self._left()}")
 
     def table(self, front: Sequence[Record]) -> None:
@@ -146,7 +142,7 @@ class Display:
             table.add_row(cell(name), f"{record.size:,}", *errors)
         self._console.print(table)
         if not all(clear.values()):
-            self.note("~: dev has too few utterances to tell this detector from its neighbours by EER")
+            self.message("~: dev has too few utterances to tell this detector from its neighbours by EER")
 
     def render(self) -> RenderableType:
         """The panel as it stands. Called by a thread of its own, so it goes over copies of what changes meanwhile."""
@@ -160,30 +156,30 @@ class Display:
         if self._began is not None:
             grid.add_row("trials", self._count())
             if self._trials:
-                grid.add_row("", _bar(len(self._records), self._trials))
+                grid.add_row("", _bar(self._standings.ended, self._trials))
             if self._running:
                 running = ", ".join(f"{n} (epoch {a}/{b})" for n, (a, b) in sorted(self._running.items()))
                 grid.add_row("running", running)
-            best = best_of(self._records)
-            if best is not None:
-                grid.add_row("best", _shown(describe(best)))
-                members = len(front_of(self._records))
+            if self._standings.best is not None:
+                grid.add_row("best", _shown(describe(self._standings.best)))
+                members = len(self._standings.front)
                 grid.add_row("front", f"{members} detector{'s' if members > 1 else ''}")
             grid.add_row("time", f"{clock_text(self._clock() - self._began)} gone{self._left()}")
         return grid
 
     def _count(self) -> str:
         total = "" if self._trials is None else f" of {self._trials}"
-        return f"{len(self._records)}{total} ended, {len(self._running)} running, {self._failed} failed"
+        standings = self._standings
+        return f"{standings.ended}{total} ended, {len(self._running)} running, {standings.states['FAIL']} failed"
 
     def _left(self) -> str:
         """About how long it still takes, as far as that can be said."""
         if self._began is None:
             return ""
         left = self._deadline - self._clock()
-        ended = len(self._records) - self._before
+        ended = self._standings.ended - self._before
         if self._trials is not None and ended:
-            left = min(left, (self._clock() - self._began) / ended * (self._trials - len(self._records)))
+            left = min(left, (self._clock() - self._began) / ended * (self._trials - self._standings.ended))
         return f", about {clock_text(max(0.0, left))} left" if left < float("inf") else ""
 
     def _line(self, text: str) -> None:

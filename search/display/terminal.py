@@ -11,14 +11,14 @@ from rich.text import Text
 from trainables.printable import printable
 
 
-def say(text: object, file: TextIO | None = None) -> None:
+def print_text(text: object, file: TextIO | None = None) -> None:
     """Print a text, by default on stdout: its lines stay lines, what cannot be seen is escaped."""
     print(printable(text, "\n"), file=file)
 
 
-def complain(error: object) -> None:
+def print_error(error: object) -> None:
     """Print an error on stderr, as `say` does."""
-    say(error, sys.stderr)
+    print_text(error, sys.stderr)
 
 
 def cell(text: object, style: str = "") -> Text:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from search.page.numbers import NOTHING, percent
 from search.page.report_data import ReportData
-from search.runs.trial_log import Record
+from search.runs.record import Record
+from search.storage.run_paths import RunPaths
 from trainables.errors import DropinError
 
 
@@ -73,7 +74,7 @@ def confirmed(folder: Path) -> list[Confirmed]:
     Raises:
         DropinError: its table cannot be read.
     """
-    path = folder / "confirm" / "confirm.csv"
+    path = RunPaths(folder).confirmation_table
     if not path.exists():
         return []
     seeds: dict[str, list[dict[str, str]]] = {}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search.page.figure import Figure, axis, figure, plain
-from search.runs.trial_log import Record
+from search.runs.record import Record
 from search.settings.options import Settings
 
 ENDINGS = (("ran to their end", "COMPLETE", "--front"), ("stopped early", "PRUNED", "--stopped"),

@@ -17,7 +17,7 @@ from plotly.offline import get_plotlyjs
 from search.page import attacks, comparison, costs, front, history, importance, numbers, trial_cards, widths
 from search.page.figure import Figure
 from search.page.report_data import ReportData
-from search.runs import run_folder
+from search.runs.front import best_of, separated
 from search.settings.options import Settings
 
 TEMPLATE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
@@ -45,9 +45,9 @@ def document(subject: ReportData) -> str:
         "share": numbers.share,
     }
     run = subject.run
-    drawn = importance.importance(run.folder / "study.journal", run.settings.objective)
+    drawn = importance.importance(run.paths.study, run.settings.objective)
     figures = {**_figures(subject), **{f"importance-{i}": one for i, one in enumerate(_importances(drawn))}}
-    best = run_folder.best_of(run.records)
+    best = best_of(run.records)
     return environment.get_template(TEMPLATE).render(
         policy=_policy(scripts),
         style=_text(STYLE),
@@ -59,7 +59,7 @@ def document(subject: ReportData) -> str:
         states={state: sum(one.state == state for one in run.records) for state in trial_cards.STATES},
         figures=figures,
         first=front.BASE if best is None else best.number,
-        separated=run_folder.separated(subject.front),
+        separated=separated(subject.front),
         interval=numbers.interval,
         compared=comparison.compared(subject),
         confirmed=comparison.confirmed(run.folder),
@@ -80,7 +80,7 @@ def facts(subject: ReportData) -> list[tuple[str, str]]:
     how = ", ".join(f"{states.count(state):,} {words}" for words, state, _ in costs.ENDINGS)
     return [
         ("space", settings.space),
-        ("model", " ".join([settings.model, *(f"{key}={value}" for key, value in settings.model_options.items())])),
+        ("model", " ".join([settings.model, *(f"{key}={value}" for key, value in settings.model_option.items())])),
         ("corpus", str(run.corpus["name"])),
         ("when", _when(subject)),
         ("trials", f"{ended}: {how}"),

@@ -11,7 +11,7 @@ from search.page.numbers import count, interval, percent
 from search.page.report_data import ReportData
 from search.reporting.front_picture import size_locator, top_of
 from search.reporting.plan_words import count_text, plan_in_words
-from search.runs.trial_log import Record
+from search.runs.record import Record
 from spaces.recipes import is_recipe
 
 Place = Callable[[str, int], str]

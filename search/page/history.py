@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 from search.page.figure import Figure, axis, figure
 from search.page.numbers import duration
 from search.runs import pareto
-from search.runs.trial_log import Record
+from search.runs.record import Record
 
 
 def timed(records: Sequence[Record]) -> bool:

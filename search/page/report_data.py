@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from search.reporting.export_folder import MARKER
-from search.runs import run_folder
-from search.runs.members import Run
-from search.runs.trial_log import Record
+from search.runs.front import front_of
+from search.runs.members import StoredRun
+from search.runs.record import Record
 from spaces.recipes import is_recipe
 from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
@@ -60,13 +60,13 @@ class ReportData:
         export: an export of it, if one was given.
     """
 
-    run: Run
+    run: StoredRun
     base: Base
     front: tuple[Record, ...]
     export: Export | None = None
 
     @classmethod
-    def of(cls, run: Run, export: Path | None = None) -> ReportData:
+    def of(cls, run: StoredRun, export: Path | None = None) -> ReportData:
         """Read what is beside a run's log.
 
         Args:
@@ -81,7 +81,7 @@ class ReportData:
                 f"a report shows trials that ended; run {run.folder} has none: wait for the first, or see its run.log"
             )
         found = None if export is None else read_export(export.expanduser().resolve(), run)
-        return cls(run, _base(run), tuple(run_folder.front_of(run.records)), found)
+        return cls(run, _base(run), tuple(front_of(run.records)), found)
 
     @property
     def recipes(self) -> list[Record]:
@@ -90,7 +90,7 @@ class ReportData:
         return sorted(ended, key=lambda one: one.number)
 
 
-def read_export(folder: Path, run: Run) -> Export:
+def read_export(folder: Path, run: StoredRun) -> Export:
     """What is in an export's folder.
 
     Raises:
@@ -111,10 +111,10 @@ def read_export(folder: Path, run: Run) -> Export:
     return Export(tuple(rows), trials)
 
 
-def _base(run: Run) -> Base:
-    arch = Architecture.create(run.settings.model, run.settings.model_options)
+def _base(run: StoredRun) -> Base:
+    arch = Architecture.create(run.settings.model, run.settings.model_option)
     try:
-        _, texts = read_folder(run.folder / "base", [], [DESCRIPTION])
+        _, texts = read_folder(run.paths.base, [], [DESCRIPTION])
         eer = float(texts[DESCRIPTION]["card"]["eer_dev"])
     except (ValueError, KeyError, TypeError):
         eer = None  # it is there to compare with only; the page says that it is missing

@@ -9,7 +9,7 @@ from search.page.front import BASE
 from search.page.numbers import NOTHING, count, duration, interval, percent, share
 from search.page.report_data import Base, ReportData
 from search.reporting.plan_words import plan_in_words
-from search.runs.trial_log import Record
+from search.runs.record import Record
 
 STATES: Mapping[str, str] = {"COMPLETE": "ran to its end", "PRUNED": "stopped early", "FAIL": "failed"}
 

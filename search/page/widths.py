@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from search.page.figure import Figure, heat_map
-from search.runs.trial_log import Record
+from search.runs.record import Record
 
 COLOURS = ((0.0, "--removed"), (0.5, "--unchanged"), (1.0, "--grown"))
 TWICE = 2.0

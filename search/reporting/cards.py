@@ -10,13 +10,13 @@ from typing import Any
 from search.reporting.evaluation import Evaluation
 from search.reporting.plan_words import count_text, plan_in_words
 from search.reporting.tables import Entry
-from search.runs.members import Run
+from search.runs.members import StoredRun
 from trainables.printable import printable
 
 NOTHING = "-"
 
 
-def facts(entry: Entry, card: Mapping[str, Any], run: Run) -> dict[str, Any]:
+def facts(entry: Entry, card: Mapping[str, Any], run: StoredRun) -> dict[str, Any]:
     """What detector.json says about an exported detector: the card from the run, and what the export measured."""
     record = entry.member.record
     assert record is not None, "only trials are exported"
@@ -32,7 +32,13 @@ def facts(entry: Entry, card: Mapping[str, Any], run: Run) -> dict[str, Any]:
 
 
 def page(
-    entry: Entry, card: Mapping[str, Any], run: Run, *, front: int, base: Entry | None, base_widths: Mapping[str, int]
+    entry: Entry,
+    card: Mapping[str, Any],
+    run: StoredRun,
+    *,
+    front: int,
+    base: Entry | None,
+    base_widths: Mapping[str, int],
 ) -> str:
     """The card as Markdown.
 
@@ -97,7 +103,7 @@ def base_size(base: Entry | None) -> str:
     return "unknown size" if base is None else f"{base.size:,} parameters"
 
 
-def _warning(run: Run) -> list[str]:
+def _warning(run: StoredRun) -> list[str]:
     return [f"> {_text(str(run.corpus['note']))}", ""] if run.corpus.get("note") else []
 
 

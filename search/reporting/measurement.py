@@ -12,7 +12,7 @@ import torch
 from search.display.progress import Display
 from search.reporting.evaluation import Evaluation
 from search.reporting.tables import Entry
-from search.runs.members import Member, Run
+from search.runs.members import Member, StoredRun
 from trainables import corpora
 from trainables.corpora.corpus import Corpus
 from trainables.errors import DropinError
@@ -38,7 +38,13 @@ class Data:
 
 
 def load_scoring_data(
-    run: Run, card: Mapping[str, object], *, root: Path | None, cache: Path, skip_bad_files: bool, display: Display
+    run: StoredRun,
+    card: Mapping[str, object],
+    *,
+    root: Path | None,
+    cache: Path,
+    skip_bad_files: bool,
+    display: Display,
 ) -> Data:
     """Make ready what detectors are scored on; features that the cache has not are computed.
 
@@ -58,7 +64,7 @@ def load_scoring_data(
     corpus = _corpus(run, root, cache, skip, display)
     names = ("dev", "eval") if corpus.splits["eval"] else ("dev",)
     if "eval" not in names:
-        display.note(f"corpus {corpus.name} has no eval split: what is said about eval stays empty")
+        display.message(f"corpus {corpus.name} has no eval split: what is said about eval stays empty")
     asv = {split: read_asv_scores(path) for split, path in corpus.asv_scores.items() if split in names}
     features = store.build(
         corpus,
@@ -68,20 +74,20 @@ def load_scoring_data(
         seconds=float(str(card["seconds"])),
         random_crop=settings.random_crop,
         skip_bad_files=skip,
-        progress=display.work,
+        progress=display.progress,
     )
     return Data({name: store.open_split(features, name) for name in names}, asv)
 
 
-def _corpus(run: Run, root: Path | None, cache: Path, skip_bad_files: bool, display: Display) -> Corpus:
+def _corpus(run: StoredRun, root: Path | None, cache: Path, skip_bad_files: bool, display: Display) -> Corpus:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         corpus = corpora.read(
-            run.settings.corpus, root, cache=cache, skip_bad_files=skip_bad_files, progress=display.work
+            run.settings.corpus, root, cache=cache, skip_bad_files=skip_bad_files, progress=display.progress
         )
     for warning in caught:
-        display.note(str(warning.message))
-    display.fact("corpus", f"{corpus.name}{f', {corpus.note}' if corpus.note else ''}")
+        display.message(str(warning.message))
+    display.status("corpus", f"{corpus.name}{f', {corpus.note}' if corpus.note else ''}")
     if corpus.digest() != run.corpus["digest"]:
         raise DropinError(
             f"a front is scored on the corpus that its run read; {corpus.name} at {corpus.root} is not what the run's "
@@ -107,7 +113,7 @@ def measure(member: Member, data: Data, display: Display) -> tuple[Entry, Detect
     except ValueError as error:
         if member.role == "front":
             raise
-        display.note(f"{member.name} is not scored: {error}")
+        display.message(f"{member.name} is not scored: {error}")
         if record is None or record.size is None or record.eer is None:
             return None
         return Entry(member, None, record.size, record.eer), None
@@ -127,7 +133,7 @@ def measure(member: Member, data: Data, display: Display) -> tuple[Entry, Detect
     dev = data.splits["dev"]
     recorded = float(detector.card["eer_dev"])
     if abs(found["dev"].eer - recorded) > 1 / min((dev.labels == 1).sum(), (dev.labels == 0).sum()):
-        display.note(
+        display.message(
             f"{member.name}: the run found a dev EER of {100 * recorded:.2f} %, here it is "
             f"{100 * found['dev'].eer:.2f} %; another device computes other scores"
         )

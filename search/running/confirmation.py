@@ -11,7 +11,6 @@ Controls, with the seeds of the members:
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +19,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.csv
+
 from search.cluster.ray_cluster import Cluster
 from search.display.progress import Display
 from search.reporting import measurement
 from search.running import remote_training
-from search.runs.members import Member, Run, members
-from search.runs.trial_log import Record
+from search.runs.members import Member, StoredRun, members
+from search.runs.record import Record
 from search.settings.options import Settings
 from trainables.jobs import lora, pretraining
 from trainables.models.architecture import Architecture
@@ -73,13 +75,13 @@ class Row:
         return [f"{self.name} ({self.what})", size, _spread(self.dev), _spread(self.eval), str(len(self.dev))]
 
 
-def candidates(run: Run, *, controls: bool) -> dict[str, Candidate]:
+def candidates(run: StoredRun, *, controls: bool) -> dict[str, Candidate]:
     """What to train, by name.
 
     Raises:
         DropinError: the run has no front.
     """
-    arch = Architecture.create(run.settings.model, run.settings.model_options)
+    arch = Architecture.create(run.settings.model, run.settings.model_option)
     shown = members(run)
     found: dict[str, Candidate] = {}
     for member in shown:
@@ -117,7 +119,7 @@ def without_growth(plan: Mapping[str, Any], arch: Architecture) -> dict[str, Any
 def _replay(
     name: str, final: Architecture, plan: Mapping[str, Any], own: Settings, base: Path, features: Path, place: Cluster
 ) -> str:
-    folder = own.run_folder / "detectors" / name
+    folder = own.paths.detector(name)
     if not folder.exists():
         epochs = own.base_epochs + plan["epochs"]
         settings: dict[str, Any] = {"epochs": epochs, "seed": own.seed, "random_crop": own.random_crop}
@@ -135,7 +137,7 @@ def _lora(
 ) -> str:
     if importlib.util.find_spec("peft") is None:
         return f"{name} is left out, since peft is not installed: pip install -e '.[bench]'"
-    folder = own.run_folder / "detectors" / name
+    folder = own.paths.detector(name)
     if not folder.exists():
         rows = remote_training.train(
             own, place, lora.train, start=base, store=features, plan=dict(plan), parameters=parameters, seed=own.seed,
@@ -152,7 +154,12 @@ def _last(rows: Any) -> None:
 
 
 def score(
-    run: Run, own: Settings, base: Path, records: Mapping[str | None, Record], rows: dict[str, Row], display: Display
+    run: StoredRun,
+    own: Settings,
+    base: Path,
+    records: Mapping[str | None, Record],
+    rows: dict[str, Row],
+    display: Display,
 ) -> None:
     """Score what one seed gave, and add it to the rows; the base is a row as well."""
     card = load_detector(base).card
@@ -162,11 +169,11 @@ def score(
     )
     rows.setdefault("base", Row("base", "base"))
     for done, (name, row) in enumerate(rows.items()):
-        display.work("scoring", done, len(rows))
+        display.progress("scoring", done, len(rows))
         record = records.get(name)
         if record is not None and record.state != "COMPLETE":
             continue
-        folder = own.run_folder / "detectors" / (name if record is None else str(record.number))
+        folder = own.paths.detector(name if record is None else record.number)
         found = measurement.measure(Member("recipe", None, None, base if name == "base" else folder), data, display)
         if found is None:
             continue
@@ -175,17 +182,30 @@ def score(
         row.dev.append(entry.eer_dev)
         if entry.eval is not None:
             row.eval.append(entry.eval.eer)
-    display.work("scoring", len(rows), len(rows))
+    display.progress("scoring", len(rows), len(rows))
+
+
+TABLE = pa.schema(
+    [
+        *(("detector", pa.string()), ("what", pa.string()), ("parameters", pa.int64()), ("seed", pa.int64())),
+        *(("eer_dev", pa.float64()), ("eer_eval", pa.float64())),
+    ]
+)
+
+
+def table(rows: Sequence[Row]) -> pa.Table:
+    """A row for every candidate and seed; EERs are fractions, null where the corpus has no eval split."""
+    found = [
+        (row.name, row.what, row.size, number, dev, row.eval[number] if row.eval else None)
+        for row in rows
+        for number, dev in enumerate(row.dev)
+    ]
+    return pa.Table.from_pylist([dict(zip(TABLE.names, values, strict=True)) for values in found], schema=TABLE)
 
 
 def write(path: Path, rows: Sequence[Row]) -> Path:
-    """Write a row for every candidate and seed as CSV; fractions."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["detector", "what", "parameters", "seed", "eer_dev", "eer_eval"])
-        for row in rows:
-            for number, dev in enumerate(row.dev):
-                table.writerow([row.name, row.what, row.size, number, dev, row.eval[number] if row.eval else ""])
+    """Write `table` as CSV."""
+    pyarrow.csv.write_csv(table(rows), path)
     return path
 
 

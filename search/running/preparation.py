@@ -19,7 +19,7 @@ from search.display.progress import Display, clock_text
 from search.display.terminal import LogFormatter
 from search.running import remote_training
 from search.runs import run_folder
-from search.settings.options import SETTINGS_FILE, Settings
+from search.settings.options import Settings
 from trainables import corpora, models
 from trainables.errors import DropinError
 from trainables.features import store
@@ -38,15 +38,16 @@ def run_log(settings: Settings) -> Iterator[None]:
     """Make the run's folder, write what the run is, and within the context keep the run's log."""
     folder = settings.run_folder
     folder.mkdir(parents=True, exist_ok=True)
-    run_folder.write_text(folder / SETTINGS_FILE, settings.to_json())
+    goes_on = settings.paths.settings.exists()
+    run_folder.write_text(settings.paths.settings, settings.to_json())
     run_folder.write_versions(folder)
-    handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    handler = logging.FileHandler(settings.paths.log, encoding="utf-8")
     handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     rooms = [logging.getLogger(name) for name in ray_cluster.PACKAGES]
     for room in rooms:
         room.setLevel(logging.INFO)
         room.addHandler(handler)
-    logger.info("run %s %s", folder, "goes on" if settings.resume else "begins")
+    logger.info("run %s %s", folder, "goes on" if goes_on else "begins")
     try:
         yield
     finally:
@@ -72,13 +73,13 @@ def prepare_features(settings: Settings, display: Display) -> tuple[Path, dict[s
             settings.corpus_root,
             cache=settings.cache,
             skip_bad_files=settings.skip_bad_files,
-            progress=display.work,
+            progress=display.progress,
         )
     for warning in caught:
-        display.note(str(warning.message))
-    display.fact("corpus", f"{corpus.name}{f', {corpus.note}' if corpus.note else ''}")
+        display.message(str(warning.message))
+    display.status("corpus", f"{corpus.name}{f', {corpus.note}' if corpus.note else ''}")
     if corpus.skipped:
-        display.note(f"{len(corpus.skipped)} bad files are left out; corpus.json lists them")
+        display.message(f"{len(corpus.skipped)} bad files are left out; corpus.json lists them")
     before = run_folder.corpus_digest(settings.run_folder)
     if before is not None and before != corpus.digest():
         raise DropinError(
@@ -94,7 +95,7 @@ def prepare_features(settings: Settings, display: Display) -> tuple[Path, dict[s
         seconds=SECONDS,
         random_crop=settings.random_crop,
         skip_bad_files=settings.skip_bad_files,
-        progress=display.work,
+        progress=display.progress,
         splits=("train", "dev"),
     )
     about = {"name": corpus.name, "digest": corpus.digest(), "note": corpus.note}
@@ -105,11 +106,11 @@ def train_base(
     settings: Settings, features: Path, card: Mapping[str, Any], place: Callable[[], Cluster], display: Display
 ) -> Path:
     """The base's folder in the run, trained on the cluster, which is asked for only then, where the cache has none."""
-    arch = Architecture.create(settings.model, settings.model_options)
-    base = settings.run_folder / "base"
+    arch = Architecture.create(settings.model, settings.model_option)
+    base = settings.paths.base
     came = "from the run" if _is_whole(base) else _bring_base(base, arch, settings, features, card, place, display)
     eer = load_detector(base).card["eer_dev"]
-    display.fact("base", f"EER {100 * eer:.2f} % at {arch.size():,} parameters, {came}")
+    display.status("base", f"EER {100 * eer:.2f} % at {arch.size():,} parameters, {came}")
     return base
 
 
@@ -142,7 +143,7 @@ def _bring_base(
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        display.note("another run is training this base; waiting for it")
+        display.message("another run is training this base; waiting for it")
         lock.acquire()
     with lock:
         came = "from the cache"
@@ -198,7 +199,7 @@ def _pretrain(
         gpu=place.gpus > 0,
         cpus=cpus,
     )
-    display.work("base", 0, settings.base_epochs)
+    display.progress("base", 0, settings.base_epochs)
     for row in rows:
         logger.info("base: epoch %d of %d, loss %.4f, EER %.4f", row["epoch"], row["epochs"], row["loss"], row["eer"])
-        display.work("base", row["epoch"], row["epochs"])
+        display.progress("base", row["epoch"], row["epochs"])

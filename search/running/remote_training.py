@@ -97,6 +97,6 @@ def train(
 def _offered(settings: Settings, folder: Path, name: str, files: tuple[str, ...]) -> str:
     if not settings.no_shared_filesystem:
         return str(folder)
-    uri = join_uri(str(settings.remote), *name.split("/"))
+    uri = join_uri(str(settings.bucket), *name.split("/"))
     bucket_files.upload_missing(folder, uri, files)
     return uri

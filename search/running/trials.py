@@ -24,11 +24,12 @@ from search.display.metrics import Gauges
 from search.display.progress import Display
 from search.running import remote_training
 from search.running.tune_callback import StopConditions, TuneCallback
-from search.runs import run_folder
+from search.runs import results
 from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
 from search.storage import bucket_sync
 from search.storage.bucket_sync import BucketSync
+from search.storage.run_paths import RunPaths
 from search.tuning.feasibility import check_feasibility
 from search.tuning.scheduler import HalvingScheduler
 from search.tuning.searcher import PlanSearch
@@ -39,11 +40,8 @@ from spaces import recipes
 from spaces.recipes import is_recipe
 from trainables.models.architecture import Architecture
 from trainables.storage import bucket_files
-from trainables.storage.node_paths import GROWTH_CACHE_FOLDER
 
 logger = logging.getLogger(__name__)
-TUNE_FOLDER = "tune"
-"""Tune's own files in the run's folder: checkpoints of trials under way. Gone when the run is over."""
 RETRIES = 2
 """How often a trial is tried again that raised, or whose worker was lost."""
 NO_LIMIT = 1_000_000
@@ -68,14 +66,14 @@ def make_searcher(
         warm: trials of earlier runs.
         plans: plans to try instead of recipes and initial points, by name; all of them, however others fare.
     """
-    arch = Architecture.create(settings.model, settings.model_options)
+    arch = Architecture.create(settings.model, settings.model_option)
     sites, budget = scope(settings)
     initial_points = recipes.initial_points(settings.space, sites, budget) if plans is None else {}
     rivals = log.records if plans is None else None
     return PlanSearch(
         search_space(settings),
         job=job,
-        journal=settings.run_folder / "study.journal",
+        journal=settings.paths.study,
         ended=log.records,
         recipes=recipes.recipes(settings.space, settings.model, sites, budget) if plans is None else plans,
         initial_points={name: point.parameters for name, point in initial_points.items()},
@@ -107,7 +105,7 @@ def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> 
         "activations_limit": settings.activations_limit,
         "run_folder": str(settings.run_folder),
         "size_weight": settings.size_weight,
-        "size_base": Architecture.create(settings.model, settings.model_options).size(),
+        "size_base": Architecture.create(settings.model, settings.model_option).size(),
         "seed": settings.seed,
         "random_crop": settings.random_crop,
         "precision": settings.precision,
@@ -122,7 +120,7 @@ def scheduler(settings: Settings, searcher: PlanSearch) -> TrialScheduler:
     """Who stops trials early: nobody, or successive halving by the same objectives that the searcher has."""
     if settings.stopping == "none":
         return FIFOScheduler()
-    return HalvingScheduler(searcher.objectives, settings.run_folder / "rungs.jsonl")
+    return HalvingScheduler(searcher.objectives, settings.paths.rungs)
 
 
 def startup_trials(trials: int | None) -> int:
@@ -148,15 +146,15 @@ def run_trials(
         fetch_detectors(copy, log)
     searcher.most = None if settings.trials is None else settings.trials - len(log.records)
     if searcher.most is not None and searcher.most <= 0:
-        display.note(f"all {settings.trials} trials have ended; raise --trials for more")
+        display.message(f"all {settings.trials} trials have ended; raise --trials for more")
         return
     # Checkpoints of trials that an earlier process left under way; they start again from the base.
-    shutil.rmtree(settings.run_folder / TUNE_FOLDER, ignore_errors=True)
+    shutil.rmtree(settings.paths.tune, ignore_errors=True)
     limits = StopConditions(settings.minutes)
     elsewhere = copy if settings.no_shared_filesystem else None
     state: dict[str, Any] = {"storage_path": str(settings.run_folder)}
     if elsewhere is not None and settings.run_uri is not None:
-        bucket_files.remove(bucket_files.join_uri(settings.run_uri, TUNE_FOLDER))
+        bucket_files.remove(bucket_files.join_uri(settings.run_uri, settings.paths.tune.name))
         state["storage_filesystem"], state["storage_path"] = bucket_files.open_filesystem(settings.run_uri)
     tuner = tune.Tuner(
         with_resources(trainable, place),
@@ -170,7 +168,7 @@ def run_trials(
             trial_dirname_creator=lambda trial: str(trial.config["number"]),
         ),
         run_config=tune.RunConfig(
-            name=TUNE_FOLDER,
+            name=settings.paths.tune.name,
             **state,
             callbacks=[TuneCallback(log, display, limits, gauges, elsewhere, searcher.again)],
             stop=limits,
@@ -182,8 +180,8 @@ def run_trials(
     )
     for name, reason in searcher.left_out.items():
         logger.warning("recipe %s is left out: %s", name, reason)
-        display.note(f"recipe {name} is left out: {reason}")
-    display.search(settings.trials, list(log.records.values()), limits.deadline)
+        display.message(f"recipe {name} is left out: {reason}")
+    display.start_trials(settings.trials, log.standings, limits.deadline)
 
     def leave() -> None:
         # A signal to all processes of the group, as batch systems send it, has ended Ray as well, and Ray's client
@@ -199,14 +197,14 @@ def run_trials(
     if elsewhere is not None:
         elsewhere.settle()
     if searcher.gave_up:
-        display.note(searcher.gave_up)
+        display.message(searcher.gave_up)
 
 
 def fetch_detectors(copy: BucketSync, log: TrialLog) -> None:
     """Fetch from the copy what a search that was killed had not fetched yet: detectors of the front and of recipes."""
     records = [record for record in log.records.values() if record.state == "COMPLETE"]
-    shown = [*run_folder.front_of(records), *(record for record in records if is_recipe(record.recipe))]
-    places = {log.path.parent / "detectors" / str(record.number) for record in shown}
+    shown = [*log.standings.front, *(record for record in records if is_recipe(record.recipe))]
+    places = {RunPaths(log.path.parent).detector(record.number) for record in shown}
     missing = sorted(place for place in places if not place.exists())
     for place in missing:
         copy.fetch(place)
@@ -254,17 +252,17 @@ def finish(settings: Settings, log: TrialLog, display: Display) -> bool:
     """Write the tables and say what was found; whether there is a front."""
     folder = settings.run_folder
     records = list(log.records.values())
-    run_folder.write_tables(folder, records)
-    for name in (TUNE_FOLDER, GROWTH_CACHE_FOLDER):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    front = run_folder.front_of(records)
+    results.write_tables(settings.paths, records)
+    for temporary in (settings.paths.tune, settings.paths.growth_cache):
+        shutil.rmtree(temporary, ignore_errors=True)
+    front = log.standings.front
     if front:
         display.table(front)
-        display.note(f"front: {folder / 'front.parquet'}; all trials: {folder / 'results.parquet'}")
-        display.note(f"next: python -m search.export {folder} --to front/")
-        display.note(f"report: python -m search.report {folder}")
+        display.message(f"front: {folder / 'front.parquet'}; all trials: {folder / 'results.parquet'}")
+        display.message(f"next: python -m search.export {folder} --to front/")
+        display.message(f"report: python -m search.report {folder}")
         return True
     failures = [record.error for record in records if record.error]
     reason = f"the first failed with: {failures[0]}" if failures else "none ended"
-    display.note(f"no trial gave a detector ({reason}); see {folder / 'run.log'}")
+    display.message(f"no trial gave a detector ({reason}); see {folder / 'run.log'}")
     return False

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pyarrow.fs import FileSystem
 from ray.tune import Callback, Checkpoint, Stopper
@@ -24,12 +24,15 @@ from ray.tune.result import NODE_IP
 
 from search.display.metrics import Gauges
 from search.display.progress import Display, describe
-from search.runs import run_folder
-from search.runs.trial_log import Record, TrialLog
+from search.runs import results
+from search.runs.record import Record, from_result
+from search.runs.trial_log import TrialLog
 from search.storage.bucket_sync import BucketSync
+from search.storage.run_paths import RunPaths
 from search.tuning import objective
 from search.tuning.searcher import METRIC, ending
 from spaces.recipes import is_recipe
+from trainables.trial.messages import TrialConfig
 
 logger = logging.getLogger(__name__)
 LONG_LINE = 200
@@ -64,12 +67,11 @@ class TuneCallback(Callback):
             elsewhere: the copy of the run's folder, where workers write detectors and checkpoints into that.
             again: hands a trial of this number out once more; without it what Tune gives up has failed.
         """
-        self._elsewhere = elsewhere
+        self._elsewhere, self._paths = elsewhere, RunPaths(log.path.parent)
         self._log, self._display, self._limits, self._gauges = log, display, limits, gauges
         self._again, self._times = again, Counter[int]()
         self._ending = False
         self._written, self._next_tables = len(log.records), 0.0
-        self._front = run_folder.front_of(log.records.values())
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles callbacks to restore runs its own way, which this project does not use."""
@@ -82,18 +84,18 @@ class TuneCallback(Callback):
             why = "asked to end" if self._limits.asked else "time is over"
             logger.warning("%s", why)
             again = " (again to end at once)" if self._limits.asked else ""
-            self._display.note(f"{why}: trials under way are stopped, the front is written{again}")
+            self._display.message(f"{why}: trials under way are stopped, the front is written{again}")
         if self._gauges is not None:
-            self._gauges.tick()
+            self._gauges.publish_if_due()
         if len(self._log.records) > self._written and time.monotonic() >= self._next_tables:
             self._write_tables()
 
     def on_trial_start(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
         """A trial began on a worker."""
         logger.info("trial %d begins%s", trial.config["number"], _named(trial.config["recipe"]))
-        self._display.trial(trial.config["number"], 0, trial.config["plan"]["epochs"])
+        self._display.trial_epoch(trial.config["number"], 0, trial.config["plan"]["epochs"])
         if self._gauges is not None:
-            self._gauges.running(trial.config["number"])
+            self._gauges.trial_running(trial.config["number"])
 
     def on_trial_result(
         self, iteration: int, trials: Sequence[Trial], trial: Trial, result: Mapping[str, Any], **info: Any
@@ -101,9 +103,9 @@ class TuneCallback(Callback):
         """An epoch of a trial ended."""
         number, epoch, epochs = trial.config["number"], result.get("epoch", 0), result.get("epochs", 0)
         logger.info("trial %d: epoch %d of %d, EER %.4f", number, epoch, epochs, result.get("eer", math.nan))
-        self._display.trial(number, epoch, epochs)
+        self._display.trial_epoch(number, epoch, epochs)
         if self._gauges is not None:
-            self._gauges.running(number, result.get(NODE_IP), _finite(result.get("seconds_step")))
+            self._gauges.trial_running(number, result.get(NODE_IP), _finite(result.get("seconds_step")))
 
     def on_checkpoint(
         self, iteration: int, trials: Sequence[Trial], trial: Trial, checkpoint: Checkpoint, **info: Any
@@ -139,18 +141,18 @@ class TuneCallback(Callback):
         logger.warning("trial %d failed and is tried again:\n%s", trial.config["number"], _traceback(trial))
 
     def _end(self, trial: Trial, *, failed: bool) -> None:
-        record = record_of(trial.config, trial.last_result, _traceback(trial) if failed else None)
+        record = record_of(cast(TrialConfig, trial.config), trial.last_result, _traceback(trial) if failed else None)
         cpus, gpus = _resources(trial)
         record = replace(record, ended=datetime.now(tz=timezone.utc).timestamp(), cpus=cpus, gpus=gpus)
-        self._log.append(record)
+        beaten = self._log.append(record)
         if record.state == "FAIL":
             logger.error("trial %d failed: %s", record.number, _traceback(trial) or record.error)
         else:
             logger.info("%s", describe(record))
-        self._display.ended(record)
+        self._display.trial_ended(record)
         if self._gauges is not None:
-            self._gauges.ended(record)
-        self._keep_detectors(record)
+            self._gauges.trial_ended(record)
+        self._keep_detectors(record, beaten)
         self._forget(trial)
 
     def _forget(self, trial: Trial) -> None:
@@ -159,24 +161,19 @@ class TuneCallback(Callback):
             self._remove(trial.storage.storage_filesystem, trial.storage.trial_fs_path)
         _empty(trial)
 
-    def _keep_detectors(self, record: Record) -> None:
-        """Remove the detectors of trials that are not on the front, recipes' excepted, which it is compared with."""
+    def _keep_detectors(self, record: Record, beaten: Sequence[Record]) -> None:
+        """Remove the detectors of trials that are beaten; recipes keep theirs, as the front is compared with them."""
         if record.state != "COMPLETE":
             return
-        front = run_folder.front_of([*self._front, record])
-        members = {one.number for one in front}
-        if self._elsewhere is not None and (record.number in members or is_recipe(record.recipe)):
-            self._elsewhere.fetch(self._detector(record))
-        for one in (*self._front, record):
-            if one.number not in members and not is_recipe(one.recipe):
-                if self._elsewhere is None:
-                    shutil.rmtree(self._detector(one), ignore_errors=True)
-                else:
-                    self._elsewhere.discard(self._detector(one))
-        self._front = sorted(front, key=lambda one: one.number)
-
-    def _detector(self, record: Record) -> Path:
-        return self._log.path.parent / "detectors" / str(record.number)
+        if self._elsewhere is not None and (record not in beaten or is_recipe(record.recipe)):
+            self._elsewhere.fetch(self._paths.detector(record.number))
+        for one in beaten:
+            if is_recipe(one.recipe):
+                continue
+            if self._elsewhere is None:
+                shutil.rmtree(self._paths.detector(one.number), ignore_errors=True)
+            else:
+                self._elsewhere.discard(self._paths.detector(one.number))
 
     def _remove(self, filesystem: FileSystem, path: str) -> None:
         """Remove a folder of Tune's; one in a storage without keeping the search waiting."""
@@ -187,7 +184,7 @@ class TuneCallback(Callback):
 
     def _write_tables(self) -> None:
         began = time.monotonic()
-        run_folder.write_tables(self._log.path.parent, list(self._log.records.values()))
+        results.write_tables(self._paths, list(self._log.records.values()))
         ended = time.monotonic()
         self._written = len(self._log.records)
         self._next_tables = ended + max(PAUSE, (ended - began) / SHARE)
@@ -215,7 +212,7 @@ class StopConditions(Stopper):
         return self.asked or time.monotonic() > self.deadline
 
 
-def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, traceback: str | None) -> Record:
+def record_of(config: TrialConfig, result: Mapping[str, Any] | None, traceback: str | None) -> Record:
     """The log's record of a trial.
 
     Args:
@@ -237,24 +234,8 @@ def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, trace
         state=state.name,
         recipe=config["recipe"],
         plan={**config["plan"], **({"criterion": result["criterion"]} if "criterion" in result else {})},
-        eer=_finite(result.get("best_eer")),
-        eer_low=result.get("best_eer_interval", (None, None))[0],
-        eer_high=result.get("best_eer_interval", (None, None))[1],
-        loss=_finite(result.get("loss")),
-        size=result.get("size"),
-        weighted_eer=_finite(result.get(METRIC)),
-        trainable_parameters=result.get("trainable_parameters"),
-        epochs=result.get("epoch", 0),
-        seconds=_finite(result.get("time_total_s")),
-        seconds_step=_finite(result.get("seconds_step")),
-        seconds_forward=_finite(result.get("seconds_forward")),
-        seconds_backward=_finite(result.get("seconds_backward")),
-        seconds_parts=result.get("seconds_parts", {}),
         error=error,
-        node=result.get(NODE_IP),
-        total_widths=result.get("total_widths", {}),
-        cached_links=result.get("cached_links", 0),
-        from_growth_cache=result.get("from_growth_cache", False),
+        **from_result(result),
     )
 
 

@@ -8,17 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from search.runs import run_folder, trial_log
-from search.runs.trial_log import Record
-from search.settings.options import SETTINGS_FILE, Settings, default_cache
+from search.runs import trial_log
+from search.runs.front import front_of
+from search.runs.record import Record
+from search.settings.options import Settings, default_cache
 from search.storage import bucket_pull
+from search.storage.run_paths import RunPaths
 from spaces.recipes import is_recipe
 from trainables.errors import DropinError
 from trainables.storage import bucket_files
 
 
 @dataclass(frozen=True)
-class Run:
+class StoredRun:
     """A run as its folder tells it, finished or not.
 
     Attributes:
@@ -33,21 +35,27 @@ class Run:
     corpus: Mapping[str, Any]
     records: tuple[Record, ...]
 
+    @property
+    def paths(self) -> RunPaths:
+        """The files of the run."""
+        return RunPaths(self.folder)
+
     @classmethod
-    def open(cls, folder: Path) -> Run:
+    def open(cls, folder: Path) -> StoredRun:
         """Read a run's folder.
 
         Raises:
             DropinError: it is not one, or a file of it cannot be read.
         """
         folder = folder.expanduser().resolve()
-        if not (folder / SETTINGS_FILE).is_file():
+        paths = RunPaths(folder)
+        if not paths.settings.is_file():
             raise DropinError(
-                f"a run is a folder that search.run wrote; {folder} has no {SETTINGS_FILE}: correct the path"
+                f"a run is a folder that search.run wrote; {folder} has no {paths.settings.name}: correct the path"
             )
         try:
-            settings = Settings.from_json((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-            corpus = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+            settings = Settings.from_json(paths.settings.read_text(encoding="utf-8"))
+            corpus = json.loads(paths.corpus.read_text(encoding="utf-8"))
             digest = corpus["digest"]
         except FileNotFoundError as error:
             raise DropinError(f"run {folder} has not read its corpus yet: wait for it, or see its run.log") from error
@@ -56,10 +64,10 @@ class Run:
                 f"run {folder} cannot be read ({error}): restore its settings.json and corpus.json"
             ) from error
         assert isinstance(digest, str)
-        return cls(folder, settings, corpus, tuple(trial_log.read(folder / "trials.jsonl").values()))
+        return cls(folder, settings, corpus, tuple(trial_log.read(paths.trials).values()))
 
     @classmethod
-    def find(cls, place: Path | str, cache: Path | None = None) -> Run:
+    def find(cls, place: Path | str, cache: Path | None = None) -> StoredRun:
         """Read a run's folder, or that whose copy a URI names, which is pulled into the cache first.
 
         Args:
@@ -72,9 +80,9 @@ class Run:
         if isinstance(place, Path):
             return cls.open(place)
         cache = (cache or default_cache()).expanduser().resolve()
-        run = cls.open(bucket_pull.pull_run(place, cache, SETTINGS_FILE))
+        run = cls.open(bucket_pull.pull_run(place, cache))
         above, name = bucket_files.split_uri(place)
-        settings = replace(run.settings, storage=run.folder.parent, name=name, remote=above, cache=cache)
+        settings = replace(run.settings, storage=above, name=name, cache=cache)
         return replace(run, settings=settings)
 
 
@@ -102,35 +110,50 @@ class Member:
         return "base" if self.record is None else str(self.record.recipe)
 
     @property
+    def size(self) -> int | None:
+        """Number of parameters; ``None`` for the base."""
+        return None if self.record is None else self.record.size
+
+    @property
+    def eer(self) -> float | None:
+        """EER on dev, a fraction; ``None`` for the base."""
+        return None if self.record is None else self.record.eer
+
+    @property
     def recipe(self) -> str | None:
         """The recipe's name; ``None`` for the base and for what the search chose itself."""
         name = None if self.record is None else self.record.recipe
         return name if is_recipe(name) else None
 
 
-def members(run: Run) -> list[Member]:
+def front_members(run: StoredRun) -> list[Member]:
+    """The Pareto front, smallest first; empty where no trial has completed."""
+    front = enumerate(front_of(run.records))
+    return [Member("front", number, record, _detector(run, record)) for number, record in front]
+
+
+def members(run: StoredRun) -> list[Member]:
     """The front, smallest first; then the recipes that ran to their end and are not on it; then the base.
 
     Raises:
         DropinError: no trial has ended with a detector.
     """
-    front = run_folder.front_of(run.records)
-    if not front:
+    found = front_members(run)
+    if not found:
         failures = [record.error for record in run.records if record.error]
         reason = f"the first failed with: {failures[0]}" if failures else f"{len(run.records)} ended at all"
         raise DropinError(
             f"run {run.folder} has no front: no trial has ended with a detector ({reason}); see its run.log"
         )
-    found = [Member("front", number, record, _detector(run, record)) for number, record in enumerate(front)]
-    on_front = {record.number for record in front}
+    on_front = {member.record.number for member in found if member.record is not None}
     others = [
         Member("recipe", None, record, _detector(run, record))
         for record in sorted(run.records, key=lambda record: record.number)
         if record.state == "COMPLETE" and record.number not in on_front
     ]
     found += [member for member in others if member.recipe]
-    return [*found, Member("base", None, None, run.folder / "base")]
+    return [*found, Member("base", None, None, run.paths.base)]
 
 
-def _detector(run: Run, record: Record) -> Path:
-    return run.folder / "detectors" / str(record.number)
+def _detector(run: StoredRun, record: Record) -> Path:
+    return run.paths.detector(record.number)

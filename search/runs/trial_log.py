@@ -8,70 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
-from search.settings.typed_json import check_fields
+from search.runs.front import Standings
+from search.runs.record import STATES, Record
+from search.runs.typed_json import check_fields
 from trainables.errors import DropinError
-
-STATES = ("COMPLETE", "PRUNED", "FAIL")
-
-
-@dataclass(frozen=True)
-class Record:
-    """An ended trial.
-
-    Attributes:
-        number: the trial's number in its run, from 0.
-        state: ``COMPLETE`` (ran to its end), ``PRUNED`` (stopped early) or ``FAIL``.
-        recipe: the recipe's name, or ``None`` for a trial that the sampler chose.
-        plan: the plan dict.
-        eer: dev EER of the kept detector, a fraction; ``None`` where the trial reported none, as all below.
-        eer_low, eer_high: 95 % bootstrap interval of it, by utterance.
-        loss: training loss of the last epoch.
-        size: parameters of the final detector.
-        weighted_eer: the objective's value.
-        trainable_parameters: parameters that were trained in the last stage.
-        epochs: epochs the trial ran.
-        seconds: time the trial took.
-        seconds_step, seconds_forward, seconds_backward: mean time of a training step and its parts.
-        seconds_parts: seconds of the trial by what it did with them.
-        error: why the trial failed, one line.
-        node: address of the machine that it ended on.
-        total_widths: neurons by site of the final detector.
-        cached_links: how many links of the detector the last epoch did not compute, their outputs being in the cache.
-        from_growth_cache: whether the trial went on from another one's grown stage.
-        ended: when the trial ended, in seconds since 1970 (UTC).
-        cpus, gpus: how many of each the trial had to itself.
-    """
-
-    number: int
-    state: str
-    recipe: str | None
-    plan: Mapping[str, Any]
-    eer: float | None = None
-    eer_low: float | None = None
-    eer_high: float | None = None
-    loss: float | None = None
-    size: int | None = None
-    weighted_eer: float | None = None
-    trainable_parameters: int | None = None
-    epochs: int = 0
-    seconds: float | None = None
-    seconds_step: float | None = None
-    seconds_forward: float | None = None
-    seconds_backward: float | None = None
-    seconds_parts: Mapping[str, float] = field(default_factory=dict)
-    error: str | None = None
-    node: str | None = None
-    total_widths: Mapping[str, int] = field(default_factory=dict)
-    cached_links: int = 0
-    from_growth_cache: bool = False
-    ended: float | None = None
-    cpus: float | None = None
-    gpus: float | None = None
 
 
 class TrialLog:
@@ -80,6 +23,7 @@ class TrialLog:
     Attributes:
         path: the file; made by the first `append`.
         records: all ended trials by number.
+        standings: how they stand.
     """
 
     def __init__(self, path: Path) -> None:
@@ -92,9 +36,13 @@ class TrialLog:
         self.records: dict[int, Record] = {}
         drop_cut_off_line(path)
         self.records = read(path)
+        self.standings = Standings(self.records.values())
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Record) -> list[Record]:
         """Write a record so that it is on the disk when this returns.
+
+        Returns:
+            The complete trials that are beaten now and were not before, see `Standings.add`.
 
         Raises:
             DropinError: the trial is in the log already.
@@ -107,6 +55,7 @@ class TrialLog:
             file.flush()
             os.fsync(file.fileno())
         self.records[record.number] = record
+        return self.standings.add(record)
 
 
 def read(path: Path) -> dict[int, Record]:

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from search.storage.bucket_sync import ELSEWHERE
+from search.storage.run_paths import SETTINGS, TEMPORARY, TRIALS
 from trainables.errors import DropinError
 from trainables.storage import bucket_files
 from trainables.storage.bucket_files import join_uri
-
-TRIALS = "trials.jsonl"
 
 
 def local_folder(uri: str, cache: Path) -> Path:
@@ -22,7 +20,7 @@ def local_folder(uri: str, cache: Path) -> Path:
     return cache / "runs" / hashlib.sha256(above.encode()).hexdigest()[:12] / name
 
 
-def pull_run(uri: str, cache: Path, marker: str) -> Path:
+def pull_run(uri: str, cache: Path) -> Path:
     """The folder whose copy `uri` is, as far as the copy goes or further.
 
     What is here stays where its log of trials goes as far as that of the copy, and is replaced where the copy's goes on
@@ -31,7 +29,6 @@ def pull_run(uri: str, cache: Path, marker: str) -> Path:
     Args:
         uri: the copy.
         cache: folder of caches.
-        marker: a file that shows that it is a run.
 
     Raises:
         DropinError: it is not there, the storage cannot be reached, or each of both has trials that the other lacks.
@@ -39,9 +36,9 @@ def pull_run(uri: str, cache: Path, marker: str) -> Path:
     folder = local_folder(uri, cache)
     try:
         there = bucket_files.list_sizes(uri)
-        if marker not in there:
-            raise DropinError(f"a run is a folder that search.run wrote; {uri} has no {marker}: correct the URI")
-        names = [name for name in there if ELSEWHERE.isdisjoint(name.split("/"))]
+        if SETTINGS not in there:
+            raise DropinError(f"a run is a folder that search.run wrote; {uri} has no {SETTINGS}: correct the URI")
+        names = [name for name in there if TEMPORARY.isdisjoint(name.split("/"))]
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             theirs = _whole_lines(bucket_files.read_bytes(join_uri(uri, TRIALS))) if TRIALS in there else b""
@@ -51,7 +48,7 @@ def pull_run(uri: str, cache: Path, marker: str) -> Path:
                     f"a run goes on in one place; {uri} and its folder here, {folder}, have each trials that the other "
                     "lacks: remove the folder to go on with the storage's"
                 )
-            if (folder / marker).is_file() and ours.startswith(theirs):
+            if (folder / SETTINGS).is_file() and ours.startswith(theirs):
                 for name in names:
                     if not (folder / name).exists():
                         bucket_files.download_file(join_uri(uri, name), folder / name, there[name])

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search.storage.run_paths import TEMPORARY
 from trainables.storage import bucket_files
 from trainables.storage.bucket_files import join_uri
 
@@ -34,8 +35,6 @@ COARSE = 50_000_000
 """Nanoseconds in which a file may change again without showing it by its time."""
 GROWING = (".jsonl", ".journal", ".log")
 """Files that are only appended to."""
-ELSEWHERE = frozenset({"tune", "stages", "trained", "monitor"})
-"""What is gone when a run is over, and is no part of the copy."""
 
 
 class BucketSync:
@@ -223,7 +222,7 @@ def _files(folder: Path) -> dict[str, tuple[int, int]]:
     found = {}
     for place, folders, files in os.walk(folder):
         # Hidden ones and parts are being written and get their names when they are whole.
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in ELSEWHERE)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in TEMPORARY)
         for name in sorted(files):
             if name.startswith(".") or name.endswith((".part", ".lock")):
                 continue

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search.runs.trial_log import Record
+from search.runs.record import Record
 from trainables.models.architecture import Architecture
 from trainables.trial.plan import Plan
 

@@ -24,7 +24,7 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from search.runs.trial_log import Record
+from search.runs.record import Record
 from search.tuning import objective
 from search.tuning.feasibility import Feasibility
 from search.tuning.samplers import make_sampler

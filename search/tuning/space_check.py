@@ -22,7 +22,7 @@ Sites = tuple[shared.SiteInfo, ...]
 
 def scope(settings: Settings) -> tuple[Sites, shared.Budget]:
     """What the space of a run is told: the sites of its base, and what every plan is given."""
-    sites = Architecture.create(settings.model, settings.model_options).sites().values()
+    sites = Architecture.create(settings.model, settings.model_option).sites().values()
     recipe = models.load(settings.model).RECIPE
     kept = {name: recipe[name] for name in ("lr", "batch_size", "optimizer", "weight_decay", "clip")}
     infos = (shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in sites)

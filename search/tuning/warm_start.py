@@ -12,8 +12,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from search.runs.members import Run
-from search.runs.trial_log import Record
+from search.runs.members import StoredRun
+from search.runs.record import Record
 from search.settings.options import Settings
 from search.tuning import study
 from search.tuning.space_check import check_compatible, search_space
@@ -22,7 +22,7 @@ from trainables.metrics.weighted_eer import weighted_eer
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import WEIGHTS
 
-SAME = ("space", "model", "model_options", "epochs", "random_crop")
+SAME = ("space", "model", "model_option", "epochs", "random_crop")
 """Settings that must be those of this run."""
 
 
@@ -41,7 +41,7 @@ class EarlierTrial:
     record: Record
 
 
-def check(settings: Settings) -> list[Run]:
+def check(settings: Settings) -> list[StoredRun]:
     """Open the runs to learn from, and refuse those that cannot be compared, before the corpus is read.
 
     A run that a URI names is pulled into the cache here, once: it is learned from as it is now, whatever becomes of it.
@@ -52,7 +52,7 @@ def check(settings: Settings) -> list[Run]:
     """
     found = []
     for place in settings.warm_start:
-        other = Run.find(place, settings.cache)
+        other = StoredRun.find(place, settings.cache)
         for name in SAME:
             own, theirs = getattr(settings, name), getattr(other.settings, name)
             if own != theirs:
@@ -60,13 +60,13 @@ def check(settings: Settings) -> list[Run]:
                     f"--warm-start needs runs with the same {name.replace('_', ' ')}; {place} has {theirs}, this run "
                     f"{own}: leave it out"
                 )
-        for trial in _trials(other.folder / "study.journal")[-1:]:
+        for trial in _trials(other.paths.study)[-1:]:
             check_compatible(search_space(settings), trial, f"--warm-start: the latest trial of {place}")
         found.append(other)
     return found
 
 
-def known(settings: Settings, others: Sequence[Run]) -> list[EarlierTrial]:
+def known(settings: Settings, others: Sequence[StoredRun]) -> list[EarlierTrial]:
     """The finished trials of other runs that the sampler chose, by run and number.
 
     Args:
@@ -76,14 +76,14 @@ def known(settings: Settings, others: Sequence[Run]) -> list[EarlierTrial]:
     Raises:
         DropinError: a run is of another corpus or base.
     """
-    own = Run.open(settings.run_folder)
-    size_base = Architecture.create(settings.model, settings.model_options).size()
+    own = StoredRun.open(settings.run_folder)
+    size_base = Architecture.create(settings.model, settings.model_option).size()
     found = []
     for place, other in zip(settings.warm_start, others, strict=True):
         _check_comparable(own, other, place)
         counts = own.corpus["splits"]["dev"]
         records = {record.number: record for record in other.records if record.state == "COMPLETE"}
-        for trial in _trials(other.folder / "study.journal"):
+        for trial in _trials(other.paths.study):
             record = records.get(trial.user_attrs.get("number", -1))
             if record is None or record.eer is None or record.size is None:
                 continue
@@ -95,7 +95,7 @@ def known(settings: Settings, others: Sequence[Run]) -> list[EarlierTrial]:
     return found
 
 
-def _check_comparable(own: Run, other: Run, place: Path | str) -> None:
+def _check_comparable(own: StoredRun, other: StoredRun, place: Path | str) -> None:
     for what, digests in {
         "corpus": (own.corpus["digest"], other.corpus["digest"]),
         "base": (_base_digest(own), _base_digest(other)),
@@ -107,9 +107,9 @@ def _check_comparable(own: Run, other: Run, place: Path | str) -> None:
             )
 
 
-def _base_digest(run: Run) -> str:
+def _base_digest(run: StoredRun) -> str:
     """Of the weights."""
-    return hashlib.sha256((run.folder / "base" / WEIGHTS).read_bytes()).hexdigest()
+    return hashlib.sha256((run.paths.base / WEIGHTS).read_bytes()).hexdigest()
 
 
 def _trials(journal: Path) -> list[FrozenTrial]:

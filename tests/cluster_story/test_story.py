@@ -22,7 +22,7 @@ import yaml
 import project_file
 from hosts import SHARED, Hosts, missing
 from search.runs import trial_log
-from search.runs.trial_log import Record
+from search.runs.record import Record
 
 WORKERS = ("worker-1", "worker-2")
 PATIENCE = 150.0

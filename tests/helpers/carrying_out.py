@@ -16,7 +16,8 @@ from search.cluster.ray_cluster import Cluster
 from search.display.progress import Display
 from search.running import trials
 from search.runs import trial_log
-from search.runs.trial_log import Record, TrialLog
+from search.runs.record import Record
+from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
 from search.tuning.feasibility import Feasibility
 from search.tuning.searcher import PlanSearch

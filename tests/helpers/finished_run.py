@@ -11,8 +11,10 @@ import numpy as np
 
 from detectors import trained_like
 from search.runs import run_folder
-from search.runs.trial_log import Record, TrialLog
-from search.settings.options import Settings, parse
+from search.runs.record import Record
+from search.runs.trial_log import TrialLog
+from search.settings.command_line import parse
+from search.settings.options import Settings
 from spaces import recipes, shared
 from trainables import corpora
 from trainables.corpora import asvspoof2019, synthetic
@@ -53,7 +55,7 @@ def make(place: Path, *, with_eval: bool = True) -> Path:
         "corpus": {"name": corpus.name, "digest": corpus.digest(), "note": ""},
     }
 
-    arch = Architecture.create(settings.model, settings.model_options)
+    arch = Architecture.create(settings.model, settings.model_option)
     module = trained_like(arch)
     dev = store.open_split(store.build(corpus, "log_mel", settings.cache, splits=("dev",)), "dev")
     eer, threshold = eer_of(scores(module, dev), dev.labels)

@@ -17,7 +17,7 @@ from search.cluster import ray_cluster
 from search.display.progress import Display
 from search.running import preparation, trials
 from search.runs.trial_log import TrialLog
-from search.settings.options import parse
+from search.settings.command_line import parse
 from search.storage import bucket_sync
 from search.tuning.feasibility import Feasibility
 from search.tuning.searcher import PlanSearch

@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
 from pretended import space
-from search.runs.trial_log import Record
+from search.runs.record import Record
 from search.tuning.feasibility import Feasibility
 from search.tuning.searcher import PlanSearch
 

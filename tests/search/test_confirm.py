@@ -13,12 +13,12 @@ from rich.console import Console
 
 import finished_run
 from project_file import ROOT
-from search import confirm
 from search.cluster.ray_cluster import Cluster
 from search.display.metrics import Gauges, Reading
 from search.display.progress import Display
+from search.running import confirm_front
 from search.running.confirmation import Row, candidates, without_growth, write
-from search.runs.members import Run
+from search.runs.members import StoredRun
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import load_detector
 from trainables.trial.plan import Plan
@@ -30,7 +30,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_members_are_trained_anew_and_controls_beside_what_the_search_chose(finished: Path) -> None:
-    run = Run.open(finished)
+    run = StoredRun.open(finished)
     assert {name: one.what for name, one in candidates(run, controls=False).items()} == {"0": "front", "1": "front"}
     found = candidates(run, controls=True)
     # Member 0 is an point, member 1 was chosen; paper and control are beaten.
@@ -42,8 +42,8 @@ def test_members_are_trained_anew_and_controls_beside_what_the_search_chose(fini
 
 
 def test_a_plan_without_growth_keeps_its_epochs_rates_and_restarts(finished: Path) -> None:
-    run = Run.open(finished)
-    arch = Architecture.create(run.settings.model, run.settings.model_options)
+    run = StoredRun.open(finished)
+    arch = Architecture.create(run.settings.model, run.settings.model_option)
     for record in run.records[:4]:
         before = Plan.from_config(record.plan, arch)
         after = Plan.from_config(without_growth(record.plan, arch), arch)
@@ -100,8 +100,8 @@ def test_every_seed_publishes_as_a_run_of_its_own(
     published: dict[str, list[Reading]] = {}
     monkeypatch.setattr(Gauges, "publish", lambda one: published.update({one._common["run"]: one.readings()}))
     finished = finished_run.make(tmp_path)
-    run = Run.open(finished)
-    rows = confirm.confirm(run, 2, lambda: workers, Display(Console(file=io.StringIO())), controls=False)
+    run = StoredRun.open(finished)
+    rows = confirm_front.confirm(run, 2, lambda: workers, Display(Console(file=io.StringIO())), controls=False)
     assert [len(row.dev) for row in rows] == [2, 2, 2]
     assert list(published) == [f"{finished.name}/confirm/seed-{seed}" for seed in (1, 2)]
     for readings in published.values():

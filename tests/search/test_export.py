@@ -16,8 +16,9 @@ import pytest
 import finished_run
 import project_file
 from search import export, score
-from search.runs import run_folder
+from search.runs import results
 from search.runs.trial_log import TrialLog, read
+from search.storage.run_paths import RunPaths
 from trainables import corpora
 from trainables.metrics.eer import eer
 from trainables.metrics.size import parameters
@@ -190,7 +191,7 @@ def test_of_equal_trials_the_front_has_the_one_that_the_run_has(copied: Path, tm
     log = TrialLog(copied / "trials.jsonl")
     for number in (1, 0):  # control ended first
         log.append(replace(records[number], eer=0.25))
-    run_folder.write_tables(copied, list(log.records.values()))
+    results.write_tables(RunPaths(copied), list(log.records.values()))
     assert export.main([str(copied), "--to", str(tmp_path / "out")]) == 0
     rows = pq.read_table(tmp_path / "out" / "front.parquet").to_pylist()
     assert rows[0]["trial"] == pq.read_table(copied / "front.parquet").to_pylist()[0]["number"]
@@ -297,6 +298,8 @@ def test_what_was_stopped_early_is_not_in_the_picture(
 ) -> None:
     """Its EER is that of an epoch: of the six trials of the log four ran to their end."""
     drawn: list[tuple[int, float]] = []
-    monkeypatch.setattr("search.export.draw_front", lambda path, entries, trials, caption: drawn.extend(trials))
+    monkeypatch.setattr(
+        "search.reporting.export.draw_front", lambda path, entries, trials, caption: drawn.extend(trials)
+    )
     assert export.main([str(copied), "--to", str(tmp_path / "out")]) == 0
     assert [eer for _, eer in drawn] == list(finished_run.EERS.values())

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from search import run
+from search.running.search import Outcome
 from search.settings.options import Settings
+from trainables.errors import DropinError
 
 
 def test_ray_is_told_of_the_monitor_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,11 +30,11 @@ def test_ray_is_told_of_the_monitor_before_it_starts(tmp_path: Path, monkeypatch
     monkeypatch.setattr("search.display.monitor.Monitor.tell_ray", lambda monitor: told.append(monitor.folder))
     monkeypatch.setattr("search.display.monitor.Monitor.__exit__", lambda monitor, *error: told.append("monitor ends"))
 
-    def carry_on(settings: Settings, place: object, monitor: object, copy: object) -> int:
+    def carry_on(settings: Settings, starting: object, monitor: object, sync: object, display: object) -> Outcome:
         told.append(monitor is not None)
-        return 0
+        return Outcome(front=True)
 
-    monkeypatch.setattr(run, "_run", carry_on)
+    monkeypatch.setattr("search.running.search._search", carry_on)
     options = ["--storage", str(tmp_path), "--name", "one", "--cache", str(tmp_path)]
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -46,7 +48,7 @@ def test_ray_is_told_of_the_monitor_before_it_starts(tmp_path: Path, monkeypatch
 
 def test_mixed_up_packages_end_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def refuse() -> Path:
-        raise ValueError("spaces is elsewhere")
+        raise DropinError("spaces is elsewhere")
 
     monkeypatch.setattr("search.cluster.ray_cluster.check_origin", refuse)
     before = signal.getsignal(signal.SIGTERM)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from detectors import architecture, saved_detector
-from search.score import Scorer, main
+from search.score import main
+from search.scoring.scorer import Scorer
 from trainables import features
 from trainables.corpora.corpus import Corpus, Utterance
 from trainables.features import store
@@ -70,7 +71,7 @@ def in_the_store(audio: Path, front_end: str, cache: Path) -> Split:
 def test_a_detector_is_fed_what_the_feature_store_holds(front_end: str, audio: Path, tmp_path: Path) -> None:
     listener = Listener()
     card = {"front_end": front_end, "seconds": 4.0, "threshold": 0.0}
-    found = [one.score for one in Scorer(Detector(architecture("resnet18"), listener, card)).score(files(audio))]
+    found = [one.score for one in Scorer(Detector(architecture("resnet18"), listener, card)).score_files(files(audio))]
     expected = in_the_store(audio, front_end, tmp_path).batch(range(len(found)))
     np.testing.assert_array_equal(listener.heard, expected)
     assert found == pytest.approx([2 * row.mean() for row in expected], abs=1e-6)
@@ -80,7 +81,7 @@ def test_files_score_as_they_do_in_the_feature_store(audio: Path, tmp_path: Path
     loaded = load_detector(saved_detector(tmp_path / "detector"))
     expected = scores(loaded.module, in_the_store(audio, "log_mel", tmp_path))
     assert len(set(expected)) == len(LENGTHS)
-    found = [one.score for one in Scorer(loaded).score(files(audio))]
+    found = [one.score for one in Scorer(loaded).score_files(files(audio))]
     assert found == pytest.approx(expected.tolist(), rel=0, abs=1e-5)
 
 

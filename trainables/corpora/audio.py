@@ -41,11 +41,33 @@ def read_audio(path: Path) -> np.ndarray:
         raise DropinError(f"{path} {_reason(path, error)}; audio must be a file that libsndfile decodes") from error
     if fault:
         raise DropinError(f"{path} {fault}")
-    if not len(channels):
-        raise DropinError(f"{path} is empty; audio must have samples")
-    mono = channels.mean(axis=1)
+    return mono_16k(channels, rate, str(path))
+
+
+def mono_16k(samples: np.ndarray, rate: int, name: str = "the waveform") -> np.ndarray:
+    """Average channels and resample to 16 kHz.
+
+    Args:
+        samples: ``[samples]`` or ``[samples, channels]``, full scale at -1 and 1.
+        rate: in Hz.
+        name: what errors call it.
+
+    Returns:
+        float32 ``[samples]``, at least one sample.
+
+    Raises:
+        DropinError: no samples, more than two dimensions, NaN or infinity, or a rate that is not between
+            `LEAST_RATE` and `MOST_RATE`.
+    """
+    if samples.ndim not in (1, 2):
+        raise DropinError(f"{name} has shape {samples.shape}; audio must be [samples] or [samples, channels]")
+    if fault := _rate_fault(rate):
+        raise DropinError(f"{name} {fault}")
+    if not samples.size:
+        raise DropinError(f"{name} is empty; audio must have samples")
+    mono = samples if samples.ndim == 1 else samples.mean(axis=1)
     if not np.isfinite(mono).all():
-        raise DropinError(f"{path} holds NaN or infinity; audio must be finite")
+        raise DropinError(f"{name} holds NaN or infinity; audio must be finite")
     if rate != SAMPLE_RATE:
         mono = _resampled(mono, rate)
     return np.ascontiguousarray(mono, dtype=np.float32)
@@ -67,8 +89,12 @@ def _size_fault(file: soundfile.SoundFile) -> str | None:
     """What a file says of itself that nobody should believe: memory is taken for it before it is decoded."""
     if file.frames * file.channels > MOST_SAMPLES:
         return f"claims {file.frames} times {file.channels} samples; audio must have at most {MOST_SAMPLES} in all"
-    if not LEAST_RATE <= file.samplerate <= MOST_RATE:
-        return f"has a rate of {file.samplerate} Hz; it must be from {LEAST_RATE} to {MOST_RATE}"
+    return _rate_fault(file.samplerate)
+
+
+def _rate_fault(rate: int) -> str | None:
+    if not LEAST_RATE <= rate <= MOST_RATE:
+        return f"has a rate of {rate} Hz; it must be from {LEAST_RATE} to {MOST_RATE}"
     return None
 
 

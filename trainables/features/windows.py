@@ -70,13 +70,25 @@ class Extraction:
         Raises:
             DropinError: the audio cannot be used.
         """
-        audio = read_audio(path)
+        return self.rows(read_audio(path), reach, str(path))
+
+    def rows(self, audio: np.ndarray, reach: int, name: str = "the waveform") -> np.ndarray:
+        """Features of the windows of audio, ``[windows, *shape]``.
+
+        Args:
+            audio: float32 ``[samples]`` at 16 kHz.
+            reach: see `windows`.
+            name: what errors call it.
+
+        Raises:
+            DropinError: features are not finite.
+        """
         transform = features.load(self.front_end).transform
         starts = window_starts(len(audio), self.samples, self.step, reach)
         found = [transform(segment(audio, self.samples, start)) for start in starts]
         rows = np.stack(found) if len(found) > 1 else found[0][None]
         if not np.isfinite(rows).all():
-            raise DropinError(f"features must be finite; the samples of {path} are too large for that")
+            raise DropinError(f"features must be finite; the samples of {name} are too large for that")
         return rows
 
     def attempt(self, path: Path, reach: int) -> np.ndarray | str:

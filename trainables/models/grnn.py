@@ -31,6 +31,7 @@ from trainables.models.options import complete
 from trainables.models.site import Group, Site, Slot, Tap
 
 FRONT_END = "lfcc"
+SEARCH_OPTIONS: Mapping[str, Any] = {}
 RECIPE: Mapping[str, Any] = {
     "optimizer": "adam",
     "lr": 1e-4,

@@ -31,6 +31,7 @@ from trainables.models.resnet18_parts import Layer
 from trainables.models.site import Group, Role, Site, Slot, Tap
 
 FRONT_END = "log_mel"
+SEARCH_OPTIONS: Mapping[str, Any] = {"width": 16}
 RECIPE: Mapping[str, Any] = {
     "optimizer": "adam",
     "lr": 1e-3,

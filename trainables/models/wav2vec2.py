@@ -27,6 +27,7 @@ from trainables.models.site import Group, Role, Site, Slot, Tap
 from trainables.models.wav2vec2_parts import EncoderLayer
 
 FRONT_END = "waveform"
+SEARCH_OPTIONS: Mapping[str, Any] = {"checkpoint": "tiny"}
 RECIPE: Mapping[str, Any] = {
     "optimizer": "adamw",
     "lr": 1e-4,

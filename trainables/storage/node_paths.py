@@ -23,7 +23,7 @@ from trainables.storage.checkpoint import DESCRIPTION, DIGESTS, WEIGHTS
 FEATURES = ("settings.json", "train.arrow", "dev.arrow")
 """What trials need of a feature folder."""
 DETECTOR = (WEIGHTS, DESCRIPTION, DIGESTS)
-GROWTH_CACHE_FOLDER = "stages"
+GROWTH_CACHE_FOLDER = "growth_cache"
 """Kept stages in the run's folder, where they are gone when the run is over, or in the node's cache."""
 
 

@@ -18,7 +18,6 @@ from carrying_out import PLAIN, carry_out
 from project_file import HELPERS, ROOT
 from search.cluster import ray_cluster
 from search.cluster.ray_cluster import Cluster, local_ray
-from search.running import trials
 from search.settings.options import Settings
 
 TOKEN = "0123456789abcdef" * 4
@@ -86,7 +85,7 @@ class Bomb:
 def test_pickles_in_tunes_folder_are_never_loaded(
     linked: bool, settings: Settings, workers: Cluster, tmp_path: Path
 ) -> None:
-    trace, place = tmp_path / "trace", settings.run_folder / trials.TUNE_FOLDER
+    trace, place = tmp_path / "trace", settings.paths.tune
     first = carry_out(replace(settings, trials=2), workers, recipes={"plain": PLAIN})
     planted = tmp_path / "elsewhere" if linked else place
     (planted / "7").mkdir(parents=True)

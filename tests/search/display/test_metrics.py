@@ -13,8 +13,8 @@ from search.cluster.ray_cluster import Cluster
 from search.display import metrics
 from search.display.metrics import GAUGES, STARTING, Gauges, Reading
 from search.runs import pareto
-from search.runs.run_folder import best_of, front_of
-from search.runs.trial_log import Record
+from search.runs.front import Standings, best_of, front_of
+from search.runs.record import Record
 
 BASE = 1000
 WAIT = 90.0
@@ -26,7 +26,13 @@ def complete(number: int, eer: float, size: int, **more: bool | int) -> Record:
 
 
 def told(*records: Record, size_base: int | None = BASE) -> Gauges:
-    return Gauges("one", "plasticity", "resnet18", size_base, records)
+    return Gauges("one", "plasticity", "resnet18", Standings(records), size_base)
+
+
+def ended(run: Gauges, record: Record) -> None:
+    """A trial ends: it is counted, and the gauges are told."""
+    run._standings.add(record)
+    run.trial_ended(record)
 
 
 def values(told: Gauges) -> dict[tuple[str, str], float]:
@@ -41,7 +47,7 @@ def test_a_run_that_has_just_begun() -> None:
         ("dropin_trials", "FAIL"): 0,
         ("dropin_trials_running", STARTING): 0,
         ("dropin_cache_hits", "activations"): 0,
-        ("dropin_cache_hits", "stages"): 0,
+        ("dropin_cache_hits", "growth"): 0,
         ("dropin_front_size", ""): 0,
         ("dropin_front_hypervolume", ""): 0,
     }
@@ -50,13 +56,13 @@ def test_a_run_that_has_just_begun() -> None:
 
 def test_how_it_stands_in_the_midst_of_a_run() -> None:
     run = told(complete(0, 0.3, 500), complete(1, 0.2, 1500, cached_links=2))
-    run.ended(complete(2, 0.25, 400, from_growth_cache=True))  # beats trial 0
-    run.ended(Record(3, "PRUNED", None, {}, eer=0.01, size=10))
-    run.ended(Record(4, "FAIL", None, {}))
+    ended(run, complete(2, 0.25, 400, from_growth_cache=True))  # beats trial 0
+    ended(run, Record(3, "PRUNED", None, {}, eer=0.01, size=10))
+    ended(run, Record(4, "FAIL", None, {}))
     for number, node in ((5, None), (6, "10.0.0.1"), (7, "10.0.0.1"), (8, "10.0.0.2")):
-        run.running(number)
-        run.running(number, node, 0.5 if node else None)
-    run.ended(Record(8, "PRUNED", None, {}))
+        run.trial_running(number)
+        run.trial_running(number, node, 0.5 if node else None)
+    ended(run, Record(8, "PRUNED", None, {}))
     found = values(run)
     assert found[("dropin_best_weighted_eer", "")] == 0.2
     assert found[("dropin_front_size", "")] == 2
@@ -65,13 +71,13 @@ def test_how_it_stands_in_the_midst_of_a_run() -> None:
     assert eers == {"0.50x": 0.25, "1.00x": 0.25, "2.00x": 0.2}  # front: 400 and 1500 of 1000
     assert [found[("dropin_trials", state)] for state in metrics.STATES] == [3, 2, 1]
     assert [found[("dropin_trials_running", node)] for node in (STARTING, "10.0.0.1", "10.0.0.2")] == [1, 2, 0]
-    assert [found[("dropin_cache_hits", cache)] for cache in ("activations", "stages")] == [1, 1]
+    assert [found[("dropin_cache_hits", cache)] for cache in ("activations", "growth")] == [1, 1]
 
 
 def test_a_trial_that_starts_anew_stays_where_it_was_known_to_be() -> None:
     run = told()
-    run.running(1, "10.0.0.1")
-    run.running(1)
+    run.trial_running(1, "10.0.0.1")
+    run.trial_running(1)
     assert values(run)[("dropin_trials_running", "10.0.0.1")] == 1
 
 
@@ -80,7 +86,7 @@ def test_what_is_kept_along_the_way_is_what_all_trials_give(points: list[tuple[i
     records = [complete(number, eer / 10, 100 * size) for number, (eer, size) in enumerate(points)]
     run = told(*records[:earlier])
     for record in records[earlier:]:
-        run.ended(record)
+        ended(run, record)
     found, best, front = values(run), best_of(records), front_of(records)
     assert found.get(("dropin_best_weighted_eer", "")) == (best.weighted_eer if best else None)
     assert found[("dropin_front_size", "")] == len(front)
@@ -90,7 +96,7 @@ def test_what_is_kept_along_the_way_is_what_all_trials_give(points: list[tuple[i
 
 def test_every_reading_has_its_gauge_and_its_tags() -> None:
     run = told(complete(0, 0.3, 500))
-    run.running(1, "10.0.0.1", 0.5)
+    run.trial_running(1, "10.0.0.1", 0.5)
     assert {reading.name for reading in run.readings()} == set(GAUGES)
     assert all(tuple(tag for tag, _ in one.tags) == GAUGES[one.name][1] for one in run.readings())
 
@@ -109,12 +115,12 @@ def test_readings_are_published_again_and_again_but_not_each_time(monkeypatch: p
     monkeypatch.setattr(metrics, "Gauge", Set)
     run = told()
     for _ in range(100):
-        run.tick()
+        run.publish_if_due()
         now += 1.0
     times = sorted({at for at, _ in published})
     assert len(times) == 20
     assert max(np.diff(times)) < 20.0  # when Ray forgets them
-    run.still()
+    run.finish()
     assert published[-1][0] == now
 
 
@@ -122,7 +128,7 @@ def test_gauges_appear_on_rays_endpoint_with_their_tags(workers: Cluster) -> Non
     import ray
 
     run = told(complete(0, 0.125, 500))
-    run.running(1, "10.0.0.1", 0.5)
+    run.trial_running(1, "10.0.0.1", 0.5)
     node = ray.nodes()[0]
     endpoint = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     wanted = [*run.readings(), Reading("dropin_best_weighted_eer", 0.125)]

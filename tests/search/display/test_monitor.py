@@ -26,7 +26,8 @@ from search.cluster.ray_cluster import Cluster
 from search.display import grafana, monitor
 from search.display.metrics import Gauges
 from search.display.monitor import DISCOVERY, HOST, Monitor, find, free_port, grafana_home
-from search.runs.trial_log import Record
+from search.runs.front import Standings
+from search.runs.record import Record
 
 WAIT = 90.0
 """Seconds after which what has not come never will."""
@@ -260,8 +261,8 @@ def test_prometheus_scrapes_gauges_and_takes_every_expression(tmp_path: Path, wo
     targets = [{"labels": {"job": "ray"}, "targets": [f"{node['NodeManagerAddress']}:{node['MetricsExportPort']}"]}]
     (tmp_path / DISCOVERY).write_text(json.dumps(targets))  # as Ray's dashboard, which is not there, would write it
     record = Record(0, "COMPLETE", None, {}, eer=0.125, size=20, weighted_eer=0.125)
-    gauges = Gauges("scraped", "plasticity", "resnet18", 1000, [record])
-    gauges.running(1, "10.0.0.1", 0.5)
+    gauges = Gauges("scraped", "plasticity", "resnet18", Standings([record]), 1000)
+    gauges.trial_running(1, "10.0.0.1", 0.5)
 
     with Monitor(tmp_path / "monitor") as watching:
         address = dict(watching.start(tmp_path))["prometheus"].split()[0]
@@ -279,7 +280,7 @@ def test_prometheus_scrapes_gauges_and_takes_every_expression(tmp_path: Path, wo
             return list(found["data"]["result"])
 
         def best() -> list[dict[str, Any]]:
-            gauges.tick()
+            gauges.publish_if_due()
             return ask('ray_dropin_best_weighted_eer{run="scraped"}')
 
         assert comes(best)

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from search.cluster.ray_cluster import Cluster
 from search.display.progress import Display, clock_text, describe
-from search.runs.trial_log import Record
+from search.runs.front import Standings
+from search.runs.record import Record
 
 GOOD = Record(2, "COMPLETE", "paper", {}, eer=0.0825, size=1234567, weighted_eer=0.09)
 FAILED = Record(3, "FAIL", None, {}, error="RuntimeError: [no] luck")
@@ -57,12 +58,14 @@ def test_a_trial_in_a_line(record: Record, text: str) -> None:
 def test_without_a_terminal_there_are_plain_lines() -> None:
     display, text, clock = plain()
     with display:
-        display.fact("run", "/somewhere/[one]")
-        display.search(4, [])
+        display.status("run", "/somewhere/[one]")
+        display.start_trials(4, standings := Standings())
         clock.now += 30
-        display.trial(3, 0, 6)
-        display.ended(FAILED)
-        display.ended(GOOD)
+        display.trial_epoch(3, 0, 6)
+        standings.add(FAILED)
+        display.trial_ended(FAILED)
+        standings.add(GOOD)
+        display.trial_ended(GOOD)
     lines = text.getvalue().splitlines()
     assert lines[0] == "run: /somewhere/[one]"
     assert lines[1] == "trial 3 failed: RuntimeError: [no] luck; 1 of 4 ended, 0 running, 1 failed, about 1:30 left"
@@ -74,7 +77,7 @@ def test_long_work_takes_a_few_plain_lines() -> None:
     display, text, _ = plain()
     with display:
         for done in range(1001):
-            display.work("listening", done, 1000)
+            display.progress("listening", done, 1000)
     lines = text.getvalue().splitlines()
     assert lines[-1] == "listening: 1000 of 1000"
     assert len(lines) == 4
@@ -82,26 +85,28 @@ def test_long_work_takes_a_few_plain_lines() -> None:
 
 def test_time_left_is_the_nearer_of_deadline_and_last_trial() -> None:
     display, _, clock = plain()
-    display.search(10, [GOOD], deadline=clock.now + 50)
+    display.start_trials(10, standings := Standings([GOOD]), deadline=clock.now + 50)
     assert "about 0:50 left" in shown(display)
     clock.now += 2
-    display.ended(FAILED)
+    standings.add(FAILED)
+    display.trial_ended(FAILED)
     assert "about 0:16 left" in shown(display)  # 8 more trials, 2 s each; the trial of an earlier process took no time
 
 
 def test_without_limit_of_trials_and_minutes_nothing_is_said_of_what_is_left() -> None:
     display, _, _ = plain()
-    display.search(None, [])
+    display.start_trials(None, Standings())
     assert "left" not in shown(display)
 
 
 def test_the_panel_shows_how_it_stands() -> None:
     display, _, clock = plain()
     display.cluster(Cluster(1, 0.5, 2, "http://127.0.0.1:8265", "log in with X", "a machine with 1 GPU", "ssh there"))
-    display.work("base", 3, 8)
-    display.search(4, [])
-    display.trial(5, 2, 6)
-    display.ended(GOOD)
+    display.progress("base", 3, 8)
+    display.start_trials(4, standings := Standings())
+    display.trial_epoch(5, 2, 6)
+    standings.add(GOOD)
+    display.trial_ended(GOOD)
     clock.now += 61
     panel = shown(display)
     for part in (
@@ -116,8 +121,8 @@ def test_the_panel_shows_how_it_stands() -> None:
         "1:01 gone",
     ):
         assert part in panel
-    display.work("base", 8, 8)
-    display.still()
+    display.progress("base", 8, 8)
+    display.trials_finished()
     assert "of 8" not in shown(display)
     assert "epoch" not in shown(display)
 
@@ -139,8 +144,8 @@ def test_what_is_said_of_the_dashboard_is_one_line(login: str | None, tunnel: st
 def test_on_a_terminal_the_panel_is_drawn_and_stays() -> None:
     text = io.StringIO()
     with Display(Console(file=text, width=100, force_terminal=True)) as display:
-        display.fact("run", "somewhere")
-        display.note("look here")
+        display.status("run", "somewhere")
+        display.message("look here")
     assert "look here" in text.getvalue()
     assert "somewhere" in text.getvalue()
 

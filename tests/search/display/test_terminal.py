@@ -19,11 +19,12 @@ from rich.table import Table
 from detectors import saved_detector
 from search import score
 from search.display.progress import Display
-from search.display.terminal import LogFormatter, cell, complain, say
+from search.display.terminal import LogFormatter, cell, print_error, print_text
 from search.reporting import cards
 from search.running.preparation import run_log
-from search.runs.trial_log import Record
-from search.settings.options import Settings, parse
+from search.runs.record import Record
+from search.settings.command_line import parse
+from search.settings.options import Settings
 from trainables.printable import printable
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\u202etxt\u200b\x9b31m"
@@ -57,8 +58,8 @@ def test_any_text_can_be_shown(text: str, keep: str) -> None:
 
 
 def test_lines_of_ours_stay_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    say(f"one\n  {EVIL}")
-    complain(ValueError(EVIL))
+    print_text(f"one\n  {EVIL}")
+    print_error(ValueError(EVIL))
     assert capsys.readouterr() == (f"one\n  {SHOWN}\n", f"{SHOWN}\n")
 
 
@@ -81,9 +82,9 @@ def test_the_display_shows_names_and_obeys_none() -> None:
     text = io.StringIO()
     display = Display(Console(file=text, width=300, force_terminal=False))
     with display:
-        display.fact("corpus", EVIL)
-        display.note(EVIL)
-        display.ended(Record(0, "FAIL", None, {}, error=EVIL))
+        display.status("corpus", EVIL)
+        display.message(EVIL)
+        display.trial_ended(Record(0, "FAIL", None, {}, error=EVIL))
         display.table([Record(1, "COMPLETE", EVIL, {}, eer=0.5, size=3, weighted_eer=0.5)])
     written = text.getvalue() + shown_on(300, display.render())
     assert written.count(SHOWN) == 5

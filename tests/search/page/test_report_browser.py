@@ -14,7 +14,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 import finished_run
 from search import report
-from search.runs.members import Run
+from search.runs.members import StoredRun
 
 PATIENCE = 60
 """Seconds after which a browser that does not answer is given up."""
@@ -60,7 +60,7 @@ def test_the_page_draws_everything_without_an_error(browser: Chrome) -> None:
 
 def test_as_many_points_are_drawn_as_trials_have_an_eer(browser: Chrome, run: Path) -> None:
     drawn = browser.find_elements(By.CSS_SELECTOR, "#plot-front .scatterlayer .points path.point")
-    trials = [one for one in Run.open(run).records if one.eer is not None and one.eer < 0.5]
+    trials = [one for one in StoredRun.open(run).records if one.eer is not None and one.eer < 0.5]
     assert len(drawn) == len(trials) + 2  # the base, and the ring around what is chosen
 
 

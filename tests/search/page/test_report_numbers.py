@@ -20,9 +20,9 @@ from search.page.front import label_places
 from search.page.report_data import Base, Export, ReportData
 from search.running import confirmation
 from search.runs import pareto
-from search.runs.members import Run
-from search.runs.run_folder import front_of
-from search.runs.trial_log import Record
+from search.runs.front import front_of
+from search.runs.members import StoredRun
+from search.runs.record import Record
 from search.settings.options import Settings
 from search.tuning.study import NAME
 
@@ -37,7 +37,7 @@ def subject(settings: Settings, records: Sequence[Record], *, eer: float | None 
         "digest": "0",
         "splits": {"dev": {"attacks": ["A01", "A02"]}, "eval": {"attacks": ["A07"]}},
     }
-    run = Run(settings.run_folder, settings, corpus, tuple(records))
+    run = StoredRun(settings.run_folder, settings, corpus, tuple(records))
     return ReportData(run, Base(50, {"one": 8}, eer), tuple(front_of(records)), **more)
 
 

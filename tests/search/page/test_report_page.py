@@ -20,7 +20,7 @@ from search.page.report_data import ReportData
 from search.reporting.evaluation import Evaluation
 from search.reporting.export_folder import MARKER
 from search.reporting.tables import Entry, write_tables
-from search.runs.members import Run, members
+from search.runs.members import StoredRun, members
 from search.runs.trial_log import Record, TrialLog, read
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
@@ -72,7 +72,7 @@ def run(original: Path, tmp_path: Path) -> Path:
 
 def exported(run: Path, folder: Path, attack: str = "A01") -> Path:
     """What an export of the run says, by made-up numbers."""
-    opened = Run.open(run)
+    opened = StoredRun.open(run)
     dev = Evaluation(0.1, {attack: 0.125}, 0.0, 0.0, None, (0.0, 0.2))
     entries = [
         Entry(m, f"detectors/{m.number}" if m.role == "front" else None, 100, 0.1, dev=dev) for m in members(opened)
@@ -85,7 +85,7 @@ def exported(run: Path, folder: Path, attack: str = "A01") -> Path:
 
 
 def page(run: Path, export: Path | None = None) -> Page:
-    return Page(document(ReportData.of(Run.open(run), export)))
+    return Page(document(ReportData.of(StoredRun.open(run), export)))
 
 
 def test_every_trial_with_an_eer_and_a_size_is_a_point_at_its_place(run: Path) -> None:
@@ -95,7 +95,7 @@ def test_every_trial_with_an_eer_and_a_size_is_a_point_at_its_place(run: Path) -
         for trace in traces
         for number, x, y in zip(trace.get("customdata", []), trace["x"], trace["y"], strict=False)
     }
-    records = {one.number: one for one in Run.open(run).records if one.eer is not None}
+    records = {one.number: one for one in StoredRun.open(run).records if one.eer is not None}
     assert set(points) == {*records, "base"}
     assert sum(len(trace.get("customdata", [])) for trace in traces) == len(points)
     for number, one in records.items():
@@ -113,7 +113,7 @@ def test_every_trial_with_an_eer_and_a_size_is_a_point_at_its_place(run: Path) -
 
 def test_every_trial_has_its_card(run: Path) -> None:
     cards = page(run).data["cards"]
-    records = {str(one.number): one for one in Run.open(run).records}
+    records = {str(one.number): one for one in StoredRun.open(run).records}
     assert set(cards) == {*records, "base"}
     assert cards["3"]["title"] == "Trial 3"
     assert cards["3"]["state"] == "ran to its end, on the front"
@@ -166,7 +166,7 @@ def test_the_page_fetches_nothing_and_runs_only_its_own_scripts(run: Path) -> No
 
 
 def test_whatever_comes_from_files_stays_text(run: Path, tmp_path: Path) -> None:
-    log = [*Run.open(run).records]
+    log = [*StoredRun.open(run).records]
     (run / "trials.jsonl").unlink()
     changed = TrialLog(run / "trials.jsonl")
     for one in log:
@@ -177,18 +177,17 @@ def test_whatever_comes_from_files_stays_text(run: Path, tmp_path: Path) -> None
     corpus = json.loads((run / "corpus.json").read_text())
     corpus["splits"]["dev"]["attacks"].append(HOSTILE)
     (run / "corpus.json").write_text(json.dumps({**corpus, "name": HOSTILE, "note": HOSTILE}))
-    finished_run.rewrite_settings(run, name=HOSTILE)
     (run / "confirm").mkdir()
     quoted = '"' + HOSTILE.replace('"', '""') + '"'
     (run / "confirm" / "confirm.csv").write_text(
         f"detector,what,parameters,seed,eer_dev,eer_eval\n{quoted},{quoted},10,0,0.1,\n"
     )
-    html = document(ReportData.of(Run.open(run), exported(run, tmp_path / "front", attack=HOSTILE)))
+    html = document(ReportData.of(StoredRun.open(run), exported(run, tmp_path / "front", attack=HOSTILE)))
     found = Page(html)
     assert "img" not in {tag for tag, _ in found.tags}
     assert len(found.scripts) == 3
     assert "<img" not in found.scripts[0]
-    assert found.text.count(HOSTILE) >= 7  # run, corpus, note, recipes, confirmation, error
+    assert found.text.count(HOSTILE) >= 6  # corpus, note, recipes, confirmation, error
     assert found.data["cards"]["4"]["error"] == HOSTILE
     figures = found.data["figures"]
     safe = "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;&amp;\"'"
@@ -197,6 +196,9 @@ def test_whatever_comes_from_files_stays_text(run: Path, tmp_path: Path) -> None
     recipes = next(trace for trace in figures["front"]["data"] if trace.get("name") == "recipes")
     assert recipes["text"] == [safe, safe]
     assert all("<img" not in text for text in recipes["hovertext"])
+    finished_run.rewrite_settings(run, name=HOSTILE)
+    with pytest.raises(DropinError, match="name must be letters"):
+        StoredRun.open(run)
 
 
 def test_the_command_writes_one_file_and_says_where(
@@ -221,10 +223,11 @@ def test_a_run_without_a_front_shows_its_failures(run: Path) -> None:
 
 
 def finished_plan(run: Path) -> dict[str, Any]:
-    settings = Run.open(run).settings
-    from trainables.models.architecture import Architecture
+    settings = StoredRun.open(run).settings
+    from trainables.errors import DropinError
+from trainables.models.architecture import Architecture
 
-    return finished_run.plans(settings, Architecture.create(settings.model, settings.model_options))["paper"]
+    return finished_run.plans(settings, Architecture.create(settings.model, settings.model_option))["paper"]
 
 
 def test_a_base_that_is_gone_is_missed_and_nothing_else(run: Path) -> None:

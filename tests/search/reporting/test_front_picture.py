@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from search.reporting.front_picture import Caption, draw_front, front_figure
 from search.reporting.tables import Entry
-from search.runs import run_folder
+from search.runs.front import front_of
 from search.runs.members import Member
-from search.runs.trial_log import Record
+from search.runs.record import Record
 
 CAPTION = Caption("plasticity: resnet18 on demo", "12 trials ended", "simulated speech")
 
@@ -21,7 +21,7 @@ def record(number: int, eer: float, size: int, recipe: str | None = None) -> Rec
 
 def entries(records: list[Record], base: tuple[float, int] | None = None) -> list[Entry]:
     """The front of some trials, the recipes beside it, and a base."""
-    front = run_folder.front_of(records)
+    front = front_of(records)
     found = [
         Entry(Member("front", place, one, Path()), f"detectors/{place}", one.size or 0, one.eer or 0.0)
         for place, one in enumerate(front)

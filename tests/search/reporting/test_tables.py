@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from search.reporting.evaluation import Evaluation
 from search.reporting.tables import Entry, table, write_tables
 from search.runs.members import Member
-from search.runs.trial_log import Record
+from search.runs.record import Record
 
 PLAN = {
     **{"space": "dropin", "epochs": 3, "grow": {"layer1.0": 4}, "rule": "zero", "grow_epoch": 0, "grow_steps": 1},

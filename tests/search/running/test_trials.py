@@ -20,7 +20,8 @@ from search.cluster.ray_cluster import Cluster
 from search.running import trials
 from search.running.tune_callback import TuneCallback
 from search.runs import trial_log
-from search.runs.trial_log import Record, TrialLog
+from search.runs.record import Record
+from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
 from search.storage.bucket_sync import BucketSync
 from search.tuning.feasibility import Feasibility
@@ -44,7 +45,7 @@ def test_trials_that_raise_diverge_or_die_fail_and_the_run_goes_on(settings: Set
     assert states(settings) == [TrialState.COMPLETE] * 2
     assert len(pq.read_table(settings.run_folder / "results.parquet")) == 6
     assert len(pq.read_table(settings.run_folder / "front.parquet")) >= 1
-    assert not (settings.run_folder / trials.TUNE_FOLDER).exists()
+    assert not settings.paths.tune.exists()
 
 
 def test_a_trial_that_is_lost_while_a_worker_takes_it_over_is_handed_out_anew(

@@ -15,7 +15,8 @@ from search.display.metrics import STARTING, Gauges, Reading
 from search.display.progress import Display
 from search.running import tune_callback
 from search.running.tune_callback import StopConditions, TuneCallback
-from search.runs.trial_log import Record, TrialLog
+from search.runs.record import Record
+from search.runs.trial_log import TrialLog
 from search.storage.bucket_sync import BucketSync
 from storage import lay, tree
 from trainables.storage.bucket_files import open_filesystem
@@ -60,7 +61,7 @@ def test_tables_that_take_long_are_written_less_often(tmp_path: Path, monkeypatc
         written.append(now)
 
     monkeypatch.setattr(tune_callback, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(tune_callback.run_folder, "write_tables", write)
+    monkeypatch.setattr(tune_callback.results, "write_tables", write)
     watching, log = watcher(tmp_path)
     for number in range(200):
         log.append(Record(number, "FAIL", None, {}))
@@ -88,8 +89,8 @@ def test_gauges_are_told_of_trials_as_they_begin_report_and_end(
 ) -> None:
     published = []
     monkeypatch.setattr(Gauges, "publish", lambda gauges: published.append(gauges.readings()))
-    gauges = Gauges("one", "plasticity", "resnet18", 100)
     log = TrialLog(tmp_path / "trials.jsonl")
+    gauges = Gauges("one", "plasticity", "resnet18", log.standings, 100)
     watching = TuneCallback(log, Display(Console(file=io.StringIO())), StopConditions(None), gauges)
     config = {"number": 3, "recipe": None, "plan": {"epochs": 2}}
     trial: Any = SimpleNamespace(config=config, placement_group_factory=None, storage=None)
@@ -111,7 +112,7 @@ def test_gauges_are_told_of_trials_as_they_begin_report_and_end(
         Reading("dropin_trials_running", 0, (("node", "10.0.0.1"),)),
         Reading("dropin_trials", 1, (("state", "COMPLETE"),)),
         Reading("dropin_best_weighted_eer", 0.2),
-        Reading("dropin_cache_hits", 1, (("cache", "stages"),)),
+        Reading("dropin_cache_hits", 1, (("cache", "growth"),)),
         Reading("dropin_cache_hits", 1, (("cache", "activations"),)),
     ):
         assert reading in readings
@@ -150,11 +151,11 @@ def test_only_detectors_of_the_front_and_of_recipes_are_kept(resumed: bool, tmp_
     for record in ended:
         if record.state == "COMPLETE":
             (tmp_path / "detectors" / str(record.number)).mkdir(parents=True)
-        log.append(record)
+        beaten = log.append(record)
         if resumed and record.number == 4:
             watching, log = watcher(tmp_path)
         else:
-            watching._keep_detectors(record)
+            watching._keep_detectors(record, beaten)
     left = sorted(int(folder.name) for folder in (tmp_path / "detectors").iterdir())
     assert left == [0, 5, 7]
 
@@ -174,8 +175,7 @@ def test_where_workers_write_into_the_copy_detectors_are_fetched_and_removed_the
     ]
     for record in ended:
         lay(tmp_path / "shared" / "one" / "detectors" / str(record.number), {"card": b"{}"})
-        log.append(record)
-        watching._keep_detectors(record)
+        watching._keep_detectors(record, log.append(record))
     assert copy.settle()
     names = {"detectors/0/card", "detectors/3/card", "trials.jsonl"}
     assert set(tree(folder)) == set(tree(tmp_path / "shared" / "one")) == names

@@ -7,18 +7,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from search.runs import run_folder
-from search.runs.run_folder import (
-    best_of,
-    corpus_digest,
-    front_of,
-    separated,
-    write_corpus,
-    write_tables,
-    write_text,
-    write_versions,
-)
-from search.runs.trial_log import Record
+from search.runs import results
+from search.runs.front import best_of, front_of, separated
+from search.runs.record import Record
+from search.runs.results import write_tables
+from search.runs.run_folder import corpus_digest, write_corpus, write_text, write_versions
+from search.storage.run_paths import RunPaths
 from trainables.corpora.corpus import Corpus, Utterance
 
 
@@ -59,14 +53,14 @@ def test_members_whose_intervals_meet_are_not_told_apart(tmp_path: Path) -> None
     ]
     assert separated(front) == {0: True, 1: False, 2: False, 4: False, 5: False}
     assert separated([]) == {}
-    write_tables(tmp_path, front)
+    write_tables(RunPaths(tmp_path), front)
     table = pq.read_table(tmp_path / "front.parquet").to_pylist()
     assert [row["separated"] for row in table] == [True, False, False, None, False, False]
     assert table[0]["eer_high"] == 0.45
 
 
 def test_tables_say_the_same_as_the_records(tmp_path: Path) -> None:
-    write_tables(tmp_path, RECORDS)
+    write_tables(RunPaths(tmp_path), RECORDS)
     results = pq.read_table(tmp_path / "results.parquet").to_pylist()
     assert [row["number"] for row in results] == [0, 1, 2, 3, 4, 5]
     assert [row["front"] for row in results] == [True, False, False, False, True, True]
@@ -80,15 +74,15 @@ def test_tables_say_the_same_as_the_records(tmp_path: Path) -> None:
 def test_tables_are_the_same_however_many_rows_are_made_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_tables(tmp_path, RECORDS)
+    write_tables(RunPaths(tmp_path), RECORDS)
     whole = pq.read_table(tmp_path / "results.parquet")
-    monkeypatch.setattr(run_folder, "PORTION", 4)
-    write_tables(tmp_path, RECORDS)
+    monkeypatch.setattr(results, "PORTION", 4)
+    write_tables(RunPaths(tmp_path), RECORDS)
     assert pq.read_table(tmp_path / "results.parquet").equals(whole)
 
 
 def test_tables_of_no_trial_have_their_columns(tmp_path: Path) -> None:
-    write_tables(tmp_path, [])
+    write_tables(RunPaths(tmp_path), [])
     assert "weighted_eer" in pq.read_table(tmp_path / "front.parquet").column_names
 
 

@@ -5,13 +5,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given as given_values
+from hypothesis import strategies as st
 
 import project_file
-from search.settings.options import SETTINGS_FILE, Settings, complete, default_cache, parse, read
+from search.settings.command_line import make_parser, parse, read
+from search.settings.options import Settings, default_cache, options
 from search.storage.bucket_pull import local_folder
 from trainables import models
+from trainables.errors import DropinError
 from trainables.storage.bucket_files import write_bytes
 
 
@@ -22,7 +27,7 @@ def given(tmp_path: Path, *more: str) -> Settings:
 def test_defaults_are_a_complete_run_on_the_demo_corpus(tmp_path: Path) -> None:
     settings = given(tmp_path)
     assert (settings.space, settings.model, settings.corpus) == ("plasticity", "resnet18", "demo")
-    assert settings.model_options["width"] == 16
+    assert settings.model_option["width"] == 16
     assert settings.corpus_root is None
     assert settings.trials is not None
     assert settings.trials >= 12
@@ -31,7 +36,7 @@ def test_defaults_are_a_complete_run_on_the_demo_corpus(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", models.NAMES)
 def test_every_model_has_defaults_that_it_takes(model: str, tmp_path: Path) -> None:
-    assert given(tmp_path, "--model", model).model_options
+    assert given(tmp_path, "--model", model).model_option
 
 
 def test_all_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,8 +79,8 @@ def test_what_is_not_settings_is_refused(text: str) -> None:
 
 
 def test_model_options_are_json_or_text_and_complete_the_defaults(tmp_path: Path) -> None:
-    assert given(tmp_path, "--model-option", "width=24").model_options["width"] == 24
-    assert given(tmp_path, "--model", "grnn").model_options["layers"] == [64, 64, 32, 32]
+    assert given(tmp_path, "--model-option", "width=24").model_option["width"] == 24
+    assert given(tmp_path, "--model", "grnn").model_option["layers"] == [64, 64, 32, 32]
 
 
 def test_minutes_without_trials_means_no_limit_of_trials(tmp_path: Path) -> None:
@@ -133,10 +138,10 @@ def test_storage_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.Captur
     assert "--storage must be a folder" in capsys.readouterr().err
 
 
-def stored(tmp_path: Path) -> Settings:
-    settings = given(tmp_path, "--name", "first", "--seed", "5")
+def stored(tmp_path: Path, *more: str) -> Settings:
+    settings = given(tmp_path, "--name", "first", "--seed", "5", *more)
     settings.run_folder.mkdir(parents=True)
-    (settings.run_folder / SETTINGS_FILE).write_text(settings.to_json())
+    settings.paths.settings.write_text(settings.to_json())
     return settings
 
 
@@ -155,15 +160,15 @@ def test_resume_takes_the_settings_of_the_run(how: str, tmp_path: Path) -> None:
         folder = folder.rename(tmp_path / "elsewhere")
     named = ["first", "--storage", str(settings.storage)] if how == "name" else [str(folder)]
     resumed = parse(["--resume", *named, "--trials", "99"])
-    assert resumed.resume
     assert resumed.trials == 99
     assert resumed.seed == 5
     assert resumed.run_folder == folder
 
 
 def test_a_resumed_run_may_find_its_corpus_and_cache_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = stored(tmp_path)
     monkeypatch.chdir(tmp_path)
+    Path("here").mkdir()
+    settings = stored(tmp_path, "--corpus", "asvspoof2019-la", "--corpus-root", "here")
     resumed = parse(["--resume", str(settings.run_folder), "--cache", "other", "--corpus-root", "speech"])
     assert resumed.cache == tmp_path / "other"
     assert resumed.corpus_root == tmp_path / "speech"
@@ -176,7 +181,7 @@ def test_a_run_is_monitored_when_it_is_asked_for_and_stays_so_when_resumed(tmp_p
     assert not parse(resume).monitor
     asked = parse([*resume, "--monitor"])
     assert asked.monitor
-    (settings.run_folder / SETTINGS_FILE).write_text(asked.to_json())
+    settings.paths.settings.write_text(asked.to_json())
     assert parse(resume).monitor
 
 
@@ -189,7 +194,7 @@ def test_a_resumed_run_cannot_change_what_it_searches(tmp_path: Path, capsys: py
 
 def test_with_a_storage_the_run_is_in_the_cache(bucket: str, tmp_path: Path) -> None:
     settings = parse(["--storage", f"{bucket}/runs/", "--name", "one", "--cache", str(tmp_path)])
-    assert (settings.remote, settings.run_uri) == (f"{bucket}/runs", f"{bucket}/runs/one")
+    assert (settings.bucket, settings.run_uri) == (f"{bucket}/runs", f"{bucket}/runs/one")
     assert settings.run_folder == local_folder(f"{bucket}/runs/one", tmp_path)
     assert not settings.no_shared_filesystem
     assert replace(settings, address="auto").no_shared_filesystem
@@ -199,17 +204,11 @@ def test_with_a_storage_the_run_is_in_the_cache(bucket: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("how", ["uri", "name"])
 def test_resume_takes_the_settings_from_the_storage(how: str, bucket: str, tmp_path: Path) -> None:
     settings = parse(["--storage", f"{bucket}/runs", "--name", "one", "--seed", "5", "--cache", str(tmp_path / "a")])
-    write_bytes(settings.to_json().encode(), f"{bucket}/runs/one/{SETTINGS_FILE}")
+    write_bytes(settings.to_json().encode(), f"{bucket}/runs/one/settings.json")
     named = [f"{bucket}/runs/one"] if how == "uri" else ["one", "--storage", f"{bucket}/runs"]
     resumed = parse(["--resume", *named, "--cache", str(tmp_path / "b")])
     assert resumed.run_folder == local_folder(f"{bucket}/runs/one", tmp_path / "b")
-    assert resumed == replace(settings, resume=True, cache=tmp_path / "b", storage=resumed.run_folder.parent)
-
-
-def test_settings_of_before_there_were_storages_are_read(tmp_path: Path) -> None:
-    settings = given(tmp_path)
-    old = {key: value for key, value in json.loads(settings.to_json()).items() if key != "remote"}
-    assert Settings.from_json(json.dumps(old)) == settings
+    assert resumed == replace(settings, cache=tmp_path / "b")
 
 
 @pytest.mark.parametrize("option", ["--storage", "--resume", "--warm-start"])
@@ -226,16 +225,76 @@ def test_credentials_on_the_command_line_are_refused_and_not_repeated(
 
 def test_reading_the_command_line_takes_no_torch() -> None:
     # Ray starts between the two, while torch is imported.
-    code = "import sys; from search.settings.options import read; read([]); sys.exit('torch' in sys.modules)"
+    code = "import sys; from search.settings.command_line import read; read([]); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=project_file.ROOT, check=False).returncode == 0
 
 
 def test_options_of_the_model_are_checked_when_settings_are_completed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = read(["--storage", str(tmp_path / "runs"), "--model-option", "width=0"])
-    assert settings.model_options == {"width": 0}
+    arguments = ["--storage", str(tmp_path / "runs"), "--model-option", "width=0"]
+    settings = read(arguments)
+    assert settings.model_option == {"width": 0}
+    with pytest.raises(DropinError, match="width"):
+        settings.completed()
     with pytest.raises(SystemExit) as ended:
-        complete(settings)
+        parse(arguments)
     assert ended.value.code == 2
     assert "width" in capsys.readouterr().err
+
+
+def test_a_run_of_two_names_is_a_part_of_the_first(tmp_path: Path) -> None:
+    own = replace(given(tmp_path, "--name", "one"), part="confirm/seed-3")
+    assert own.full_name == "one/confirm/seed-3"
+    assert own.run_folder == tmp_path / "runs" / "one" / "confirm" / "seed-3"
+
+
+def test_every_option_has_a_field_a_help_and_a_check() -> None:
+    """Each is declared once: the parser holds what the fields say, and nothing else but --resume."""
+    parser = make_parser()
+    taken = {action.dest: action for action in parser._actions}
+    assert set(taken) == {*options(), "resume", "help"}
+    text = " ".join(parser.format_help().split())
+    for name, option in options().items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert " ".join(option.help.split()) in text, name
+        assert option.default_text in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"trials": 0}, "trials must be a whole number of at least 1; got 0"),
+        ({"trials": "6"}, "trials must be a whole number of at least 1; got '6'"),
+        ({"trials": True}, "trials must be"),
+        ({"epochs": None}, "epochs must be a whole number of at least 2; got None"),
+        ({"minutes": float("inf")}, "minutes must be a number above 0; got inf"),
+        ({"sampler": "grid"}, "sampler must be one of tpe, nsga2, gp, random; got 'grid'"),
+        ({"model_option": [("width", 4)]}, "model_option must be a mapping"),
+        ({"warm_start": "runs/one"}, "warm_start must be a sequence of paths and URIs; got 'runs/one'"),
+        ({"skip_bad_files": 1}, "skip_bad_files must be True or False; got 1"),
+        ({"name": "a/b"}, "name must be letters, digits"),
+        ({"corpus": "asvspoof2019-la"}, "add --corpus-root"),
+        ({"corpus_root": "."}, "leave --corpus-root out"),
+        ({"controls": True}, "add --confirm 3"),
+        ({"storage": "s3://key:secret@bucket/runs"}, "no credentials"),
+    ],
+)
+def test_bad_values_are_refused_in_a_program_as_well(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(DropinError) as error:
+        Settings(**given)
+    assert said in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+@given_values(st.sampled_from(sorted(options())), st.text() | st.integers() | st.none() | st.lists(st.text()))
+def test_whatever_is_given_is_taken_or_refused_with_its_name(name: str, value: object) -> None:
+    settings, refused = None, ""
+    try:
+        settings = Settings(**{name: value})  # type: ignore[arg-type]
+    except DropinError as error:
+        refused = str(error)
+    if settings is None:
+        assert name in refused or name.replace("_", "-") in refused
+    else:
+        assert Settings.from_json(settings.to_json()) == settings

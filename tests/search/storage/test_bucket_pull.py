@@ -22,7 +22,7 @@ def uri(tmp_path: Path) -> str:
 
 def test_an_empty_cache_gets_all(uri: str, tmp_path: Path) -> None:
     lay(tmp_path / "shared" / "one", {MARKER: b"{}", "trials.jsonl": b"0\n", "tune/0/state": b"", "base/card": b"b"})
-    folder = pull_run(uri, tmp_path / "cache", MARKER)
+    folder = pull_run(uri, tmp_path / "cache")
     assert folder == local_folder(uri, tmp_path / "cache")
     assert folder.name == "one"
     assert tree(folder) == {MARKER: b"{}", "trials.jsonl": b"0\n", "base/card": b"b"}
@@ -40,7 +40,7 @@ def test_the_log_that_goes_further_counts(ours: str, theirs: str, kept: bool, ur
     folder = local_folder(uri, tmp_path / "cache")
     lay(folder, {MARKER: b"ours", "trials.jsonl": ours.encode() + b"{cut", "run.log": b"ours"})
     lay(tmp_path / "shared" / "one", {MARKER: b"theirs", "trials.jsonl": theirs.encode(), "detectors/0/card": b"x"})
-    assert pull_run(uri, tmp_path / "cache", MARKER) == folder
+    assert pull_run(uri, tmp_path / "cache") == folder
     assert tree(folder)["detectors/0/card"] == b"x"  # what is only there comes in any case
     assert tree(folder)[MARKER] == (b"ours" if kept else b"theirs")
     assert ("run.log" in tree(folder)) == kept
@@ -51,7 +51,7 @@ def test_two_logs_that_went_apart_are_refused(uri: str, tmp_path: Path) -> None:
     lay(folder, {MARKER: b"{}", "trials.jsonl": b"0\n1\n"})
     lay(tmp_path / "shared" / "one", {MARKER: b"{}", "trials.jsonl": b"0\n2\n"})
     with pytest.raises(ValueError, match="goes on in one place"):
-        pull_run(uri, tmp_path / "cache", MARKER)
+        pull_run(uri, tmp_path / "cache")
     assert tree(folder)["trials.jsonl"] == b"0\n1\n"
 
 
@@ -59,7 +59,7 @@ def test_what_is_no_run_is_not_pulled(uri: str, tmp_path: Path) -> None:
     lay(tmp_path / "shared" / "one", {"film.mp4": b"large"})
     for place in (uri, join_uri(uri, "none")):
         with pytest.raises(ValueError, match=r"has no settings\.json"):
-            pull_run(place, tmp_path / "cache", MARKER)
+            pull_run(place, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 

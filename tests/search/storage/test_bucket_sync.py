@@ -93,7 +93,12 @@ def test_what_is_no_part_of_a_finished_run_stays_here(uri: str, tmp_path: Path) 
     lay(
         tmp_path / "one",
         {
-            **{"tune/0/state": b"", "confirm/seed-1/stages/ab/state": b"", "detectors/.3.xy/card": b"", "a.part": b""},
+            **{
+                "tune/0/state": b"",
+                "confirm/seed-1/growth_cache/ab/state": b"",
+                "detectors/.3.xy/card": b"",
+                "a.part": b"",
+            },
             **{"x.lock": b"", "confirm/seed-1/trials.jsonl": b"1\n"},
         },
     )
@@ -178,7 +183,7 @@ def test_what_is_pushed_into_a_bucket_is_pulled_from_it(bucket: str, content: di
         lay(Path(place, "one"), {**content, MARKER: b"{}"})
         with synced_folder(Path(place, "one"), uri):
             pass
-        assert tree(pull_run(uri, Path(place, "cache"), MARKER)) == {**content, MARKER: b"{}"}
+        assert tree(pull_run(uri, Path(place, "cache"))) == {**content, MARKER: b"{}"}
 
 
 def _fit(content: Mapping[str, bytes]) -> bool:

@@ -15,7 +15,7 @@ import pytest
 
 from project_file import HELPERS, ROOT
 from search import export
-from search.runs.members import Run
+from search.runs.members import StoredRun
 from trainables.storage.bucket_files import download, join_uri, list_sizes, read_bytes
 from trainables.storage.checkpoint import load_detector
 
@@ -93,7 +93,7 @@ def test_nodes_share_nothing_but_the_bucket(
         assert set(list_sizes(join_uri(bucket, "runs", kind, copied.name))) == {path.name for path in copied.iterdir()}
     assert not (node / "runs").exists()
     shutil.rmtree(here / "runs")
-    run = Run.find(uri, tmp_path / "elsewhere")
+    run = StoredRun.find(uri, tmp_path / "elsewhere")
     assert run.settings.cache == tmp_path / "elsewhere"
     arguments = [uri, "--to", str(tmp_path / "front"), "--cache", str(here)]
     assert export.main(arguments) == 0, capsys.readouterr().err

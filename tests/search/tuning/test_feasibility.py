@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.runs.trial_log import Record
+from search.runs.record import Record
 from search.tuning.feasibility import Feasibility, check_feasibility
 from spaces import shared
 from trainables.models.architecture import Architecture

@@ -11,8 +11,8 @@ import pytest
 from optuna.trial import TrialState
 
 from pretended import space
-from search.runs.trial_log import Record
-from search.settings import command_line
+from search.runs.record import Record
+from search.settings import options
 from search.tuning.feasibility import Feasibility
 from search.tuning.objective import size_on_grid
 from search.tuning.samplers import make_sampler
@@ -21,7 +21,7 @@ from searchers import result, run, searcher, suggested, trials
 
 
 @pytest.mark.parametrize("objective", ["weighted", "pareto"])
-@pytest.mark.parametrize("sampler", command_line.SAMPLERS)
+@pytest.mark.parametrize("sampler", options.SAMPLERS)
 def test_the_same_seed_chooses_the_same_plans(sampler: str, objective: str, tmp_path: Path) -> None:
     chosen = []
     for folder in (tmp_path / "a", tmp_path / "b"):
@@ -61,7 +61,7 @@ def test_both_objectives_are_told_and_stopped_trials_have_no_value(tmp_path: Pat
     assert not found[1].intermediate_values
 
 
-@pytest.mark.parametrize("sampler", command_line.SAMPLERS)
+@pytest.mark.parametrize("sampler", options.SAMPLERS)
 def test_the_size_limit_reaches_optuna_as_a_constraint(sampler: str, tmp_path: Path) -> None:
     def limited(plan: Mapping[str, Any]) -> Feasibility:
         return Feasibility("too large" if plan["size"] > 100 else None, plan["size"] - 100)

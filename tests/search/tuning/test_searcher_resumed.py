@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from search.runs.trial_log import Record
+from search.runs.record import Record
 from searchers import INITIAL_POINTS, RECIPES, record, result, run, searcher, suggested, trials
 
 

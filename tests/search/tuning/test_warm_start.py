@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import finished_run
-from search.runs.members import Run
+from search.runs.members import StoredRun
 from search.settings.options import Settings
 from search.storage import bucket_pull
 from search.tuning import space_check, warm_start
@@ -23,7 +23,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run whose study knows two of its trials: 2, which ended well, and 4, which failed."""
     folder = finished_run.make(tmp_path_factory.mktemp("earlier"))
     search = PlanSearch(
-        space_check.search_space(Run.open(folder).settings), job={}, journal=folder / "study.journal", ended={},
+        space_check.search_space(StoredRun.open(folder).settings), job={}, journal=folder / "study.journal", ended={},
         recipes={"paper": {}, "control": {"x": 2}}, initial_points={}, check_feasibility=lambda plan: Feasibility(), 
         sampler="random", seed=0,
     )  # fmt: skip
@@ -36,7 +36,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings_of(folder: Path, **changed: object) -> Settings:
     """Of a run in the same place that learns from it; it is its own successor, since only what is compared matters."""
-    return replace(Run.open(folder).settings, **{"warm_start": (folder,), **changed})  # type: ignore[arg-type]
+    return replace(StoredRun.open(folder).settings, **{"warm_start": (folder,), **changed})  # type: ignore[arg-type]
 
 
 def learned(settings: Settings) -> list[EarlierTrial]:
@@ -68,7 +68,7 @@ def test_a_run_in_a_bucket_is_learned_from_as_one_in_a_folder(earlier: Path, buc
     [
         ({"space": "dropin"}, "same space; .* has plasticity, this run dropin"),
         ({"model": "grnn"}, "same model"),
-        ({"model_options": {"width": 8}}, "same model options"),
+        ({"model_option": {"width": 8}}, "same model option;"),
         ({"epochs": 99}, "same epochs"),
     ],
 )

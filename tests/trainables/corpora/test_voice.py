@@ -92,10 +92,10 @@ def test_speech_has_the_length_and_the_ranges_of_speech(seed: int) -> None:
 
 
 def test_the_same_generator_says_the_same() -> None:
-    def say(seed: int) -> np.ndarray:
+    def print_text(seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
         voice = Voice.draw(rng)
         return render(speak(voice, 1.0, rng), voice, rng)
 
-    assert np.array_equal(say(3), say(3))
-    assert not np.array_equal(say(3), say(4))
+    assert np.array_equal(print_text(3), print_text(3))
+    assert not np.array_equal(print_text(3), print_text(4))

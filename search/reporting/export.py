@@ -1,0 +1,81 @@
+"""An export of a front: tables, a picture, and each detector with its card. The one place where eval is scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.display.progress import Display
+from search.reporting import cards, export_folder
+from search.reporting.front_picture import Caption, draw_front
+from search.reporting.measurement import load_scoring_data, measure
+from search.reporting.tables import Entry, write_tables
+from search.runs.members import StoredRun, members
+from trainables.models.architecture import Architecture
+from trainables.storage.checkpoint import load_detector, save_detector
+
+
+def export(
+    run: StoredRun, target: Path, *, root: Path | None, cache: Path, skip_bad_files: bool, display: Display
+) -> list[Entry]:
+    """Score the front and what it is compared with on dev and eval, and write it all to `target`, whole or not at all.
+
+    Args:
+        run: finished or not; what there is gets exported.
+        target: absolute folder; see `export_folder.check`.
+        root: where the run's corpus lies now.
+        cache: folder of caches.
+        skip_bad_files: leave out up to 1 % of unreadable files, also where the run itself did not.
+        display: told how far it is.
+
+    Returns:
+        What was written: the front, smallest first, then recipes and base.
+
+    Raises:
+        DropinError: no front, another corpus than the run's, or a detector of the front is damaged.
+        OSError: the export cannot be written.
+    """
+    shown = members(run)
+    display.status("run", f"{run.folder}, {_progress(run)}")
+    first = load_detector(shown[0].folder)
+    data = load_scoring_data(run, first.card, root=root, cache=cache, skip_bad_files=skip_bad_files, display=display)
+    about = {"run": run.settings.name, "trials": len(run.records), "corpus": run.corpus["digest"]}
+    with export_folder.atomic_folder(target, about) as folder:
+        entries, kept = [], {}
+        for done, member in enumerate(shown):
+            display.progress("scoring detectors", done, len(shown))
+            measured = measure(member, data, display)
+            if measured is not None:
+                entry, detector = measured
+                entries.append(entry)
+                if detector is not None and entry.detector is not None:
+                    kept[entry.detector] = (entry, detector.card)
+                    save_detector(
+                        folder / entry.detector,
+                        detector.arch,
+                        detector.module.state_dict(),
+                        cards.facts(entry, detector.card, run),
+                    )
+        display.progress("scoring detectors", len(shown), len(shown))
+        base = next((entry for entry in entries if entry.member.role == "base"), None)
+        widths = Architecture.create(run.settings.model, run.settings.model_option).total_widths()
+        for place, (entry, card) in kept.items():
+            text = cards.page(entry, card, run, front=len(kept), base=base, base_widths=widths)
+            (folder / place / "card.md").write_text(text, encoding="utf-8")
+        write_tables(folder, entries)
+        # Not those that were stopped: their EER is that of an epoch, not of a detector.
+        ended = [r for r in run.records if r.state == "COMPLETE"]
+        trials = [(r.size, r.eer) for r in ended if r.size is not None and r.eer is not None]
+        draw_front(folder / "front.png", entries, trials, _caption(run, len(kept)))
+    return entries
+
+
+def _progress(run: StoredRun) -> str:
+    ended, wanted = len(run.records), run.settings.trials
+    return f"{ended} trials ended" if wanted is None or ended >= wanted else f"{ended} of {wanted} trials ended so far"
+
+
+def _caption(run: StoredRun, front: int) -> Caption:
+    settings = run.settings
+    facts = f"{_progress(run)}, {front} on the front; {settings.epochs} epochs a trial, seed {settings.seed}"
+    title = f"{settings.space}: {settings.model} on {run.corpus['name']}"
+    return Caption(title, facts, str(run.corpus.get("note", "")))

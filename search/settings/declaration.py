@@ -1,0 +1,43 @@
+"""How an option is declared: a dataclass field that carries its help, group and check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from search.settings.values import Kind
+
+OPTION = "option"
+"""Where a field's metadata hold its `Option`."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """What the command line says of a field of `Settings`.
+
+    Attributes:
+        kind: what its value may be.
+        group: the group that ``--help`` shows it in.
+        help: what it does.
+        default_text: what ``--help`` calls the default; empty where there is nothing to say.
+        metavar: what stands for the value.
+        resumable: whether it may differ when a run is resumed: how long and where, never what.
+        optional: whether the value may be ``None``.
+    """
+
+    kind: Kind
+    group: str
+    help: str
+    default_text: str = ""
+    metavar: str | None = None
+    resumable: bool = False
+    optional: bool = False
+
+
+def declared(default: Any, kind: Kind, group: str, help: str, **more: Any) -> Any:
+    """A dataclass field with what the command line says of it; `default` is a value, or a function that gives one."""
+    if "default_text" not in more and not callable(default) and default not in (None, False, (), ""):
+        more["default_text"] = f"{default:g}" if isinstance(default, float) else str(default)
+    made = Option(kind, group, help, optional=default is None, **more)
+    given: dict[str, Any] = {"default_factory": default} if callable(default) else {"default": default}
+    return field(**given, metadata={OPTION: made})

@@ -1,0 +1,72 @@
+"""Where a run begins: whether a new one may be written where it was asked for, and the settings of one that goes on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from search.settings import values
+from search.settings.options import Settings, default_cache, options
+from search.storage import bucket_pull
+from search.storage.run_paths import RunPaths
+from trainables.errors import DropinError
+from trainables.storage import bucket_files
+
+
+def check_new(settings: Settings) -> None:
+    """Make sure that a new run can be written and its corpus read, as far as folders tell.
+
+    Raises:
+        DropinError: the corpus root is no folder, the name is taken, or storage or cache cannot be written.
+    """
+    root, folder, uri = settings.corpus_root, settings.run_folder, settings.run_uri
+    if root is not None and not root.is_dir():
+        raise DropinError(f"--corpus-root must be a folder; got {root}: correct the path")
+    if folder.exists():
+        raise DropinError(f"--name must be new; {folder} exists: choose another, or go on with --resume {folder}")
+    if uri is not None:
+        bucket_pull.check_new(uri)
+    for option, place in (("--storage", folder.parent), ("--cache", settings.cache)):
+        existing = next(path for path in (place, *place.parents) if path.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            raise DropinError(f"{option} must be a folder that can be written; got {place}: choose another")
+
+
+def resumed(run: str, *, storage: str | Path | None = None, **changed: Any) -> Settings:
+    """The settings of a run that goes on.
+
+    Args:
+        run: its folder or URI, or its name in `storage`.
+        storage: folder or URI of runs; ``None`` for the default.
+        changed: options to change, of those that may differ when a run is resumed.
+
+    Raises:
+        DropinError: no such run, or an option that a resumed run keeps.
+    """
+    known = options()
+    kept = sorted(name for name in changed if name not in known or not known[name].resumable)
+    if kept:
+        listed = ", ".join("--" + name.replace("_", "-") for name in kept)
+        raise DropinError(
+            f"a resumed run keeps its settings; got {listed} with --resume: leave it out or start a new run"
+        )
+    stored = values.PATH_OR_URI.checked("runs" if storage is None else storage)
+    if isinstance(stored, str) or bucket_files.is_uri(run):
+        uri = run if bucket_files.is_uri(run) else bucket_files.join_uri(str(stored), run)
+        changed["cache"] = values.PATH.checked(changed.get("cache", default_cache()))
+        folder = named = bucket_pull.pull_run(uri, changed["cache"])
+        changed["storage"], changed["name"] = bucket_files.split_uri(uri)
+    else:
+        named = values.PATH.checked(run)
+        folder = named if RunPaths(named).settings.is_file() else stored / run
+        # The folder may have been moved since; what it is called now counts.
+        changed["storage"], changed["name"] = folder.parent, folder.name
+    file = RunPaths(folder).settings
+    if not file.is_file():
+        raise DropinError(
+            f"--resume must name the folder of a run; there is no {file.name} in {named}: correct the path"
+        )
+    settings = Settings.from_json(file.read_text(encoding="utf-8"))
+    return replace(settings, **changed)

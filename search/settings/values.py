@@ -1,0 +1,147 @@
+"""What the value of an option may be: each kind checks a value, reads one from text, and says its rule."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainables.errors import DropinError
+from trainables.storage import bucket_files
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value.
+
+    Attributes:
+        rule: what it must be, as in "must be ...; got ...".
+        fits: whether a value is of this kind.
+        read: makes a value of a text of the command line; raises `ValueError` where it cannot.
+        normal: what is kept of a value that fits; raises `DropinError` where only this shows that it does not.
+        names: the values, where they are a few names.
+    """
+
+    rule: str
+    fits: Callable[[Any], bool]
+    read: Callable[[str], Any] = str
+    normal: Callable[[Any], Any] = lambda value: value
+    names: tuple[str, ...] = ()
+
+    def checked(self, value: Any) -> Any:
+        """The value as it is kept.
+
+        Raises:
+            DropinError: the rule and the value.
+        """
+        if not self.fits(value):
+            raise DropinError(f"must be {self.rule}; got {value!r:.80}")
+        return self.normal(value)
+
+    def parsed(self, text: str) -> Any:
+        """The value of a text; the `type` of an argparse argument.
+
+        Raises:
+            argparse.ArgumentTypeError: the rule and the text.
+        """
+        try:
+            value = self.read(text)
+        except ValueError:
+            value = None
+        try:
+            if value is None or not self.fits(value):
+                raise DropinError(f"must be {self.rule}; got {text!r}")
+            return self.normal(value)
+        except DropinError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def whole(least: int) -> Kind:
+    """A whole number of at least `least`."""
+    return Kind(f"a whole number of at least {least}", lambda value: type(value) is int and value >= least, int)
+
+
+def number(*, above: float | None = None, at_least: float = 0.0) -> Kind:
+    """A finite number above a bound, or of at least one."""
+    rule = f"a number above {above:g}" if above is not None else f"a number of at least {at_least:g}"
+
+    def fits(value: object) -> bool:
+        if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+            return False
+        return value > above if above is not None else value >= at_least  # type: ignore[operator]
+
+    return Kind(rule, fits, float)
+
+
+def one_of(names: Sequence[str]) -> Kind:
+    """One of these names."""
+    return Kind(
+        f"one of {', '.join(names)}", lambda value: isinstance(value, str) and value in names, names=tuple(names)
+    )
+
+
+def text(rule: str, pattern: str) -> Kind:
+    """A text that a regular expression matches as a whole."""
+    return Kind(rule, lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None)
+
+
+FLAG = Kind("True or False", lambda value: isinstance(value, bool))
+RUN_NAME = text("letters, digits, dots, dashes and underscores", "[A-Za-z0-9][A-Za-z0-9._-]*")
+ADDRESS = text("auto or HOST:PORT", r"auto|[^\s/]+:\d+")
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, Path) or (isinstance(value, str) and value != "")
+
+
+def _absolute(value: str | Path) -> Path:
+    return Path(value).expanduser().resolve()
+
+
+def _absolute_or_uri(value: str | Path) -> str | Path:
+    """A path made absolute, or the URI of an object store prefix, which must hold no credentials."""
+    if isinstance(value, str) and bucket_files.is_uri(value):
+        bucket_files.open_filesystem(value)
+        return value.rstrip("/")
+    return _absolute(value)
+
+
+def _name_or_uri(value: str) -> str:
+    """A name or a path as it is, or the URI of an object store prefix, which must hold no credentials."""
+    if bucket_files.is_uri(value):
+        bucket_files.open_filesystem(value)
+    return value
+
+
+PATH = Kind("a path", _is_path, normal=_absolute)
+PATH_OR_URI = Kind("a path or a URI such as s3://bucket/prefix", _is_path, normal=_absolute_or_uri)
+NAME_OR_URI = Kind("a name, a path or a URI", _is_path, normal=_name_or_uri)
+PATHS_OR_URIS = Kind(
+    "a sequence of paths and URIs",
+    lambda value: isinstance(value, (list, tuple)) and all(map(_is_path, value)),
+    normal=lambda value: tuple(map(_absolute_or_uri, value)),
+)
+
+
+def _key_value(word: str) -> tuple[str, Any]:
+    key, equals, value = word.partition("=")
+    if not key or not equals:
+        raise ValueError(word)
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+KEY_VALUE = Kind("KEY=VALUE, such as width=16", lambda value: isinstance(value, tuple), _key_value)
+"""One entry of `MAPPING` on the command line; the value is JSON where it reads as that, else text."""
+MAPPING = Kind(
+    "a mapping from names to values",
+    lambda value: isinstance(value, Mapping) and all(isinstance(key, str) for key in value),
+    normal=dict,
+)
