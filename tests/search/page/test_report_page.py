@@ -22,6 +22,7 @@ from search.reporting.export_folder import MARKER
 from search.reporting.tables import Entry, write_tables
 from search.runs.members import StoredRun, members
 from search.runs.trial_log import Record, TrialLog, read
+from trainables.errors import DropinError
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
 
@@ -224,8 +225,7 @@ def test_a_run_without_a_front_shows_its_failures(run: Path) -> None:
 
 def finished_plan(run: Path) -> dict[str, Any]:
     settings = StoredRun.open(run).settings
-    from trainables.errors import DropinError
-from trainables.models.architecture import Architecture
+    from trainables.models.architecture import Architecture
 
     return finished_run.plans(settings, Architecture.create(settings.model, settings.model_option))["paper"]
 
