@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         monitor or nullcontext(),
     ):
         code = _run(complete(settings), place, monitor, copy)
-    return max(code, int(copy is not None and bool(copy.lacking)))
+    return max(code, int(copy is not None and bool(copy.missing_files)))
 
 
 def _run(

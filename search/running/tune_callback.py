@@ -172,7 +172,7 @@ class TuneCallback(Callback):
                 if self._elsewhere is None:
                     shutil.rmtree(self._detector(one), ignore_errors=True)
                 else:
-                    self._elsewhere.discard(self._detector(one))
+                    self._elsewhere.delete(self._detector(one))
         self._front = sorted(front, key=lambda one: one.number)
 
     def _detector(self, record: Record) -> Path:
@@ -183,7 +183,7 @@ class TuneCallback(Callback):
         if self._elsewhere is None:
             shutil.rmtree(path, ignore_errors=True)
         else:
-            self._elsewhere.discard_path(filesystem, path)
+            self._elsewhere.delete_path(filesystem, path)
 
     def _write_tables(self) -> None:
         began = time.monotonic()

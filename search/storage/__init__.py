@@ -1,4 +1,4 @@
-"""Runs in a bucket: the copy that follows a run folder (`s3://`, `gs://`), and the way back.
+"""Runs in object storage (`s3://`, `gs://`): upload of a run folder during the run, and download to resume it.
 
 It imports no other room of `search`.
 """
