@@ -88,5 +88,5 @@ def entering(module: Chain, x: Tensor, boundary: int) -> tuple[Tensor, Callable[
         return x, module
     with torch.no_grad():
         tensors = module.below(x, boundary)
-    layout = Layout.of(tensors)
+    layout = Layout.from_tensors(tensors)
     return layout.pack(tensors).clone(), lambda rows: module.above(layout.unpack(rows), boundary)

@@ -63,25 +63,25 @@ class DetectorTrainable(tune.Trainable):
         self.name = str(config.get("name", f"{self.space}-{self.number}"))
         print(f"{self.name} begins", flush=True)  # into the actor's log, which the dashboard shows
         torch.set_num_threads(job["threads"])
-        places = NodePaths.of(job)
-        base = _base(str(places.base))
+        paths = NodePaths.from_job(job)
+        base = _base(str(paths.base))
         plan = Plan.from_config(config["plan"], base.arch)
         if plan.space != self.space:
             raise DropinError(f"{type(self).__name__} carries out plans of space {self.space}; got one of {plan.space}")
         self.size, self.base_card = plan.final.size(), base.card
         several = job["prunings_per_growth"] > 1
-        self.dev = _split(str(places.features), "dev")
+        self.dev = _split(str(paths.features), "dev")
         self.execution = Execution(
             plan,
             base,
-            _split(str(places.features), "train"),
+            _split(str(paths.features), "train"),
             self.dev,
             seed=job["seed"],
             device=select_device(job["gpu"]),
             random_crop=job["random_crop"],
             precision=job["precision"],
-            activations=ActivationCache(places.activations, places.features, job["activations_limit"]),
-            growth_cache=GrowthCache(places.stages, job["growth_cache_limit"]) if several else None,
+            activations=ActivationCache(paths.activations, paths.features, job["activations_limit"]),
+            growth_cache=GrowthCache(paths.growth_cache, job["growth_cache_limit"]) if several else None,
             choose_criterion=several and not config["exempt"],
         )
         self.saved = time.monotonic()

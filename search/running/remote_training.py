@@ -79,7 +79,7 @@ def train(
     # Of this run alone until it is fetched; the end of the run removes it.
     uri = join_uri(settings.run_uri, "trained", folder.name)
     yield from ray_cluster.stream(
-        node_paths.apart,
+        node_paths.train_without_shared_filesystem,
         function,
         *arguments,
         base=None if start is None else base(settings, start),
@@ -91,7 +91,7 @@ def train(
         **resources,
     )
     bucket_files.download(uri, folder, node_paths.DETECTOR)
-    bucket_files.remove(uri)
+    bucket_files.delete(uri)
 
 
 def _offered(settings: Settings, folder: Path, name: str, files: tuple[str, ...]) -> str:

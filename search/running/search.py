@@ -62,7 +62,7 @@ def search(settings: Settings, display: Display | None = None) -> Outcome:
     with copied as sync, ray as starting, monitor or nullcontext():
         outcome = _search(settings.completed(), starting, monitor, sync, display)
     if sync is not None:
-        outcome.missing_files = sync.lacking
+        outcome.missing_files = sync.missing_files
     return outcome
 
 

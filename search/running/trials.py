@@ -154,7 +154,7 @@ def run_trials(
     elsewhere = copy if settings.no_shared_filesystem else None
     state: dict[str, Any] = {"storage_path": str(settings.run_folder)}
     if elsewhere is not None and settings.run_uri is not None:
-        bucket_files.remove(bucket_files.join_uri(settings.run_uri, settings.paths.tune.name))
+        bucket_files.delete(bucket_files.join_uri(settings.run_uri, settings.paths.tune.name))
         state["storage_filesystem"], state["storage_path"] = bucket_files.open_filesystem(settings.run_uri)
     tuner = tune.Tuner(
         with_resources(trainable, place),
@@ -195,7 +195,7 @@ def run_trials(
     with graceful_shutdown(limits, leave):
         tuner.fit()
     if elsewhere is not None:
-        elsewhere.settle()
+        elsewhere.flush()
     if searcher.gave_up:
         display.message(searcher.gave_up)
 
@@ -209,7 +209,7 @@ def fetch_detectors(copy: BucketSync, log: TrialLog) -> None:
     for place in missing:
         copy.fetch(place)
     if missing:
-        copy.settle()
+        copy.flush()
 
 
 def with_resources(trainable: type[tune.Trainable], place: Cluster) -> type[tune.Trainable]:

@@ -173,14 +173,14 @@ class TuneCallback(Callback):
             if self._elsewhere is None:
                 shutil.rmtree(self._paths.detector(one.number), ignore_errors=True)
             else:
-                self._elsewhere.discard(self._paths.detector(one.number))
+                self._elsewhere.delete(self._paths.detector(one.number))
 
     def _remove(self, filesystem: FileSystem, path: str) -> None:
         """Remove a folder of Tune's; one in a storage without keeping the search waiting."""
         if self._elsewhere is None:
             shutil.rmtree(path, ignore_errors=True)
         else:
-            self._elsewhere.discard_path(filesystem, path)
+            self._elsewhere.delete_path(filesystem, path)
 
     def _write_tables(self) -> None:
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Runs whose copy is in a storage that is no file system: where their folder is here, and how it comes from there."""
+"""Download of a run from object storage: the path of its local folder, and which of two copies is newer."""
 
 from __future__ import annotations
 
@@ -15,43 +15,46 @@ from trainables.storage.bucket_files import join_uri
 
 
 def local_folder(uri: str, cache: Path) -> Path:
-    """Where the folder is here whose copy `uri` is: below the cache, apart from those of other storages."""
-    above, name = bucket_files.split_uri(uri)
-    return cache / "runs" / hashlib.sha256(above.encode()).hexdigest()[:12] / name
+    """Path of the local folder of the run at `uri`: below the cache, with a digest of the storage's URI in it."""
+    parent, name = bucket_files.split_uri(uri)
+    return cache / "runs" / hashlib.sha256(parent.encode()).hexdigest()[:12] / name
 
 
 def pull_run(uri: str, cache: Path) -> Path:
-    """The folder whose copy `uri` is, as far as the copy goes or further.
+    """Bring the local folder of a run up to date with its copy in the storage.
 
-    What is here stays where its log of trials goes as far as that of the copy, and is replaced where the copy's goes on
-    from it.
+    If the local trial log contains that of the copy, only missing files are downloaded; if the copy's log continues the
+    local one, the folder is replaced.
 
     Args:
-        uri: the copy.
-        cache: folder of caches.
+        uri: the run in the storage.
+        cache: the cache folder.
+
+    Returns:
+        The local folder.
 
     Raises:
-        DropinError: it is not there, the storage cannot be reached, or each of both has trials that the other lacks.
+        DropinError: there is no run, the storage cannot be reached, or both logs have trials that the other has not.
     """
     folder = local_folder(uri, cache)
     try:
-        there = bucket_files.list_sizes(uri)
-        if SETTINGS not in there:
+        remote = bucket_files.list_sizes(uri)
+        if SETTINGS not in remote:
             raise DropinError(f"a run is a folder that search.run wrote; {uri} has no {SETTINGS}: correct the URI")
-        names = [name for name in there if TEMPORARY.isdisjoint(name.split("/"))]
+        names = [name for name in remote if TEMPORARY.isdisjoint(name.split("/"))]
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
-            theirs = _whole_lines(bucket_files.read_bytes(join_uri(uri, TRIALS))) if TRIALS in there else b""
-            ours = _whole_lines((folder / TRIALS).read_bytes()) if (folder / TRIALS).is_file() else b""
-            if not (ours.startswith(theirs) or theirs.startswith(ours)):
+            remote_log = _complete_lines(bucket_files.read_bytes(join_uri(uri, TRIALS))) if TRIALS in remote else b""
+            local_log = _complete_lines((folder / TRIALS).read_bytes()) if (folder / TRIALS).is_file() else b""
+            if not (local_log.startswith(remote_log) or remote_log.startswith(local_log)):
                 raise DropinError(
-                    f"a run goes on in one place; {uri} and its folder here, {folder}, have each trials that the other "
-                    "lacks: remove the folder to go on with the storage's"
+                    f"a run has one trial log; {uri} and its local folder {folder} each have trials that the other has "
+                    "not: delete the local folder to resume from the URI"
                 )
-            if (folder / SETTINGS).is_file() and ours.startswith(theirs):
+            if (folder / SETTINGS).is_file() and local_log.startswith(remote_log):
                 for name in names:
                     if not (folder / name).exists():
-                        bucket_files.download_file(join_uri(uri, name), folder / name, there[name])
+                        bucket_files.download_file(join_uri(uri, name), folder / name, remote[name])
             else:
                 bucket_files.download(uri, folder, names)
     except OSError as error:
@@ -60,24 +63,24 @@ def pull_run(uri: str, cache: Path) -> Path:
 
 
 def check_new(uri: str) -> None:
-    """Refuse a place for a run where something is, or where nothing can be written.
+    """Check that the URI of a new run has no files and can be written.
 
     Raises:
-        DropinError: see above.
+        DropinError: it has files, or cannot be written.
     """
-    above, _ = bucket_files.split_uri(uri)
-    probe = join_uri(above, f".writable-{os.getpid()}")
+    parent, _ = bucket_files.split_uri(uri)
+    probe = join_uri(parent, f".writable-{os.getpid()}")
     try:
         if bucket_files.list_sizes(uri):
-            raise DropinError(f"--name must be new; {uri} exists: choose another, or go on with --resume {uri}")
+            raise DropinError(f"--name must be new; {uri} exists: choose another, or resume it by --resume {uri}")
         bucket_files.write_bytes(b"", probe)
-        bucket_files.remove_file(probe)
+        bucket_files.delete_file(probe)
     except OSError as error:
         raise DropinError(
-            f"--storage must be a place that can be written; got {above} ({error}): check that the bucket exists, and "
-            "the credentials in the environment"
+            f"--storage must be writable; got {parent} ({error}): check that the bucket exists, and the credentials in "
+            "the environment"
         ) from error
 
 
-def _whole_lines(content: bytes) -> bytes:
+def _complete_lines(content: bytes) -> bytes:
     return content[: content.rfind(b"\n") + 1]

@@ -1,7 +1,7 @@
-"""The copy of a run's folder in a storage that is no file system: a thread makes it follow while the run goes on.
+"""Upload of a run folder to object storage by a thread, while the run goes on.
 
-The search works in a folder below its cache, as it does everywhere. Where the storage cannot be reached, the run goes
-on and the copy follows later. `search.storage.bucket_pull` is the way back.
+The search works in a local folder below its cache. While the storage cannot be reached, the run continues and the
+upload is retried. `search.storage.bucket_pull` downloads a run.
 """
 
 from __future__ import annotations
@@ -25,211 +25,217 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 logger = logging.getLogger(__name__)
-PAUSE = 5.0
-"""Seconds between two looks for what has changed, at least."""
-SHARE = 0.2
-"""Share of the time that the thread may take."""
-LAST_TRIES = (0.0, 1.0, 3.0)
-"""Seconds before each of the tries to complete the copy in the end."""
-COARSE = 50_000_000
-"""Nanoseconds in which a file may change again without showing it by its time."""
-GROWING = (".jsonl", ".journal", ".log")
-"""Files that are only appended to."""
+SYNC_PERIOD = 5.0
+"""Least seconds between two uploads of changes."""
+MAX_TIME_SHARE = 0.2
+"""Largest share of the time that the thread may be busy."""
+FINAL_RETRY_DELAYS = (0.0, 1.0, 3.0)
+"""Seconds before each attempt to complete the copy when the run ends."""
+MTIME_RESOLUTION_NS = 50_000_000
+"""Nanoseconds within which a file can change again without a new modification time."""
+APPEND_ONLY = (".jsonl", ".journal", ".log")
+"""Suffixes of files that are only appended to."""
 
 
 class BucketSync:
-    """Makes the copy of a folder follow it.
+    """Keeps a copy of a folder in object storage up to date.
 
     Attributes:
-        folder: the folder here.
-        uri: its copy.
-        lacking: after `close`, the files whose copy is not there or not the latest.
+        folder: the local folder.
+        uri: of the copy.
+        missing_files: after `close`, the files of which the copy has no or not the latest version.
     """
 
     def __init__(self, folder: Path, uri: str) -> None:
-        """Follow `folder`, which need not be there yet."""
+        """Sync `folder`, which need not exist yet."""
         self.folder, self.uri = folder, uri
-        self.lacking: tuple[str, ...] = ()
-        self._copied: dict[str, tuple[int, int]] = {}
-        self._asked: list[Callable[[], None]] = []
-        self._turn, self._ended = threading.Lock(), threading.Event()
-        self._behind = False
-        self._thread = threading.Thread(target=self._follow, name="mirror", daemon=True)
+        self.missing_files: tuple[str, ...] = ()
+        self._uploaded: dict[str, tuple[int, int]] = {}
+        self._pending: list[Callable[[], None]] = []
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._unreachable = False
+        self._thread = threading.Thread(target=self._run, name="bucket-sync", daemon=True)
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start the thread."""
         self._thread.start()
 
-    def fetch(self, place: Path) -> None:
-        """Have a folder that a worker wrote into the copy fetched into the folder; soon, see `settle`."""
-        self._asked.append(lambda: self._fetch(place))
+    def fetch(self, path: Path) -> None:
+        """Queue the download of a folder that a worker wrote into the copy; `flush` does it."""
+        self._pending.append(lambda: self._fetch(path))
 
-    def discard(self, place: Path) -> None:
-        """Have a folder removed here and in the copy; soon, after what was asked for before."""
-        self._asked.append(lambda: self._discard(place))
+    def delete(self, path: Path) -> None:
+        """Queue the deletion of a folder here and in the copy, after all that was queued before."""
+        self._pending.append(lambda: self._delete(path))
 
-    def discard_path(self, filesystem: FileSystem, path: str) -> None:
-        """Have a folder removed that is no part of the copy; soon."""
-        self._asked.append(lambda: bucket_files.remove_path(filesystem, path))
+    def delete_path(self, filesystem: FileSystem, path: str) -> None:
+        """Queue the deletion of a folder that does not belong to the copy."""
+        self._pending.append(lambda: bucket_files.delete_path(filesystem, path))
 
-    def settle(self) -> bool:
-        """Do now what was asked for, and bring the copy up to date; whether the storage could be reached."""
-        with self._turn:
+    def flush(self) -> bool:
+        """Do what is queued and upload all changes now.
+
+        Returns:
+            Whether the storage could be reached.
+        """
+        with self._lock:
             try:
-                self._do_asked()
-                self._push()
+                self._do_pending()
+                self._upload_changes()
             except OSError as error:
-                if not self._behind:
-                    logger.warning("%s is behind, which is tried again: %s", self.uri, error)
-                self._behind = True
+                if not self._unreachable:
+                    logger.warning("cannot sync to %s, retrying: %s", self.uri, error)
+                self._unreachable = True
                 return False
-            if self._behind:
+            if self._unreachable:
                 logger.info("%s is up to date again", self.uri)
-            self._behind = False
+            self._unreachable = False
             return True
 
     def close(self) -> None:
-        """Stop following and complete the copy: what is not here any more goes there as well."""
-        self._ended.set()
-        whole = False
+        """Stop the thread and complete the copy; files that the folder does not have are deleted in the copy."""
+        self._stop.set()
+        complete = False
         try:
             if self._thread.ident is not None:
                 self._thread.join()
-            for pause in LAST_TRIES:
-                time.sleep(pause)
-                whole = self.settle() and self._complete()
-                if whole:
+            for delay in FINAL_RETRY_DELAYS:
+                time.sleep(delay)
+                complete = self.flush() and self._verify()
+                if complete:
                     break
         finally:
-            if not whole:
-                here = _files(self.folder)
-                self.lacking = tuple(sorted(name for name, stamp in here.items() if self._copied.get(name) != stamp))
+            if not complete:
+                local = _stamps(self.folder)
+                differ = (name for name, stamp in local.items() if self._uploaded.get(name) != stamp)
+                self.missing_files = tuple(sorted(differ))
 
-    def _follow(self) -> None:
-        pause = PAUSE
-        while not self._ended.wait(pause):
-            began = time.monotonic()
-            self.settle()
-            pause = max(PAUSE, (time.monotonic() - began) / SHARE)
+    def _run(self) -> None:
+        period = SYNC_PERIOD
+        while not self._stop.wait(period):
+            started = time.monotonic()
+            self.flush()
+            period = max(SYNC_PERIOD, (time.monotonic() - started) / MAX_TIME_SHARE)
 
-    def _do_asked(self) -> None:
-        while self._asked:
-            self._asked[0]()
-            del self._asked[0]
+    def _do_pending(self) -> None:
+        while self._pending:
+            self._pending[0]()
+            del self._pending[0]  # one that raised stays queued
 
-    def _fetch(self, place: Path) -> None:
+    def _fetch(self, path: Path) -> None:
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            bucket_files.download(self._uri(place), place)
-        except FileNotFoundError as error:  # in vain, however often it is tried
-            logger.error("a detector is lost: %s", error)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            bucket_files.download(self._uri(path), path)
+        except FileNotFoundError as error:  # a retry would not find it either
+            logger.error("detector lost: %s", error)
             return
-        prefix = place.relative_to(self.folder).as_posix()
-        self._copied.update({f"{prefix}/{name}": stamp for name, stamp in _files(place).items()})
+        prefix = path.relative_to(self.folder).as_posix()
+        self._uploaded.update({f"{prefix}/{name}": stamp for name, stamp in _stamps(path).items()})
 
-    def _discard(self, place: Path) -> None:
-        shutil.rmtree(place, ignore_errors=True)
-        bucket_files.remove(self._uri(place))
-        below = f"{place.relative_to(self.folder).as_posix()}/"
-        self._copied = {name: stamp for name, stamp in self._copied.items() if not name.startswith(below)}
+    def _delete(self, path: Path) -> None:
+        shutil.rmtree(path, ignore_errors=True)
+        bucket_files.delete(self._uri(path))
+        prefix = f"{path.relative_to(self.folder).as_posix()}/"
+        self._uploaded = {name: stamp for name, stamp in self._uploaded.items() if not name.startswith(prefix)}
 
-    def _uri(self, place: Path) -> str:
-        return join_uri(self.uri, *place.relative_to(self.folder).parts)
+    def _uri(self, path: Path) -> str:
+        return join_uri(self.uri, *path.relative_to(self.folder).parts)
 
-    def _push(self) -> None:
-        """Send what changed, and remove what is gone.
+    def _upload_changes(self) -> None:
+        """Upload changed files, and delete in the copy those that were deleted here.
 
-        What a log tells of was written before. So logs are looked at first and sent last, no further than they went
-        then: whatever moment a run is resumed from, all that its log tells of is there.
+        A file is written before a log names it. So the size of logs is read first, and they are uploaded last and up to
+        that size: at any moment the copy has all files that its logs name, and a run can be resumed from it.
         """
         now = time.time_ns()
-        logs = {name: stamp for name, stamp in _files(self.folder).items() if name.endswith(GROWING)}
-        others = {name: stamp for name, stamp in _files(self.folder).items() if not name.endswith(GROWING)}
-        here = {**others, **logs}
-        if not here:  # not begun; or somebody took it away, and what the copy has is all there is
+        logs = {name: stamp for name, stamp in _stamps(self.folder).items() if name.endswith(APPEND_ONLY)}
+        others = {name: stamp for name, stamp in _stamps(self.folder).items() if not name.endswith(APPEND_ONLY)}
+        local = {**others, **logs}
+        if not local:  # the run has not started; or the folder was deleted, and the copy is all there is
             return
-        for name, stamp in here.items():
-            if self._copied.get(name) == stamp:
+        for name, stamp in local.items():
+            if self._uploaded.get(name) == stamp:
                 continue
             try:
-                self._send(name, stamp[0])
+                self._upload(name, stamp[0])
             except FileNotFoundError:
                 if (self.folder / name).exists():
-                    raise  # it is the storage that is not there
-                continue  # removed since
-            # One that was written just now is sent again the next time.
-            self._copied[name] = stamp if now - stamp[1] > COARSE else (stamp[0], -1)
-        for name in sorted(set(self._copied) - set(here)):
-            bucket_files.remove_file(join_uri(self.uri, name))
-            del self._copied[name]
+                    raise  # it is the bucket that does not exist
+                continue  # deleted meanwhile
+            # A file that was modified just now is uploaded once more.
+            self._uploaded[name] = stamp if now - stamp[1] > MTIME_RESOLUTION_NS else (stamp[0], -1)
+        for name in sorted(set(self._uploaded) - set(local)):
+            bucket_files.delete_file(join_uri(self.uri, name))
+            del self._uploaded[name]
 
-    def _send(self, name: str, size: int) -> None:
-        if not name.endswith(GROWING):
+    def _upload(self, name: str, size: int) -> None:
+        """Upload a file; of one that is appended to, the first `size` bytes."""
+        if not name.endswith(APPEND_ONLY):
             bucket_files.upload_file(self.folder / name, join_uri(self.uri, name))
             return
         with (self.folder / name).open("rb") as file:
             bucket_files.write_bytes(file.read(size), join_uri(self.uri, name))
 
-    def _complete(self) -> bool:
-        """Compare the copy with the folder, and remove what is there only; whether it lacks nothing."""
-        here = {name: size for name, (size, _) in _files(self.folder).items()}
+    def _verify(self) -> bool:
+        """Whether the copy has every file in its size; files that are only in the copy are deleted."""
+        local = {name: size for name, (size, _) in _stamps(self.folder).items()}
         try:
-            there = bucket_files.list_sizes(self.uri) if here else {}
-            for name in sorted(set(there) - set(here)):
-                bucket_files.remove_file(join_uri(self.uri, name))
+            remote = bucket_files.list_sizes(self.uri) if local else {}
+            for name in sorted(set(remote) - set(local)):
+                bucket_files.delete_file(join_uri(self.uri, name))
         except OSError as error:
-            logger.warning("%s cannot be compared: %s", self.uri, error)
+            logger.warning("cannot verify %s: %s", self.uri, error)
             return False
-        differ = [name for name, size in here.items() if there.get(name) != size]
+        differ = [name for name, size in local.items() if remote.get(name) != size]
         for name in differ:
-            self._copied.pop(name, None)  # to be sent again
+            self._uploaded.pop(name, None)  # so that the next flush uploads it again
         return not differ
 
 
 @contextmanager
 def synced_folder(folder: Path, uri: str | None) -> Iterator[BucketSync | None]:
-    """Within it the copy of `folder` follows it; afterwards it is complete, or what it lacks is printed.
+    """Sync `folder` within the context; at its end complete the copy, or print which files it has not.
 
     Yields:
-        ``None`` where there is to be no copy.
+        The sync, or ``None`` without a URI.
     """
     if uri is None:
         yield None
         return
-    mirror = BucketSync(folder, uri)
-    mirror.start()
+    sync = BucketSync(folder, uri)
+    sync.start()
     try:
-        yield mirror
+        yield sync
     finally:
-        finish(mirror)
+        finish(sync)
 
 
-def finish(mirror: BucketSync) -> None:
-    """Complete a copy, and print what it lacks."""
+def finish(sync: BucketSync) -> None:
+    """Complete the copy, and print which files it has not."""
     try:
-        mirror.close()
+        sync.close()
     finally:
-        if mirror.lacking:
+        if sync.missing_files:
             print(
-                f"{len(mirror.lacking)} files are not in {mirror.uri}, {mirror.lacking[0]} among them: they are in "
-                f"{mirror.folder}, and are sent when the run is resumed there",
+                f"{len(sync.missing_files)} files are not in {sync.uri}, {sync.missing_files[0]} among them: they are "
+                f"in {sync.folder}, and are uploaded when the run is resumed there",
                 file=sys.stderr,
             )
 
 
-def _files(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of the last change, in nanoseconds, of every file that belongs into the copy, by name."""
+def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size in bytes and modification time in nanoseconds of every file that belongs to the copy, by name."""
     found = {}
-    for place, folders, files in os.walk(folder):
-        # Hidden ones and parts are being written and get their names when they are whole.
+    for parent, folders, files in os.walk(folder):
+        # Hidden and .part names are being written, and are renamed when they are complete.
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in TEMPORARY)
         for name in sorted(files):
             if name.startswith(".") or name.endswith((".part", ".lock")):
                 continue
-            path = Path(place, name)
+            path = Path(parent, name)
             try:
-                about = path.stat()
+                status = path.stat()
             except FileNotFoundError:
-                continue  # removed since
-            found[path.relative_to(folder).as_posix()] = (about.st_size, about.st_mtime_ns)
+                continue  # deleted meanwhile
+            found[path.relative_to(folder).as_posix()] = (status.st_size, status.st_mtime_ns)
     return found

@@ -1,6 +1,6 @@
-"""A run of pretended trials whose storage is a bucket, or its rest: URI, cache, trials, and how workers are placed.
+"""Start or resume a run of pretended trials in a bucket: URI, cache, trials, and ``shared`` or ``unshared`` workers.
 
-Workers that are ``apart`` are told to share no folder with the search, as on a cluster; what they write into the bucket
+Workers that are ``unshared`` have no file system in common with the search, as on a cluster; what they upload
 instead of detectors is made up.
 """
 
@@ -45,7 +45,7 @@ def main() -> int:
         settings = parse(["--resume", f"{uri}/one", *options])
     except SystemExit:  # it is new
         settings = parse(["--storage", uri, "--name", "one", *options])
-    settings = replace(settings, address="auto" if how == "apart" else None)
+    settings = replace(settings, address="auto" if how == "unshared" else None)
     ray_cluster.prepare(None)
     display = Display()
     with bucket_sync.synced_folder(settings.run_folder, settings.run_uri) as copy, preparation.run_log(settings):
@@ -59,7 +59,7 @@ def main() -> int:
         trace = str(Path(cache) / "trace")
         search = PlanSearch(
             pretended.space,
-            job={"detectors": join_uri(settings.run_uri, "detectors") if how == "apart" else folder.as_uri()},
+            job={"detectors": join_uri(settings.run_uri, "detectors") if how == "unshared" else folder.as_uri()},
             journal=settings.run_folder / "study.journal",
             ended=log.records,
             recipes={"lost": {"x": 0.5, "size": 100, "epochs": 3, "trace": trace}},

@@ -1,4 +1,4 @@
-"""Buckets of servers on this machine, of Amazon's kind (``s3``) and of Google's (``gs``), and small folders in them."""
+"""Buckets of S3 (``s3``) and Google Cloud Storage (``gs``) servers on this machine, and small folders in them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _numbers = itertools.count()
 
 @contextmanager
 def served(kind: str, port: int = 0) -> Iterator[str]:
-    """Within it a server of this kind listens on loopback, on a free port unless one is given; its address.
+    """Run a server of this kind on loopback within the context, on a free port unless one is given; yields its address.
 
-    One that comes after another of its kind has the buckets of that one.
+    A server that is started again has the buckets of the one before.
     """
     if kind == "gs":
-        import google_storage  # beside this file; none of the two unless it is asked for
+        import google_storage  # both servers are imported only when needed
 
         with google_storage.served(port) as address:
             yield address
@@ -41,7 +41,7 @@ def served(kind: str, port: int = 0) -> Iterator[str]:
 
 
 def environment(kind: str, server: str) -> dict[str, str]:
-    """What leads clients to the server and lets them in."""
+    """Environment variables with the server's address and credentials."""
     if kind == "gs":
         return {"CLOUD_STORAGE_EMULATOR_ENDPOINT": server}
     return {
@@ -54,27 +54,27 @@ def environment(kind: str, server: str) -> dict[str, str]:
 
 
 def new_bucket(kind: str, server: str) -> str:
-    """URI of an empty bucket, which no other test has."""
+    """URI of a new, empty bucket."""
     name = f"bucket-{next(_numbers)}"
     if kind == "gs":
-        named = json.dumps({"name": name}).encode()
+        body = json.dumps({"name": name}).encode()
         json_type = {"Content-Type": "application/json"}
-        asked = urllib.request.Request(f"{server}/storage/v1/b?project=tests", named, json_type)
+        request = urllib.request.Request(f"{server}/storage/v1/b?project=tests", body, json_type)
     else:
-        asked = urllib.request.Request(f"{server}/{name}", method="PUT")
-    with urllib.request.urlopen(asked) as answer:
-        assert answer.status == 200
+        request = urllib.request.Request(f"{server}/{name}", method="PUT")
+    with urllib.request.urlopen(request) as response:
+        assert response.status == 200
     return f"gs://anonymous@{name}" if kind == "gs" else f"s3://{name}"
 
 
-def beside(bucket: str) -> str:
-    """URI of a bucket of the same kind that is not there."""
+def missing_bucket(bucket: str) -> str:
+    """URI of a bucket of the same kind that does not exist."""
     parts = urlsplit(bucket)
     return parts._replace(netloc=parts.netloc.replace("bucket", "none")).geturl()
 
 
 def lay(folder: Path, tree: Mapping[str, bytes]) -> None:
-    """Make a folder hold these files and no others."""
+    """Write these files into a folder, and delete all others."""
     shutil.rmtree(folder, ignore_errors=True)
     for name, content in tree.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -82,10 +82,10 @@ def lay(folder: Path, tree: Mapping[str, bytes]) -> None:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """What a folder holds."""
+    """Content of every file of a folder, by name."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def there(uri: str) -> dict[str, bytes]:
-    """What a place in a storage holds."""
+def bucket_tree(uri: str) -> dict[str, bytes]:
+    """Content of every file below a URI, by name."""
     return {name: bucket_files.read_bytes(join_uri(uri, name)) for name in list_sizes(uri)}

@@ -89,7 +89,7 @@ def pretrain(
     optimizer = build_optimizer(freeze(module, parameter_names(module, arch, arch, "all")), file.RECIPE)
     feed = StepInputs(train, dev)
     if activations is not None and not random_crop:
-        feed = activations.feed(module, arch, train, dev, device=device, check=module)
+        feed = activations.step_inputs(module, arch, train, dev, device=device, reference=module)
     forward = partial(feed.forward, module)
     order = np.random.default_rng([seed, 0])
     best: tuple[float, float, int] | None = None

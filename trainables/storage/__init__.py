@@ -1,4 +1,4 @@
-"""What lies on disk: detectors and checkpoints, cached activations, what nodes fetch from a bucket.
+"""Files on disk and in buckets: detectors, checkpoints, cached activations and each node's copies.
 
 It may import `features`, `models` and `corpora`.
 """

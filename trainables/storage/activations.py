@@ -1,9 +1,9 @@
-"""Outputs of frozen links, computed once for each corpus and kept like features: a step begins where something trains.
+"""Cache of the outputs of frozen links: a training step starts at the first link that trains.
 
-Where everything below a boundary of a detector is frozen, what lies there depends on the frozen weights and on the
-utterance alone. It is written into files such as those of features, in a folder addressed by a digest of these weights
-and of the features, so that all trials and runs that freeze the same links share it. A size limit holds for all of them
-together; the least recently used go first.
+Where all links below a boundary of a detector are frozen, the activations at the boundary depend on the frozen weights
+and on the utterance alone. They are computed once and written into files such as those of features, in a folder named
+by a digest of these weights and of the features, so that all trials and runs that freeze the same links share it. One
+size limit holds for all of them; the least recently used folders are evicted first.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from trainables.features.batches import batches
 from trainables.features.split import Split, SplitWriter
 from trainables.models.architecture import Architecture
 from trainables.models.chain import Chain
-from trainables.storage.lru_folder import evict_least_recently_used, used
+from trainables.storage.lru_folder import evict_least_recently_used, touch
 
 VERSION = 1
-"""Part of the address: raise it when the same weights and features give another file."""
+"""Part of the digest: raise it when the same weights and features give another file."""
 
 SCORE_TOLERANCE = 1e-3
-"""Kept as float16 where the checking detector's scores move by no more than this, else as float32."""
+"""Cached as float16 where that changes the reference detector's scores by no more than this, else as float32."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the tensors at a boundary lie in a row.
+    """Memory layout of the tensors at a boundary in one row of a split.
 
     Attributes:
-        shapes: of each tensor of one utterance, its dimensions from outermost to innermost in memory.
-        orders: which dimension, counted without the batch, each of these is.
+        shapes: for each tensor of one utterance, its sizes from the outermost to the innermost dimension in memory.
+        orders: for each of these, the index of the dimension without the batch (as `Tensor.dim_order`).
     """
 
     shapes: tuple[tuple[int, ...], ...]
     orders: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, tensors: Sequence[Tensor]) -> Layout:
+    def from_tensors(cls, tensors: Sequence[Tensor]) -> Layout:
         """The layout of tensors ``[batch, ...]``."""
         orders = tuple(tuple(dim - 1 for dim in tensor.dim_order() if dim) for tensor in tensors)
         shapes = tuple(
@@ -62,7 +62,7 @@ class Layout:
         return cls(shapes, orders)
 
     def pack(self, tensors: Sequence[Tensor]) -> Tensor:
-        """Rows ``[batch, entries]`` of such tensors, in the order of their memory."""
+        """Flatten such tensors to rows ``[batch, entries]`` in memory order."""
         rows = [
             tensor.permute(0, *(1 + dim for dim in order)).flatten(1)
             for tensor, order in zip(tensors, self.orders, strict=True)
@@ -70,23 +70,23 @@ class Layout:
         return torch.cat(rows, dim=1)
 
     def unpack(self, rows: Tensor) -> list[Tensor]:
-        """The inverse of `pack`, strides included; views of `rows` where there is one tensor."""
+        """The inverse of `pack`, strides included; a view of `rows` where there is one tensor."""
         parts = rows.split([math.prod(shape) for shape in self.shapes], dim=1)
         tensors = []
         for part, shape, order in zip(parts, self.shapes, self.orders, strict=True):
-            back = [1 + order.index(dim) for dim in range(len(order))]
-            tensors.append(part.reshape(-1, *shape).permute(0, *back))
+            inverse = [1 + order.index(dim) for dim in range(len(order))]
+            tensors.append(part.reshape(-1, *shape).permute(0, *inverse))
         return tensors
 
 
 @dataclass(frozen=True)
 class StepInputs:
-    """What a detector is fed, and where in its chain that enters.
+    """What a training step reads, and the link of the chain that it starts at.
 
     Attributes:
-        train, dev: features, or what lies at the boundary.
-        boundary: links that the feed stands for; 0 for features.
-        layout: how the tensors lie in a row of the splits; ``None`` for features.
+        train, dev: features, or cached activations at the boundary.
+        boundary: how many links the activations replace; 0 for features.
+        layout: of the activations in a row of the splits; ``None`` for features.
     """
 
     train: Split
@@ -100,58 +100,59 @@ class StepInputs:
 
 
 class ActivationCache:
-    """The folder of a corpus' activations, for one set of features."""
+    """Cached activations of a corpus, for one set of features."""
 
     def __init__(self, folder: Path, features: Path, limit: int) -> None:
-        """Keep activations in `folder`, of all runs together at most `limit` bytes; 0 keeps none.
+        """Cache activations in `folder`, at most `limit` bytes for all runs together; 0 disables the cache.
 
         Args:
-            folder: made when it is needed.
+            folder: created when needed.
             features: the feature store's folder; its name is the digest of corpus and front end.
             limit: bytes.
         """
         self.folder, self.features, self.limit = folder, features, limit
 
-    def feed(
-        self, module: Chain, arch: Architecture, train: Split, dev: Split, *, device: torch.device, check: Chain
+    def step_inputs(
+        self, module: Chain, arch: Architecture, train: Split, dev: Split, *, device: torch.device, reference: Chain
     ) -> StepInputs:
-        """The feed that begins at the highest boundary below which nothing of `module` trains.
+        """Activations at the highest boundary below which all of `module` is frozen, from the cache or computed now.
 
-        The features themselves where the first link trains, and where the activations would not fit.
+        The features themselves where the first link trains, and where the activations would not fit the limit.
 
         Args:
-            module: the detector; what trains requires gradients. In evaluation mode afterwards, if anything is built.
+            module: the detector; trainable parameters require gradients. In evaluation mode afterwards, if activations
+                were computed.
             arch: its architecture.
             train, dev: the features.
             device: where the detector is.
-            check: a trained detector of the same frozen links: float16 has to leave its scores of some dev utterances
-                within `SCORE_TOLERANCE`.
+            reference: a trained detector with the same frozen links: activations are cached as float16 only if that
+                changes its scores of some dev utterances by at most `SCORE_TOLERANCE`.
         """
         boundary = module.frozen_links()
         if not boundary or not self.limit:
             return StepInputs(train, dev)
-        place = self.folder / f"{arch.model}-{self._digest(module, arch, boundary, device)}"
-        opened = _open(place)
-        if opened is None:
+        folder = self.folder / f"{arch.model}-{self._digest(module, arch, boundary, device)}"
+        splits = _open(folder)
+        if splits is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{place}.lock"):  # of trials that want the same, one builds
-                opened = _open(place)
-                if opened is None and self._build(place, module, boundary, (train, dev), device, check):
-                    opened = _open(place)
-                    evict_least_recently_used(self.folder, self.limit, place, "dev.arrow")
-        if opened is None:
+            with FileLock(f"{folder}.lock"):  # one of the trials that need the same activations computes them
+                splits = _open(folder)
+                if splits is None and self._build(folder, module, boundary, (train, dev), device, reference):
+                    splits = _open(folder)
+                    evict_least_recently_used(self.folder, self.limit, folder, "dev.arrow")
+        if splits is None:
             return StepInputs(train, dev)
-        settings = opened[0].settings
+        settings = splits[0].settings
         layout = Layout(*(tuple(tuple(row) for row in settings[name]) for name in ("shapes", "orders")))
-        return StepInputs(*opened, boundary, layout)
+        return StepInputs(*splits, boundary, layout)
 
     def _digest(self, module: Chain, arch: Architecture, boundary: int, device: torch.device) -> str:
-        """Over everything that the activations depend on."""
-        owned = tuple(name for link in module.links()[:boundary] for name in link.owns)
-        about = [VERSION, self.features.name, arch.model, arch.config, boundary, device.type]
-        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+        """SHA-256 over everything that the activations depend on, shortened."""
+        prefixes = tuple(name for link in module.links()[:boundary] for name in link.owns)
+        settings = [VERSION, self.features.name, arch.model, arch.config, boundary, device.type]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for key, tensor in module.state_dict().items():
-            if key.startswith(owned) and not key.endswith("num_batches_tracked"):
+            if key.startswith(prefixes) and not key.endswith("num_batches_tracked"):
                 digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
                 digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:20]
@@ -159,24 +160,24 @@ class ActivationCache:
     @torch.inference_mode()
     def _build(
         self,
-        place: Path,
+        folder: Path,
         module: Chain,
         boundary: int,
         splits: tuple[Split, Split],
         device: torch.device,
-        check: Chain,
+        reference: Chain,
     ) -> bool:
-        """Compute both splits and put them in place whole; whether there was room."""
+        """Compute and write the activations of both splits atomically; ``False`` where they would not fit."""
         module.eval()
-        every = np.arange(len(splits[1]))
-        x, _ = next(batches(splits[1], every, module.scoring_batch, device))
+        index = np.arange(len(splits[1]))
+        x, _ = next(batches(splits[1], index, module.scoring_batch, device))
         tensors = module.below(x, boundary)
-        layout = Layout.of(tensors)
-        dtype = np.float16 if _survive_rounding(check, tensors, boundary, device) else np.float32
+        layout = Layout.from_tensors(tensors)
+        dtype = np.float16 if _float16_suffices(reference, tensors, boundary, device) else np.float32
         entries = sum(math.prod(shape) for shape in layout.shapes)
         needed = entries * np.dtype(dtype).itemsize * sum(len(split) for split in splits)
         if needed > self.limit or needed > shutil.disk_usage(self.folder).free // 2:
-            logger.warning("activations of %d bytes are not kept: the limit is %d bytes", needed, self.limit)
+            logger.warning("activations not cached: %d bytes needed, the limit is %d bytes", needed, self.limit)
             return False
         settings = {
             "shape": [entries],
@@ -186,43 +187,44 @@ class ActivationCache:
             "boundary": boundary,
             "features": self.features.name,
         }
-        part = place.with_name(f".{place.name}.part")
-        shutil.rmtree(part, ignore_errors=True)  # of a process that was killed; the lock says that none is at work
-        part.mkdir()
+        temporary = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(temporary, ignore_errors=True)  # left by a killed process: no other can hold the lock
+        temporary.mkdir()
         for name, split in zip(("train", "dev"), splits, strict=True):
-            with SplitWriter(part / f"{name}.arrow", settings) as writer:
+            with SplitWriter(temporary / f"{name}.arrow", settings) as writer:
                 for utterance, row in self._rows(module, boundary, split, device, layout):
                     writer.add(utterance, row.astype(dtype))
                 writer.finish(split.skipped)
-        shutil.rmtree(place, ignore_errors=True)  # damaged, or it would have been opened
-        os.replace(part, place)
+        shutil.rmtree(folder, ignore_errors=True)  # corrupt, or it would have been opened
+        os.replace(temporary, folder)
         return True
 
     def _rows(
         self, module: Chain, boundary: int, split: Split, device: torch.device, layout: Layout
     ) -> Iterator[tuple[Utterance, np.ndarray]]:
-        """Every utterance with its row ``[1, entries]``, in the split's order."""
+        """Each utterance and its row ``[1, entries]``, in the split's order."""
         number = 0
         for x, _ in batches(split, np.arange(len(split)), module.scoring_batch, device):
             rows = layout.pack(module.below(x, boundary)).cpu().numpy()
             for row in rows:
-                about = (split.names[number], split.path, int(split.labels[number]))
-                yield Utterance(*about, split.speakers[number], split.attacks[number]), row[None]
+                named = (split.names[number], split.path, int(split.labels[number]))
+                yield Utterance(*named, split.speakers[number], split.attacks[number]), row[None]
                 number += 1
 
 
-def _open(place: Path) -> tuple[Split, Split] | None:
+def _open(folder: Path) -> tuple[Split, Split] | None:
+    """The cached train and dev split, or ``None`` where there are none or they are corrupt."""
     try:
-        opened = Split(place / "train.arrow"), Split(place / "dev.arrow")
-        used(place)
+        splits = Split(folder / "train.arrow"), Split(folder / "dev.arrow")
+        touch(folder)
     except (ValueError, OSError):
         return None
-    return opened
+    return splits
 
 
-def _survive_rounding(check: Chain, tensors: Sequence[Tensor], boundary: int, device: torch.device) -> bool:
-    """Whether scores from these tensors stay what they are when the tensors are rounded to float16."""
-    check = copy.deepcopy(check).to(device).eval()
-    logits = [check.above(kept, boundary).double() for kept in (tensors, [t.half().float() for t in tensors])]
-    before, after = (found[:, 1] - found[:, 0] for found in logits)
-    return bool(((before - after).abs() <= SCORE_TOLERANCE).all())
+def _float16_suffices(reference: Chain, tensors: Sequence[Tensor], boundary: int, device: torch.device) -> bool:
+    """Whether rounding these activations to float16 changes no score by more than `SCORE_TOLERANCE`."""
+    reference = copy.deepcopy(reference).to(device).eval()
+    logits = [reference.above(cached, boundary).double() for cached in (tensors, [t.half().float() for t in tensors])]
+    exact, rounded = (pair[:, 1] - pair[:, 0] for pair in logits)
+    return bool(((exact - rounded).abs() <= SCORE_TOLERANCE).all())

@@ -1,7 +1,7 @@
-"""Folders in a storage that is no file system, such as a bucket: written there whole, and fetched once a node.
+"""Upload and download of folders in object storage (S3, Google Cloud Storage), with one download for each node.
 
-A storage is a URI that `pyarrow.fs` takes: ``s3://bucket/prefix``, ``gs://bucket/prefix``. Who may use it is said by
-the environment or by the machine's role and never by the URI, which is written into settings and logs.
+A prefix is named by a URI that `pyarrow.fs` takes: ``s3://bucket/prefix``, ``gs://bucket/prefix``. Credentials come
+from the environment or the machine's role and never from the URI, which is written into settings and logs.
 """
 
 from __future__ import annotations
@@ -23,50 +23,50 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 SECRET = re.compile("key|secret|token|credential|password", re.IGNORECASE)
-PATIENCE = 30
-"""Seconds for which Google's client tries to reach a storage, unless the URI says; its own are a quarter of an hour."""
+GCS_RETRY_SECONDS = 30
+"""Retry limit of the Google Cloud Storage client unless the URI has one; its default is a quarter of an hour."""
 
 
 def is_uri(text: str) -> bool:
-    """Whether a text names a place in a storage and not a path."""
+    """Whether a text is a URI and not a path."""
     return "://" in text
 
 
 def join_uri(uri: str, *names: str) -> str:
-    """The URI of something below another; what follows a question mark stays at the end."""
+    """Append names to the path of a URI; its query stays at the end."""
     parts = urlsplit(uri)
     return urlunsplit(parts._replace(path="/".join([parts.path.rstrip("/"), *names])))
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """The inverse of `joined` with one name: the URI above, and the last name."""
+    """The inverse of `join_uri` with one name: the parent's URI, and the last name."""
     parts = urlsplit(uri)
-    above, _, name = parts.path.rstrip("/").rpartition("/")
-    return urlunsplit(parts._replace(path=above)), name
+    parent, _, name = parts.path.rstrip("/").rpartition("/")
+    return urlunsplit(parts._replace(path=parent)), name
 
 
 @functools.cache
 def open_filesystem(uri: str) -> tuple[FileSystem, str]:
-    """The file system of a URI, and the path in it.
+    """The `pyarrow` file system of a URI, and the path in it.
 
     Raises:
-        DropinError: it holds a secret, which is not repeated, or `pyarrow` does not take it.
+        DropinError: the URI holds credentials, which the message does not repeat, or `pyarrow` does not take it.
     """
-    from pyarrow import fs  # only where there is a storage
+    from pyarrow import fs  # imported only where object storage is used
 
     parts = urlsplit(uri)
-    named = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
-    if parts.password is not None or (parts.scheme == "s3" and parts.username) or any(map(SECRET.search, named)):
+    query = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    if parts.password is not None or (parts.scheme == "s3" and parts.username) or any(map(SECRET.search, query)):
         raise DropinError(
             f"a URI must hold no credentials, since it is written into files; got a {parts.scheme}:// one that does: "
             "put them into the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
-    asked = uri
-    if parts.scheme in ("gs", "gcs") and "retry_limit_seconds" not in named:
-        queries = [*filter(None, [parts.query]), f"retry_limit_seconds={PATIENCE}"]
-        asked = urlunsplit(parts._replace(query="&".join(queries)))
+    complete = uri
+    if parts.scheme in ("gs", "gcs") and "retry_limit_seconds" not in query:
+        options = [*filter(None, [parts.query]), f"retry_limit_seconds={GCS_RETRY_SECONDS}"]
+        complete = urlunsplit(parts._replace(query="&".join(options)))
     try:
-        filesystem, path = fs.FileSystem.from_uri(asked)
+        filesystem, path = fs.FileSystem.from_uri(complete)
     except (ValueError, OSError, NotImplementedError) as error:
         raise DropinError(
             f"a URI must be such as s3://bucket/prefix or gs://bucket/prefix; got {uri}: {error}"
@@ -77,23 +77,23 @@ def open_filesystem(uri: str) -> tuple[FileSystem, str]:
 
 
 def list_sizes(uri: str) -> dict[str, int]:
-    """Size in bytes of every file below a place in a storage, by its name from there; empty where there is none.
+    """Size in bytes of every file below a prefix, by its name relative to the prefix; empty where there is none.
 
     Raises:
-        OSError: the storage cannot be asked.
+        OSError: the storage cannot be reached.
     """
     from pyarrow import fs
 
     filesystem, path = open_filesystem(uri)
     try:
         found = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
-    except FileNotFoundError:  # made or removed in between
+    except FileNotFoundError:  # created or deleted in between
         return {}
     return {info.path[len(path) + 1 :]: info.size for info in found if info.type == fs.FileType.File}
 
 
 def upload_file(file: Path, uri: str) -> None:
-    """Write one file into a storage, in the place of one that is there.
+    """Upload one file, replacing an existing one.
 
     Raises:
         OSError: the file or the storage cannot be reached.
@@ -102,13 +102,13 @@ def upload_file(file: Path, uri: str) -> None:
 
     filesystem, path = open_filesystem(uri)
     _make_parent(filesystem, path)
-    # With threads, an upload may wait for the very threads that it holds.
+    # With threads, an upload may deadlock: it waits for a pool that its own tasks fill.
     local = fs.LocalFileSystem()
     fs.copy_files(str(file), path, source_filesystem=local, destination_filesystem=filesystem, use_threads=False)
 
 
 def write_bytes(content: bytes, uri: str) -> None:
-    """Write one file into a storage.
+    """Write one file.
 
     Raises:
         OSError: the storage cannot be reached.
@@ -120,10 +120,10 @@ def write_bytes(content: bytes, uri: str) -> None:
 
 
 def read_bytes(uri: str) -> bytes:
-    """What a file in a storage holds.
+    """Content of one file.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     filesystem, path = open_filesystem(uri)
     with filesystem.open_input_stream(path) as stream:
@@ -132,7 +132,7 @@ def read_bytes(uri: str) -> bytes:
 
 
 def upload(folder: Path, uri: str) -> None:
-    """Write a folder into a storage, in the place of one that is there; all of it is there when this returns.
+    """Upload all files of a folder, replacing existing ones; complete when this returns.
 
     Raises:
         OSError: the storage cannot be reached.
@@ -142,106 +142,107 @@ def upload(folder: Path, uri: str) -> None:
 
 
 def upload_missing(folder: Path, uri: str, files: Collection[str]) -> None:
-    """Write these files of a folder into a storage, unless they are there; the URI must end in a digest of them.
+    """Upload these files of a folder unless they exist with the same size; the URI must end in a digest of them.
 
     Raises:
         OSError: the storage cannot be reached.
     """
-    there = list_sizes(uri)
+    remote = list_sizes(uri)
     for name in files:
-        if there.get(name) != (folder / name).stat().st_size:
+        if remote.get(name) != (folder / name).stat().st_size:
             upload_file(folder / name, join_uri(uri, name))
 
 
 def download(uri: str, folder: Path, names: Collection[str] | None = None) -> None:
-    """Fetch a folder out of a storage, whole or not at all; one that is there is replaced.
+    """Download a folder atomically, replacing an existing one.
 
     Args:
-        uri: of the folder there.
-        folder: what it becomes here.
-        names: only these files of it; ``None`` for all.
+        uri: of the folder in the storage.
+        folder: the local folder.
+        names: download only these files; ``None`` for all.
 
     Raises:
-        FileNotFoundError: it is not there, or one of these files is not.
-        OSError: the storage cannot be reached, or a file came cut off.
+        FileNotFoundError: there is no file below the URI, or one of these files is missing.
+        OSError: the storage cannot be reached, or a file came truncated.
     """
-    there = list_sizes(uri)
-    wanted = sorted(there) if names is None else sorted(names)
-    if not wanted or not set(wanted) <= set(there):
-        lacking = ", ".join(sorted(set(wanted) - set(there))) or "nothing"
-        raise FileNotFoundError(f"{uri} is not whole: {lacking} there" if not wanted else f"{uri} lacks {lacking}")
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    remote = list_sizes(uri)
+    wanted = sorted(remote) if names is None else sorted(names)
+    if not wanted:
+        raise FileNotFoundError(f"{uri} has no files")
+    if missing := sorted(set(wanted) - set(remote)):
+        raise FileNotFoundError(f"{uri} has no {', '.join(missing)}")
+    temporary = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)  # left by a killed process
     try:
         for name in wanted:
-            download_file(join_uri(uri, name), part / name, there[name])
+            download_file(join_uri(uri, name), temporary / name, remote[name])
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(part, folder)
+        os.replace(temporary, folder)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def download_file(uri: str, file: Path, size: int) -> None:
-    """Fetch one file out of a storage.
+    """Download one file of `size` bytes.
 
     Raises:
-        OSError: the storage cannot be reached, or not `size` bytes came.
+        OSError: the storage cannot be reached, or the file came with another size.
     """
     from pyarrow import fs
 
     filesystem, path = open_filesystem(uri)
     file.parent.mkdir(parents=True, exist_ok=True)
     fs.copy_files(path, str(file), source_filesystem=filesystem, destination_filesystem=fs.LocalFileSystem())
-    came = file.stat().st_size
-    if came != size:
-        raise OSError(f"{uri} came with {came} bytes instead of {size}")
+    received = file.stat().st_size
+    if received != size:
+        raise OSError(f"{uri} came with {received} bytes instead of {size}")
 
 
 def local_copy(source: str, cache: Path, files: Sequence[str]) -> Path:
-    """A folder on this node that holds these files: what is there already, or what is fetched into the cache now.
+    """A local folder with these files, downloaded into the cache unless this node has them.
 
-    Of processes that ask at once, one fetches and the others wait for it.
+    Where several processes need it at once, one downloads and the others wait.
 
     Args:
-        source: a path, used as it is, or a URI that ends in a kind and a digest: ``.../features/log_mel-1f3a``. The
-            copy is ``cache/features/log_mel-1f3a``, which is where a search that computes it on this node keeps it.
+        source: a path, returned as it is, or a URI that ends in a kind and a digest: ``.../features/log_mel-1f3a``. The
+            copy is ``cache/features/log_mel-1f3a``, the same folder into which a search on this node would compute it.
         cache: this node's cache.
-        files: what the folder must hold to be whole.
+        files: the files of a complete folder.
 
     Raises:
-        OSError: the storage cannot be reached, or lacks a file.
+        OSError: the storage cannot be reached, or a file is missing there.
     """
     if not is_uri(source):
         return Path(source)
-    above, digest = split_uri(source)
-    place = cache / split_uri(above)[1] / digest
-    if _holds(place, files):
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{place}.download.lock"):
-        if not _holds(place, files):
-            part = place.with_name(f".{place.name}.fetched")
-            download(source, part, files)
-            if place.exists():  # a search on this node computes them: what it has is the same, what it lacks comes
+    parent, digest = split_uri(source)
+    folder = cache / split_uri(parent)[1] / digest
+    if _is_complete(folder, files):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.download.lock"):
+        if not _is_complete(folder, files):
+            temporary = folder.with_name(f".{folder.name}.fetched")
+            download(source, temporary, files)
+            if folder.exists():  # a search on this node computes the same files: replace or add each
                 for name in files:
-                    os.replace(part / name, place / name)
-                shutil.rmtree(part)
+                    os.replace(temporary / name, folder / name)
+                shutil.rmtree(temporary)
             else:
-                os.replace(part, place)
-    return place
+                os.replace(temporary, folder)
+    return folder
 
 
-def remove(uri: str) -> None:
-    """Remove a folder from a storage, if it is there.
+def delete(uri: str) -> None:
+    """Delete a folder, if it exists.
 
     Raises:
         OSError: the storage cannot be reached.
     """
-    remove_path(*open_filesystem(uri))
+    delete_path(*open_filesystem(uri))
 
 
-def remove_path(filesystem: FileSystem, path: str) -> None:
-    """Remove a folder from a file system, if it is there.
+def delete_path(filesystem: FileSystem, path: str) -> None:
+    """Delete a folder of a `pyarrow` file system, if it exists.
 
     Raises:
         OSError: the storage cannot be reached.
@@ -250,13 +251,13 @@ def remove_path(filesystem: FileSystem, path: str) -> None:
 
     try:
         filesystem.delete_dir(path)
-    except OSError:  # which of them says that nothing is there differs from one file system to the next
+    except OSError:  # file systems differ in the error that they raise for a missing folder
         if filesystem.get_file_info(path).type != fs.FileType.NotFound:
             raise
 
 
-def remove_file(uri: str) -> None:
-    """Remove a file from a storage, if it is there.
+def delete_file(uri: str) -> None:
+    """Delete a file, if it exists.
 
     Raises:
         OSError: the storage cannot be reached.
@@ -268,11 +269,11 @@ def remove_file(uri: str) -> None:
         return
 
 
-def _holds(folder: Path, files: Sequence[str]) -> bool:
+def _is_complete(folder: Path, files: Sequence[str]) -> bool:
     return all((folder / name).is_file() for name in files)
 
 
 def _make_parent(filesystem: FileSystem, path: str) -> None:
-    """Buckets have no folders; where a URI leads to a file system, that has."""
+    """Create the parent folder where the URI is of a local file system; buckets have no folders."""
     if filesystem.type_name == "local":
         filesystem.create_dir(path.rpartition("/")[0], recursive=True)

@@ -1,7 +1,7 @@
-"""Folders that hold a detector or a trial under way: safetensors and JSON, never pickle, checked by a digest.
+"""Folders of a detector or a checkpoint: safetensors and JSON, never pickle, verified by SHA-256.
 
-A folder is written beside its place and renamed, so it is there whole or not at all. One that is replaced is moved
-aside first and removed last.
+A folder is written under a temporary name and renamed, so that it is complete or absent. An existing folder is moved to
+a backup name first and deleted last.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Detector:
     """A trained detector.
 
     Attributes:
-        arch: what it is made of.
+        arch: its architecture.
         module: the network in evaluation mode, on the CPU.
-        card: what is known about it: front end, EER, threshold, corpus, plan, seed.
+        card: its metadata: front end, EER, threshold, corpus, plan, seed.
     """
 
     arch: Architecture
@@ -44,7 +44,7 @@ class Detector:
 
 
 def save_detector(folder: Path, arch: Architecture, state: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
-    """Write a detector to `folder`, replacing one that is there.
+    """Write a detector to `folder`, replacing an existing one.
 
     Args:
         state: state dict of ``arch.build()``.
@@ -58,19 +58,19 @@ def save_detector(folder: Path, arch: Architecture, state: Mapping[str, Tensor],
 def load_detector(folder: Path) -> Detector:
     """Read a detector.
 
-    It may come from anybody: nothing in it is run, no file outside it is read, and memory is taken for weights that are
-    there only.
+    The folder is untrusted input: nothing in it is executed, no file outside it is read, and memory is allocated only
+    for weights that the file holds.
 
     Raises:
         DropinError: not a detector, damaged, or weights that do not fit its architecture.
     """
-    tensors, texts = read_folder(folder, [WEIGHTS], [DESCRIPTION])
+    tensors, documents = read_folder(folder, [WEIGHTS], [DESCRIPTION])
     try:
-        arch = Architecture.from_json(json.dumps(texts[DESCRIPTION]["architecture"]))
+        arch = Architecture.from_json(json.dumps(documents[DESCRIPTION]["architecture"]))
         arch.check_shapes(tensors[WEIGHTS])
         module = arch.build()
         module.load_state_dict(tensors[WEIGHTS])
-        card = dict(texts[DESCRIPTION]["card"])
+        card = dict(documents[DESCRIPTION]["card"])
     except (KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
         raise DropinError(f"{folder} is not a detector of this project: {error}; export it anew") from error
     return Detector(arch, module.eval(), card)
@@ -79,15 +79,18 @@ def load_detector(folder: Path) -> Detector:
 def write_folder(
     folder: Path,
     tensors: Mapping[str, Mapping[str, Tensor]],
-    texts: Mapping[str, Mapping[str, Any]],
+    documents: Mapping[str, Mapping[str, Any]],
     *,
     atomic: bool = True,
 ) -> None:
-    """Write safetensors and JSON files and a digest over them all.
+    """Write safetensors files, JSON files, and the SHA-256 digest of each.
 
     Args:
-        atomic: by way of a temporary folder and a rename; otherwise straight into `folder`, which exists (and
-            whose owner renames it).
+        folder: where to.
+        tensors: state dicts by file name.
+        documents: JSON objects by file name.
+        atomic: write a temporary folder and rename it; otherwise write into `folder`, which exists and which the caller
+            renames.
     """
     target = folder
     if atomic:
@@ -100,86 +103,92 @@ def write_folder(
                 {key: value.detach().cpu().contiguous().clone() for key, value in values.items()}
             )
             digests[name] = _write(target / name, data)
-        for name, value in texts.items():
+        for name, value in documents.items():
             digests[name] = _write(target / name, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
         _write(target / DIGESTS, json.dumps(digests, indent=1, sort_keys=True).encode())
         if atomic:
             target.chmod(0o755)
-            _put(target, folder)
+            _replace(target, folder)
     finally:
         if atomic:
             shutil.rmtree(target, ignore_errors=True)
 
 
 def read_folder(
-    folder: Path, tensors: list[str], texts: list[str]
+    folder: Path, tensors: list[str], documents: list[str]
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, Any]]]:
-    """Read what `write_folder` wrote: tensors by file, JSON by file.
+    """Read what `write_folder` wrote: state dicts by file name, and JSON objects by file name.
 
     Raises:
-        DropinError: a file is missing, cut off or not what was written.
+        DropinError: a file is missing, truncated or does not match its digest.
     """
-    digests = _parsed(folder / DIGESTS, _content(folder / DIGESTS))
+    digests = _parse(folder / DIGESTS, _read(folder / DIGESTS))
     data = {}
-    for name in (*tensors, *texts):
-        data[name] = _content(folder / name)
+    for name in (*tensors, *documents):
+        data[name] = _read(folder / name)
         if hashlib.sha256(data[name]).hexdigest() != digests.get(name):
-            raise DropinError(f"{folder / name} is damaged: it is not what was written; restore or rebuild it")
+            raise DropinError(
+                f"{folder / name} is damaged: its SHA-256 is not that of {DIGESTS}; restore or rebuild it"
+            )
     loaded = {}
     for name in tensors:
         try:
             loaded[name] = safetensors.torch.load(data[name])
-        # KeyError: a type that this torch has not; ValueError, RuntimeError: shapes that it refuses.
+        # KeyError: a dtype that this torch does not have; ValueError, RuntimeError: shapes that it refuses.
         except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError) as error:
             raise DropinError(f"{folder / name} must be safetensors; restore or rebuild it: {error}") from error
-    return loaded, {name: _parsed(folder / name, data[name]) for name in texts}
+    return loaded, {name: _parse(folder / name, data[name]) for name in documents}
 
 
-def _content(path: Path) -> bytes:
+def _read(path: Path) -> bytes:
     try:
-        with open(path, "rb", opener=_open_itself) as file:
+        with open(path, "rb", opener=_open_regular) as file:
             return file.read()
     except OSError as error:
-        reason = "it is a link, put the file in its place" if path.is_symlink() else f"{error}; restore or rebuild it"
+        reason = "it is a link: replace it by the file" if path.is_symlink() else f"{error}; restore or rebuild it"
         raise DropinError(f"{path} of a checkpoint or detector cannot be read: {reason}") from error
 
 
-def _open_itself(path: str, flags: int) -> int:
-    """Open a file. A link would lead anywhere, and a pipe or a device may never end."""
+def _open_regular(path: str, flags: int) -> int:
+    """Open a regular file only. A symbolic link could point anywhere, and a pipe or a device may never end."""
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError("it is not a file")
+        raise OSError("it is not a regular file")
     return descriptor
 
 
-def _parsed(path: Path, content: bytes) -> dict[str, Any]:
+def _parse(path: Path, content: bytes) -> dict[str, Any]:
     try:
         value = json.loads(content)
-    except (ValueError, RecursionError) as error:  # not JSON, or not even text; nested beyond reason
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested too deeply
         raise DropinError(f"{path} must be JSON; restore or rebuild it: {error}") from error
     if not isinstance(value, dict):
         raise DropinError(f"{path} must hold a JSON object; restore or rebuild it")
     return value
 
 
-def _put(new: Path, place: Path) -> None:
-    """Rename folder `new` to `place`; what is there makes room, and comes back if the rename fails."""
-    if not place.exists():
-        os.replace(new, place)
+def _replace(new: Path, folder: Path) -> None:
+    """Rename `new` to `folder`; an existing folder is restored if the rename fails, and deleted otherwise."""
+    if not folder.exists():
+        os.replace(new, folder)
         return
-    aside = new.with_name(f"{new.name}.old")
-    os.replace(place, aside)
+    backup = new.with_name(f"{new.name}.old")
+    os.replace(folder, backup)
     try:
-        os.replace(new, place)
+        os.replace(new, folder)
     except BaseException:
-        os.replace(aside, place)
+        os.replace(backup, folder)
         raise
-    shutil.rmtree(aside, ignore_errors=True)  # what matters is in place
+    shutil.rmtree(backup, ignore_errors=True)  # a failure leaves a hidden folder, and the new one is complete
 
 
 def _write(path: Path, data: bytes) -> str:
-    """Write through to the disk; the SHA-256 of what was written."""
+    """Write a file and fsync it.
+
+    Returns:
+        The SHA-256 of `data`.
+    """
     with open(path, "wb") as file:
         file.write(data)
         file.flush()

@@ -1,4 +1,4 @@
-"""Folders within a size limit: where there are too many, the least recently used go."""
+"""A cache of folders with a size limit and least recently used eviction."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 
-def used(place: Path) -> None:
-    """Note that a folder was used just now.
+def touch(folder: Path) -> None:
+    """Set a folder's time of last use to now.
 
     Raises:
-        OSError: it is not there.
+        OSError: the folder does not exist.
     """
-    os.utime(place)
+    os.utime(folder)
 
 
-def evict_least_recently_used(shelf: Path, limit: int, newest: Path, marker: str) -> None:
-    """Remove the least recently used folders until all fit the limit.
+def evict_least_recently_used(cache: Path, limit: int, newest: Path, marker: str) -> None:
+    """Delete the least recently used folders of a cache until its total size is within the limit.
 
-    A process that has a file of one open, or mapped, keeps what it has.
+    A process that has a file of an evicted folder open, or mapped, can still read it.
 
     Args:
-        shelf: the folder of folders; hidden ones are not looked at.
+        cache: the folder whose subfolders are the entries; hidden ones do not count.
         limit: bytes.
-        newest: the one that stays in any case.
-        marker: a file that every whole folder has.
+        newest: the entry that is never evicted.
+        marker: a file that every complete entry has.
     """
-    kept = []
-    for folder in shelf.iterdir():
+    entries = []
+    for folder in cache.iterdir():
         try:
             if (folder / marker).is_file() and not folder.name.startswith("."):
-                kept.append((folder.stat().st_mtime, sum(file.stat().st_size for file in folder.iterdir()), folder))
+                entries.append((folder.stat().st_mtime, sum(file.stat().st_size for file in folder.iterdir()), folder))
         except OSError:
-            continue  # another process removes it
-    total = sum(size for _, size, _ in kept)
-    for _, size, folder in sorted(kept):
+            continue  # another process deletes it
+    total = sum(size for _, size, _ in entries)
+    for _, size, folder in sorted(entries):
         if total <= limit:
             break
         if folder != newest:
-            logger.info("%s makes room for others", folder)
+            logger.info("evicted %s (least recently used)", folder)
             shutil.rmtree(folder, ignore_errors=True)
             total -= size

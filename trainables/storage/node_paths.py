@@ -1,8 +1,8 @@
-"""Where a worker finds what its trials need and leaves what they make.
+"""Paths that a worker reads from and writes to, with and without a file system that all nodes share.
 
-Where all nodes see one file system, these are the search's own folders. Where they do not, the search has put features
-and base into a storage, and each node keeps a copy of them, its activations and its grown stages in a cache of its own:
-``DROPIN_CACHE`` where the node's environment sets it, else the path that the search's own cache has.
+With a shared file system these are folders of the run and of the search's cache. Without one, the search has uploaded
+features and base to object storage; each node downloads them into a cache of its own, which also holds its activations
+and its growth cache: ``DROPIN_CACHE`` where the node's environment sets it, else the same path as the search's cache.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from trainables.storage.bucket_files import join_uri, local_copy, upload
 from trainables.storage.checkpoint import DESCRIPTION, DIGESTS, WEIGHTS
 
 FEATURES = ("settings.json", "train.arrow", "dev.arrow")
-"""What trials need of a feature folder."""
+"""The files of a feature folder that trials read."""
 DETECTOR = (WEIGHTS, DESCRIPTION, DIGESTS)
 GROWTH_CACHE_FOLDER = "growth_cache"
-"""Kept stages in the run's folder, where they are gone when the run is over, or in the node's cache."""
+"""Folder of the growth cache: in the run folder, where it is deleted when the run ends, or in the node's cache."""
 
 
 @dataclass(frozen=True)
 class NodePaths:
-    """Folders of this node.
+    """Folders that a trial uses on this node.
 
     Attributes:
-        base, features: there to be read.
-        activations, stages: made when they are needed.
+        base, features: exist, and are only read.
+        activations, growth_cache: created when needed.
     """
 
     base: Path
     features: Path
     activations: Path
-    stages: Path
+    growth_cache: Path
 
     @classmethod
-    def of(cls, job: Mapping[str, Any]) -> NodePaths:
-        """Those of a run's trials; what this node lacks is fetched.
+    def from_job(cls, job: Mapping[str, Any]) -> NodePaths:
+        """The paths for a job config; downloads base and features if this node has no copy.
 
         Raises:
-            OSError: it cannot be fetched.
+            OSError: they cannot be downloaded.
         """
         if job.get("storage") is None:
             folder = Path(job["run_folder"])
@@ -54,37 +54,37 @@ class NodePaths:
         cache = node_cache(job["cache"])
         base = local_copy(job["base"], cache, DETECTOR)
         features = local_copy(job["features"], cache, FEATURES)
-        # Stages are addressed by plan alone, so the folder stands for the rest of what they depend on.
-        about = [base.name, features.name, job["seed"], job["random_crop"], job["precision"]]
-        digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:20]
+        # Keys of the growth cache are digests of plans; the folder is named after all else that an entry depends on.
+        settings = [base.name, features.name, job["seed"], job["random_crop"], job["precision"]]
+        digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:20]
         return cls(base, features, cache / "activations", cache / GROWTH_CACHE_FOLDER / digest)
 
 
 def node_cache(default: str) -> Path:
-    """This node's cache: ``DROPIN_CACHE`` where it is set, else `default`."""
+    """This node's cache folder: ``DROPIN_CACHE`` if set, else `default`."""
     return Path(os.environ.get("DROPIN_CACHE") or default)
 
 
 def store_detector(job: Mapping[str, Any], number: int, save: Callable[[Path], None]) -> None:
-    """Have a trial's detector written where the search looks for it: whole when this returns.
+    """Write a trial's detector to the run folder, or upload it to object storage; complete when this returns.
 
     Args:
-        job: of the run.
-        number: the trial's.
+        job: the run's job config.
+        number: the trial's number.
         save: writes the detector as a folder.
 
     Raises:
-        OSError: it cannot be written, or sent to the storage.
+        OSError: it cannot be written or uploaded.
     """
     if job.get("storage") is None:
         save(Path(job["run_folder"]) / "detectors" / str(number))
         return
-    with tempfile.TemporaryDirectory(prefix="detector-") as place:
-        save(Path(place) / "detector")
-        upload(Path(place) / "detector", join_uri(job["storage"], "detectors", str(number)))
+    with tempfile.TemporaryDirectory(prefix="detector-") as temporary:
+        save(Path(temporary) / "detector")
+        upload(Path(temporary) / "detector", join_uri(job["storage"], "detectors", str(number)))
 
 
-def apart(
+def train_without_shared_filesystem(
     train: Callable[..., Iterator[dict[str, Any]]],
     *arguments: Any,
     base: str | None = None,
@@ -92,26 +92,32 @@ def apart(
     folder: str,
     cache: str,
     activations_limit: int | None = None,
-    **named: Any,
+    **settings: Any,
 ) -> Iterator[dict[str, Any]]:
-    """What a training function yields that reads and writes folders, on a node that shares none with the search.
+    """Run a training function that reads and writes folders on a node without a file system shared with the search.
 
     Args:
-        train: takes `arguments`, features and folder by name, and what else is named.
+        train: the function: takes `arguments`, then ``features``, ``folder`` and `settings` by name.
         arguments: passed on.
         base: URI of a detector, whose local copy becomes the first argument.
         features: URI of the features.
-        folder: URI of the detector that it writes.
+        folder: URI to upload the trained detector to.
         cache: the search's cache; see `node_cache`.
-        activations_limit: bytes of activations that `train` may keep; ``None`` where it takes none.
-        named: passed on.
+        activations_limit: bytes of activations that `train` may cache; ``None`` if it takes no ``activations``.
+        settings: passed on.
+
+    Yields:
+        What `train` yields.
+
+    Raises:
+        OSError: the storage cannot be reached.
     """
-    own = node_cache(cache)
-    store = local_copy(features, own, FEATURES)
+    node = node_cache(cache)
+    store = local_copy(features, node, FEATURES)
     if base is not None:
-        arguments = (local_copy(base, own, DETECTOR), *arguments)
+        arguments = (local_copy(base, node, DETECTOR), *arguments)
     if activations_limit is not None:
-        named["activations"] = ActivationCache(own / "activations", store, activations_limit)
-    with tempfile.TemporaryDirectory(prefix="detector-") as place:
-        yield from train(*arguments, features=store, folder=Path(place) / "detector", **named)
-        upload(Path(place) / "detector", folder)
+        settings["activations"] = ActivationCache(node / "activations", store, activations_limit)
+    with tempfile.TemporaryDirectory(prefix="detector-") as temporary:
+        yield from train(*arguments, features=store, folder=Path(temporary) / "detector", **settings)
+        upload(Path(temporary) / "detector", folder)

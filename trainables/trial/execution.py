@@ -236,7 +236,7 @@ class Execution:
         """Begin steps where something trains."""
         if self.activations is not None:
             what = (self.module, self.arch, self.train, self.dev)
-            self.feed = self.activations.feed(*what, device=self.device, check=self.check)
+            self.feed = self.activations.step_inputs(*what, device=self.device, reference=self.check)
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from trainables.storage.checkpoint import DIGESTS
-from trainables.storage.lru_folder import evict_least_recently_used, used
+from trainables.storage.lru_folder import evict_least_recently_used, touch
 from trainables.trial.plan import Plan
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class GrowthCache:
         if place is None or not (place / DIGESTS).is_file():
             return None
         try:
-            used(place)
+            touch(place)
         except OSError:  # it had to make room just now
             return None
         return place

@@ -176,7 +176,7 @@ def test_where_workers_write_into_the_copy_detectors_are_fetched_and_removed_the
     for record in ended:
         lay(tmp_path / "shared" / "one" / "detectors" / str(record.number), {"card": b"{}"})
         watching._keep_detectors(record, log.append(record))
-    assert copy.settle()
+    assert copy.flush()
     names = {"detectors/0/card", "detectors/3/card", "trials.jsonl"}
     assert set(tree(folder)) == set(tree(tmp_path / "shared" / "one")) == names
 
@@ -190,7 +190,7 @@ def test_a_state_in_a_storage_is_removed_there(tmp_path: Path) -> None:
     filesystem, path = open_filesystem((tmp_path / "shared" / "tune" / "0").as_uri())
     trial: Any = SimpleNamespace(checkpoint=Checkpoint(path, filesystem))
     watching.on_checkpoint(0, [], trial, Checkpoint(path))
-    assert copy.settle()
+    assert copy.flush()
     assert tree(tmp_path / "shared") == {}
 
 

@@ -44,7 +44,7 @@ def pretend(bucket: str, cache: Path, trials: int, how: str) -> dict[int, dict[s
     return {record["number"]: record for record in map(json.loads, lines)}
 
 
-@pytest.mark.parametrize(("bucket", "how"), [("s3", "here"), ("gs", "apart")], indirect=["bucket"])
+@pytest.mark.parametrize(("bucket", "how"), [("s3", "shared"), ("gs", "unshared")], indirect=["bucket"])
 def test_a_run_is_resumed_from_the_bucket_alone(how: str, bucket: str, tmp_path: Path) -> None:
     first = pretend(bucket, tmp_path / "a", 4, how)
     assert sorted(first) == [0, 1, 2, 3]

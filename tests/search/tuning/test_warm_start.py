@@ -59,7 +59,7 @@ def test_a_run_in_a_bucket_is_learned_from_as_one_in_a_folder(earlier: Path, buc
     settings = settings_of(earlier, warm_start=(uri,), cache=tmp_path)
     runs = warm_start.check(settings)
     assert [run.folder for run in runs] == [bucket_pull.local_folder(uri, tmp_path)]
-    bucket_files.remove(uri)  # a run may take hours from here on, and is told nothing else
+    bucket_files.delete(uri)  # a run may take hours from here on, and is told nothing else
     assert warm_start.known(settings, runs) == learned(settings_of(earlier))
 
 

@@ -1,4 +1,4 @@
-"""Kept outputs of frozen links: the same training without computing them, shared, bounded, rebuilt when damaged."""
+"""Cached outputs of frozen links: the same training without computing them, shared, bounded, rebuilt when damaged."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ def grown(base: Detector, site: str) -> tuple[Chain, Any]:
     return module, wider
 
 
-def feed(base: Detector, site: str, place: Path, store: Path, limit: int = PLENTY) -> tuple[Chain, StepInputs]:
+def step_inputs(base: Detector, site: str, cache: Path, store: Path, limit: int = PLENTY) -> tuple[Chain, StepInputs]:
     module, arch = grown(base, site)
     splits = open_split(store, "train"), open_split(store, "dev")
-    found = ActivationCache(place, store, limit).feed(module, arch, *splits, device=CPU, check=base.module)
+    found = ActivationCache(cache, store, limit).step_inputs(module, arch, *splits, device=CPU, reference=base.module)
     return module, found
 
 
-def folders(place: Path) -> list[str]:
-    return sorted(path.name for path in place.iterdir() if path.is_dir())
+def folders(cache: Path) -> list[str]:
+    return sorted(path.name for path in cache.iterdir() if path.is_dir())
 
 
 @given(st.lists(st.permutations([1, 2, 3]), min_size=1, max_size=3), st.integers(1, 3))
-def test_layout_gives_back_values_and_strides(orders: list[list[int]], batch: int) -> None:
+def test_layout_round_trip_keeps_values_and_strides(orders: list[list[int]], batch: int) -> None:
     tensors = [torch.randn(batch, 2, 3, 4).permute(0, *order) for order in orders]
-    layout = Layout.of(tensors)
+    layout = Layout.from_tensors(tensors)
     rows = layout.pack(tensors)
     assert rows.shape == (batch, 24 * len(tensors))
     for before, after in zip(tensors, layout.unpack(rows), strict=True):
@@ -70,12 +70,12 @@ def test_layout_gives_back_values_and_strides(orders: list[list[int]], batch: in
 @MODELS
 def test_logits_and_gradients_are_those_from_the_features(model: str, tmp_path: Path, exact: None) -> None:
     base, store = base_detector(model), write_store(tmp_path / "store", model)
-    module, kept = feed(base, HIGH[model], tmp_path / "kept", store)
-    assert kept.boundary == module.frozen_links() > 0
+    module, cached = step_inputs(base, HIGH[model], tmp_path / "cache", store)
+    assert cached.boundary == module.frozen_links() > 0
     index = np.array([7, 0, 3])
-    x, rows = (torch.from_numpy(split.batch(index)) for split in (open_split(store, "train"), kept.train))
+    x, rows = (torch.from_numpy(split.batch(index)) for split in (open_split(store, "train"), cached.train))
     gradients = []
-    for logits in (module.eval()(x), kept.forward(module, rows)):
+    for logits in (module.eval()(x), cached.forward(module, rows)):
         module.zero_grad()
         torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 0])).backward()
         gradients.append([logits.detach(), *(p.grad for p in module.parameters() if p.grad is not None)])
@@ -90,9 +90,9 @@ def test_a_plan_ends_the_same_with_and_without(space: str, model: str, tmp_path:
     growth = {"grow": {HIGH[model]: 2}, "train": "new"} if space == "dropin" else {"grow": {HIGH[model]: 2}}
     plan = Plan.from_config(plan_config(space, 2, **growth), base.arch)
     ends = []
-    for kept in (None, ActivationCache(tmp_path / "kept", store, PLENTY)):
+    for cached in (None, ActivationCache(tmp_path / "cache", store, PLENTY)):
         splits = open_split(store, "train"), open_split(store, "dev")
-        run = Execution(plan, base, *splits, seed=3, device=CPU, activations=kept)
+        run = Execution(plan, base, *splits, seed=3, device=CPU, activations=cached)
         results = run_all(run)
         links = {result.pop("cached_links") for result in results}
         ends.append((results, state_of(run)))
@@ -106,122 +106,122 @@ def test_a_plan_ends_the_same_with_and_without(space: str, model: str, tmp_path:
 
 def test_labels_and_names_are_those_of_the_features(tmp_path: Path) -> None:
     store = write_store(tmp_path / "store")
-    _, kept = feed(base_detector("grnn"), "gru.1", tmp_path / "kept", store)
-    for name, split in (("train", kept.train), ("dev", kept.dev)):
+    _, cached = step_inputs(base_detector("grnn"), "gru.1", tmp_path / "cache", store)
+    for name, split in (("train", cached.train), ("dev", cached.dev)):
         features = open_split(store, name)
         assert split.labels.tolist() == features.labels.tolist()
         assert list(split.names) == list(features.names)
         assert list(split.attacks) == list(features.attacks)
 
 
-def test_float16_only_where_it_leaves_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float16_only_where_scores_stay_within_the_tolerance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base, store = base_detector("grnn"), write_store(tmp_path / "store")
-    _, kept = feed(base, "gru.1", tmp_path / "half", store)
-    assert kept.train.settings["dtype"] == "float16"
+    _, cached = step_inputs(base, "gru.1", tmp_path / "half", store)
+    assert cached.train.settings["dtype"] == "float16"
     monkeypatch.setattr(activations, "SCORE_TOLERANCE", 1e-9)
-    _, kept = feed(base, "gru.1", tmp_path / "full", store)
-    assert kept.train.settings["dtype"] == "float32"
+    _, cached = step_inputs(base, "gru.1", tmp_path / "full", store)
+    assert cached.train.settings["dtype"] == "float32"
 
 
-def test_too_large_for_float16_is_kept_as_float32(tmp_path: Path) -> None:
+def test_too_large_for_float16_is_cached_as_float32(tmp_path: Path) -> None:
     base, store = base_detector("resnet18"), write_store(tmp_path / "store", "resnet18")
     state = base.module.state_dict()
     state["layer3.blocks.1.bn2.bias"] += 1e6  # beyond 65,504, the largest float16
     base.module.load_state_dict(state)
-    _, kept = feed(base, "layer4.0", tmp_path / "kept", store)
-    assert kept.train.settings["dtype"] == "float32"
-    assert np.isfinite(kept.train.batch([0])).all()
+    _, cached = step_inputs(base, "layer4.0", tmp_path / "cache", store)
+    assert cached.train.settings["dtype"] == "float32"
+    assert np.isfinite(cached.train.batch([0])).all()
 
 
 def test_the_same_frozen_links_share_a_folder(tmp_path: Path) -> None:
-    base, store, place = base_detector("grnn"), write_store(tmp_path / "store"), tmp_path / "kept"
-    feed(base, "gru.1", place, store)
-    written = (place / folders(place)[0] / "train.arrow").stat().st_mtime_ns
-    feed(base, "gru.1", place, store)
-    assert len(folders(place)) == 1
-    assert (place / folders(place)[0] / "train.arrow").stat().st_mtime_ns == written
+    base, store, cache = base_detector("grnn"), write_store(tmp_path / "store"), tmp_path / "cache"
+    step_inputs(base, "gru.1", cache, store)
+    written = (cache / folders(cache)[0] / "train.arrow").stat().st_mtime_ns
+    step_inputs(base, "gru.1", cache, store)
+    assert len(folders(cache)) == 1
+    assert (cache / folders(cache)[0] / "train.arrow").stat().st_mtime_ns == written
 
 
 def test_other_weights_or_features_or_boundaries_do_not(tmp_path: Path) -> None:
-    base, place = base_detector("grnn"), tmp_path / "kept"
+    base, cache = base_detector("grnn"), tmp_path / "cache"
     stores = [write_store(tmp_path / name) for name in ("one", "two")]
-    feed(base, "gru.1", place, stores[0])
-    feed(base, "gru.1", place, stores[1])
-    assert len(folders(place)) == 2
-    feed(base, "gru.2", place, stores[0])
-    assert len(folders(place)) == 3
+    step_inputs(base, "gru.1", cache, stores[0])
+    step_inputs(base, "gru.1", cache, stores[1])
+    assert len(folders(cache)) == 2
+    step_inputs(base, "gru.2", cache, stores[0])
+    assert len(folders(cache)) == 3
     state = base.module.state_dict()
     state["gru.1.parts.0.bias_hh"] += 1  # above the boundary of gru.1: changes nothing there
     base.module.load_state_dict(state)
-    feed(base, "gru.1", place, stores[0])
-    assert len(folders(place)) == 3
+    step_inputs(base, "gru.1", cache, stores[0])
+    assert len(folders(cache)) == 3
     state["gru.0.parts.0.bias_hh"] += 1
     base.module.load_state_dict(state)
-    feed(base, "gru.1", place, stores[0])
-    assert len(folders(place)) == 4
+    step_inputs(base, "gru.1", cache, stores[0])
+    assert len(folders(cache)) == 4
 
 
 @pytest.mark.parametrize("limit", [0, 1000])
-def test_what_does_not_fit_is_computed_each_time(limit: int, tmp_path: Path) -> None:
+def test_activations_beyond_the_limit_are_computed_each_time(limit: int, tmp_path: Path) -> None:
     store = write_store(tmp_path / "store")
-    _, kept = feed(base_detector("grnn"), "gru.1", tmp_path / "kept", store, limit)
-    assert (kept.boundary, kept.layout) == (0, None)
-    assert kept.train.path == store / "train.arrow"
+    _, cached = step_inputs(base_detector("grnn"), "gru.1", tmp_path / "cache", store, limit)
+    assert (cached.boundary, cached.layout) == (0, None)
+    assert cached.train.path == store / "train.arrow"
 
 
-def test_the_least_recently_used_makes_room(tmp_path: Path) -> None:
-    base, store, place = base_detector("grnn"), write_store(tmp_path / "store"), tmp_path / "kept"
-    feed(base, "gru.1", place, store)
-    first = folders(place)[0]
-    size = sum(file.stat().st_size for file in (place / first).iterdir())
-    feed(base, "gru.2", place, store)
-    second = next(name for name in folders(place) if name != first)
-    os.utime(place / first, (2, 2))
-    os.utime(place / second, (1, 1))
-    feed(base, "gru.1", place, store)  # used again
-    _, kept = feed(base_detector("grnn", architecture("grnn")), "gru.1", place, store)
+def test_the_least_recently_used_is_evicted(tmp_path: Path) -> None:
+    base, store, cache = base_detector("grnn"), write_store(tmp_path / "store"), tmp_path / "cache"
+    step_inputs(base, "gru.1", cache, store)
+    first = folders(cache)[0]
+    size = sum(file.stat().st_size for file in (cache / first).iterdir())
+    step_inputs(base, "gru.2", cache, store)
+    second = next(name for name in folders(cache) if name != first)
+    os.utime(cache / first, (2, 2))
+    os.utime(cache / second, (1, 1))
+    step_inputs(base, "gru.1", cache, store)  # used again
+    _, cached = step_inputs(base_detector("grnn", architecture("grnn")), "gru.1", cache, store)
     other = write_store(tmp_path / "other")
-    feed(base, "gru.1", place, other, limit=int(2.5 * size))
-    assert second not in folders(place)
-    assert first in folders(place)
-    assert len(folders(place)) == 2
-    assert kept.train.batch([0]).shape[0] == 1, "what is open stays readable"
+    step_inputs(base, "gru.1", cache, other, limit=int(2.5 * size))
+    assert second not in folders(cache)
+    assert first in folders(cache)
+    assert len(folders(cache)) == 2
+    assert cached.train.batch([0]).shape[0] == 1, "an open file stays readable"
 
 
 @pytest.mark.parametrize("harm", ["cut off", "gone"])
-def test_a_damaged_file_is_made_anew(harm: str, tmp_path: Path) -> None:
-    base, store, place = base_detector("grnn"), write_store(tmp_path / "store"), tmp_path / "kept"
-    _, before = feed(base, "gru.1", place, store)
+def test_a_damaged_file_is_rebuilt(harm: str, tmp_path: Path) -> None:
+    base, store, cache = base_detector("grnn"), write_store(tmp_path / "store"), tmp_path / "cache"
+    _, before = step_inputs(base, "gru.1", cache, store)
     rows = before.dev.batch([1, 2])
-    file = place / folders(place)[0] / "dev.arrow"
+    file = cache / folders(cache)[0] / "dev.arrow"
     if harm == "gone":
         file.unlink()
     else:
         file.write_bytes(file.read_bytes()[:-100])
-    _, after = feed(base, "gru.1", place, store)
+    _, after = step_inputs(base, "gru.1", cache, store)
     assert after.boundary
     np.testing.assert_array_equal(after.dev.batch([1, 2]), rows)
 
 
-def test_random_windows_are_not_kept(tmp_path: Path) -> None:
+def test_random_windows_are_not_cached(tmp_path: Path) -> None:
     base, store = base_detector("grnn"), write_store(tmp_path / "store")
     plan = Plan.from_config(plan_config("dropin", 1, grow={"gru.1": 2}, train="new"), base.arch)
     splits = open_split(store, "train"), open_split(store, "dev")
-    kept = ActivationCache(tmp_path / "kept", store, PLENTY)
-    run = Execution(plan, base, *splits, seed=3, device=CPU, random_crop=True, activations=kept)
+    cached = ActivationCache(tmp_path / "cache", store, PLENTY)
+    run = Execution(plan, base, *splits, seed=3, device=CPU, random_crop=True, activations=cached)
     assert run.run_epoch()["cached_links"] == 0
-    assert not (tmp_path / "kept").exists()
+    assert not (tmp_path / "cache").exists()
 
 
-def test_a_base_with_frozen_convolutions_keeps_them_as_well(tmp_path: Path) -> None:
+def test_the_base_caches_its_frozen_convolutions_as_well(tmp_path: Path) -> None:
     store = write_store(tmp_path / "store", "wav2vec2")
     card: dict[str, Any] = {"front_end": "waveform", "corpus": {"name": "random"}}
     bases: list[list[dict[str, Any]]] = []
-    for kept in (None, ActivationCache(tmp_path / "kept", store, PLENTY)):
-        place = tmp_path / f"base{len(bases)}"
+    for cached in (None, ActivationCache(tmp_path / "cache", store, PLENTY)):
+        folder = tmp_path / f"base{len(bases)}"
         settings: dict[str, Any] = {"epochs": 1, "seed": 0, "random_crop": False, "card": card, "gpu": False}
         bases.append(
-            list(pretrain(architecture("wav2vec2"), features=store, folder=place, activations=kept, **settings))
+            list(pretrain(architecture("wav2vec2"), features=store, folder=folder, activations=cached, **settings))
         )
-    assert len(folders(tmp_path / "kept")) == 1
+    assert len(folders(tmp_path / "cache")) == 1
     assert bases[1][0]["loss"] == pytest.approx(bases[0][0]["loss"], abs=1e-3)

@@ -1,4 +1,4 @@
-"""Folders in storages: names, and what is sent, fetched and kept on a node. In a folder, and in buckets."""
+"""Object storage: URIs, upload, download and the copies of a node; in a local folder and in buckets."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def content(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def ask(source: str, cache: Path, trace: Path) -> Path:
-    """What a process of the node does; every fetch leaves a line in `trace`, and takes a while."""
+def traced_copy(source: str, cache: Path, trace: Path) -> Path:
+    """A process of the node calls `local_copy`; every download appends a line to `trace`, and takes half a second."""
 
     def traced(*arguments: Any, **named: Any) -> None:
         with trace.open("a") as file:
@@ -69,7 +69,7 @@ def test_names_below_a_uri() -> None:
     assert split_uri("gs://bucket/runs/one") == ("gs://bucket/runs", "one")
 
 
-def test_the_path_in_a_storage(tmp_path: Path) -> None:
+def test_file_system_and_path_of_a_uri(tmp_path: Path) -> None:
     filesystem, path = open_filesystem("s3://bucket/runs/?region=eu-west-1")
     assert (filesystem.type_name, path) == ("s3", "bucket/runs")
     filesystem, path = open_filesystem("gs://anonymous@bucket/runs")
@@ -80,24 +80,24 @@ def test_the_path_in_a_storage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("query", "meant"),
     [
-        ("", f"?retry_limit_seconds={bucket_files.PATIENCE}"),
-        ("?scheme=https", f"?scheme=https&retry_limit_seconds={bucket_files.PATIENCE}"),
+        ("", f"?retry_limit_seconds={bucket_files.GCS_RETRY_SECONDS}"),
+        ("?scheme=https", f"?scheme=https&retry_limit_seconds={bucket_files.GCS_RETRY_SECONDS}"),
         ("?retry_limit_seconds=7", "?retry_limit_seconds=7"),
     ],
 )
-def test_google_is_given_up_soon_unless_the_uri_says_when(query: str, meant: str) -> None:
+def test_google_retries_are_limited_unless_the_uri_has_a_limit(query: str, meant: str) -> None:
     filesystem, path = open_filesystem(f"gs://anonymous@bucket/runs{query}")
     assert (filesystem, path) == FileSystem.from_uri(f"gs://anonymous@bucket/runs{meant}")
     assert filesystem != FileSystem.from_uri("gs://anonymous@bucket/runs")[0]
 
 
 @given(st.lists(NAMES, max_size=3), NAMES, st.sampled_from(["", "?region=eu", "?scheme=http&endpoint_override=a:1"]))
-def test_joining_is_undone_by_parting(above: list[str], name: str, query: str) -> None:
-    uri = join_uri(f"s3://bucket{query}", *above)
+def test_join_and_split_round_trip(parents: list[str], name: str, query: str) -> None:
+    uri = join_uri(f"s3://bucket{query}", *parents)
     assert split_uri(join_uri(uri, name)) == (uri, name)
 
 
-def test_what_is_sent_comes_back(shared: str, tmp_path: Path) -> None:
+def test_upload_and_download_round_trip(shared: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "one", a_txt="first", b_txt="")
     write(folder / "deeper", c_txt="third")
     upload(folder, join_uri(shared, "one"))
@@ -108,15 +108,15 @@ def test_what_is_sent_comes_back(shared: str, tmp_path: Path) -> None:
     assert content(tmp_path / "back") == {"a.txt": "first"}
 
 
-def test_what_is_offered_is_sent_once(shared: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_files_are_not_uploaded_again(shared: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path / "one", settings_json="{}", train_arrow="train", eval_arrow="eval")
     upload_missing(folder, join_uri(shared, "one"), FILES)
     assert list_sizes(join_uri(shared, "one")) == {"settings.json": 2, "train.arrow": 5}
-    monkeypatch.setattr(bucket_files, "upload_file", lambda *_: pytest.fail("it is there"))
+    monkeypatch.setattr(bucket_files, "upload_file", lambda *_: pytest.fail("the file exists"))
     upload_missing(folder, join_uri(shared, "one"), FILES)
 
 
-def test_a_folder_that_is_not_whole_is_not_fetched(shared: str, tmp_path: Path) -> None:
+def test_an_incomplete_folder_is_not_downloaded(shared: str, tmp_path: Path) -> None:
     upload(write(tmp_path / "one", settings_json="{}"), join_uri(shared, "one"))
     before = write(tmp_path / "back", old_txt="stays")
     for uri in (join_uri(shared, "one"), join_uri(shared, "none")):
@@ -133,19 +133,19 @@ def test_a_path_is_used_as_it_is(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_node_fetches_once(shared: str, tmp_path: Path) -> None:
+def test_a_node_downloads_once(shared: str, tmp_path: Path) -> None:
     source = join_uri(shared, "features", "mel-12")
     upload(write(tmp_path / "one", settings_json="{}", train_arrow="train", eval_arrow="eval"), source)
-    place = local_copy(source, tmp_path / "cache", FILES)
-    assert place == tmp_path / "cache" / "features" / "mel-12"
-    assert content(place) == {"settings.json": "{}", "train.arrow": "train"}
-    bucket_files.remove(source)
+    folder = local_copy(source, tmp_path / "cache", FILES)
+    assert folder == tmp_path / "cache" / "features" / "mel-12"
+    assert content(folder) == {"settings.json": "{}", "train.arrow": "train"}
+    bucket_files.delete(source)
     assert list_sizes(source) == {}
-    bucket_files.remove(source)  # in vain
-    assert local_copy(source, tmp_path / "cache", FILES) == place
+    bucket_files.delete(source)  # does not exist any more
+    assert local_copy(source, tmp_path / "cache", FILES) == folder
 
 
-def test_what_a_search_on_the_node_has_begun_is_completed(shared: str, tmp_path: Path) -> None:
+def test_a_folder_that_a_search_on_the_node_is_writing_is_completed(shared: str, tmp_path: Path) -> None:
     source = join_uri(shared, "features", "mel-12")
     upload(write(tmp_path / "one", settings_json="{}", train_arrow="train"), source)
     begun = write(tmp_path / "cache" / "features" / "mel-12", settings_json="{}", dev_arrow="dev")
@@ -153,13 +153,13 @@ def test_what_a_search_on_the_node_has_begun_is_completed(shared: str, tmp_path:
     assert content(begun) == {"settings.json": "{}", "dev.arrow": "dev", "train.arrow": "train"}
 
 
-def test_of_processes_that_ask_at_once_one_fetches(shared: str, tmp_path: Path) -> None:
+def test_one_of_concurrent_processes_downloads(shared: str, tmp_path: Path) -> None:
     source = join_uri(shared, "features", "mel-12")
     upload(write(tmp_path / "one", settings_json="{}", train_arrow="train"), source)
     cache, trace = tmp_path / "cache", tmp_path / "trace"
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        places = list(pool.map(ask, [source] * 2, [cache] * 2, [trace] * 2))
-    assert places == [cache / "features" / "mel-12"] * 2
+        folders = list(pool.map(traced_copy, [source] * 2, [cache] * 2, [trace] * 2))
+    assert folders == [cache / "features" / "mel-12"] * 2
     assert len(trace.read_text().splitlines()) == 1
     assert [path.name for path in (cache / "features").iterdir() if path.is_dir()] == ["mel-12"]
 

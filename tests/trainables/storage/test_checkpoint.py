@@ -1,4 +1,4 @@
-"""Detector folders: what is written is read, whole or not at all, and nothing else is read as one."""
+"""Detector folders: round trip, atomic writes, and refusal of everything that is no detector."""
 
 from __future__ import annotations
 
@@ -112,8 +112,10 @@ def test_a_failure_leaves_what_was_there(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before if old else True
 
 
-def test_the_old_one_makes_room_only_when_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between any two renames one of the two is there in full, under its name or beside it."""
+def test_the_old_one_is_replaced_only_when_the_new_one_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between any two renames one of the two exists in full, under its name or its backup name."""
     save(tmp_path / "one")
     real, seen = os.replace, []
 
@@ -127,7 +129,7 @@ def test_the_old_one_makes_room_only_when_the_new_one_is_whole(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_damage_is_told_with_the_file(name: str, tmp_path: Path) -> None:
+def test_damage_is_reported_with_the_file(name: str, tmp_path: Path) -> None:
     path = tmp_path / "one" / name
     for damage in ("cut off", "one bit", "emptied", "missing"):
         save(tmp_path / "one")
@@ -139,8 +141,8 @@ def test_damage_is_told_with_the_file(name: str, tmp_path: Path) -> None:
             flipped = content[:middle] + bytes([content[middle] ^ 0x80]) + content[middle + 1 :]
             path.write_bytes({"cut off": content[:-20], "one bit": flipped, "emptied": b""}[damage])
         # A damaged list of digests shows as damage of the file whose digest it has wrong.
-        told = str(tmp_path / "one") if name == "digest.json" else str(path)
-        with pytest.raises(ValueError, match=f"^{told}"):
+        reported = str(tmp_path / "one") if name == "digest.json" else str(path)
+        with pytest.raises(ValueError, match=f"^{reported}"):
             load_detector(tmp_path / "one")
 
 

@@ -132,11 +132,11 @@ def test_a_file_that_is_a_link_or_a_pipe_is_refused(name: str, tmp_path: Path) -
     path = tmp_path / "one" / name
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match=f"^{path} .* it is a link, put the file in its place"):
+    with pytest.raises(ValueError, match=f"^{path} .* it is a link: replace it by the file"):
         load_detector(tmp_path / "one")
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(ValueError, match=f"^{path} .* it is not a file"):
+    with pytest.raises(ValueError, match=f"^{path} .* it is not a regular file"):
         load_detector(tmp_path / "one")
     path.unlink()
     path.mkdir()

@@ -14,7 +14,7 @@ from trainables import load
 from trainables.jobs.pretraining import pretrain
 from trainables.storage.bucket_files import download, join_uri, upload_missing
 from trainables.storage.checkpoint import DIGESTS, WEIGHTS
-from trainables.storage.node_paths import DETECTOR, FEATURES, NodePaths, apart, node_cache
+from trainables.storage.node_paths import DETECTOR, FEATURES, NodePaths, node_cache, train_without_shared_filesystem
 
 PLAN = plan_config("plasticity", 2, grow={"gru.0": 2}, prune_epoch=1, final={"gru.0": 5})
 SETTINGS: dict[str, Any] = {"epochs": 1, "seed": 0, "random_crop": False, "card": {"front_end": "lfcc"}, "gpu": False}
@@ -23,11 +23,11 @@ SETTINGS: dict[str, Any] = {"epochs": 1, "seed": 0, "random_crop": False, "card"
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with features and a base."""
-    place = tmp_path_factory.mktemp("trained")
-    store = write_store(place / "features", train=12, dev=14)
+    folder = tmp_path_factory.mktemp("trained")
+    store = write_store(folder / "features", train=12, dev=14)
     (store / "settings.json").write_text("{}")
-    list(pretrain(architecture("grnn"), features=store, folder=place / "base", **SETTINGS))
-    return place
+    list(pretrain(architecture("grnn"), features=store, folder=folder / "base", **SETTINGS))
+    return folder
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def on_paths(trained: Path, run_folder: Path) -> dict[str, Any]:
 
 
 def in_storage(trained: Path, shared: Path) -> dict[str, Any]:
-    """The same where the search has put into a storage what trials need."""
+    """The same job config without a shared file system, its base and features uploaded."""
     uri = shared.as_uri()
     base, features = join_uri(uri, "bases", "grnn-1"), join_uri(uri, "features", "lfcc-1")
     upload_missing(trained / "base", base, DETECTOR)
@@ -69,12 +69,12 @@ def run(job: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
 
 
 def copies(cache: Path) -> dict[str, list[str]]:
-    """What folders a cache holds, by kind."""
+    """Names of the folders in a cache, by kind."""
     return {kind.name: sorted(one.name for one in kind.iterdir() if one.is_dir()) for kind in sorted(cache.iterdir())}
 
 
 def test_on_paths_they_are_those_of_the_search(trained: Path, own: Path, tmp_path: Path) -> None:
-    found = NodePaths.of(on_paths(trained, tmp_path))
+    found = NodePaths.from_job(on_paths(trained, tmp_path))
     assert found == NodePaths(trained / "base", trained / "features", tmp_path / "activations", tmp_path / "stages")
     assert not own.exists()
 
@@ -87,11 +87,11 @@ def test_a_nodes_own_cache_goes_before_that_of_the_search(
     assert node_cache("/cache") == Path("/cache")
 
 
-def test_stages_of_other_seeds_are_kept_apart(trained: Path, own: Path, tmp_path: Path) -> None:
+def test_growth_caches_of_other_seeds_have_other_folders(trained: Path, own: Path, tmp_path: Path) -> None:
     job = in_storage(trained, tmp_path / "shared")
-    assert NodePaths.of(job).stages == NodePaths.of(dict(job)).stages
+    assert NodePaths.from_job(job).growth_cache == NodePaths.from_job(dict(job)).growth_cache
     for other in ({"seed": 6}, {"random_crop": True}, {"precision": "bfloat16"}):
-        assert NodePaths.of({**job, **other}).stages != NodePaths.of(job).stages
+        assert NodePaths.from_job({**job, **other}).growth_cache != NodePaths.from_job(job).growth_cache
 
 
 def test_trials_come_out_the_same_with_one_copy_of_all_that_they_need(trained: Path, own: Path, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_trials_come_out_the_same_with_one_copy_of_all_that_they_need(trained: P
     for number in range(3):
         there = list(run(job, number))
     here = list(run(on_paths(trained, tmp_path / "run"), 2))
-    # The third trial there goes on from the stage that the first has left.
+    # The third trial there continues from the first one's entry of the growth cache.
     assert [result["eer"] for result in there] == [result["eer"] for result in here][-len(there) :]
     download(join_uri(job["storage"], "detectors", "2"), tmp_path / "back")
     left = tmp_path / "run" / "detectors" / "2"
@@ -111,16 +111,18 @@ def test_trials_come_out_the_same_with_one_copy_of_all_that_they_need(trained: P
     assert not Path("/nowhere").exists()
 
 
-def test_a_base_that_is_trained_apart_is_the_same(trained: Path, own: Path, tmp_path: Path) -> None:
+def test_a_base_trained_without_shared_filesystem_is_the_same(trained: Path, own: Path, tmp_path: Path) -> None:
     job = in_storage(trained, tmp_path / "shared")
     uri = join_uri(job["storage"], "trained", "base")
-    rows = apart(pretrain, architecture("grnn"), features=job["features"], folder=uri, cache="/nowhere", **SETTINGS)
+    rows = train_without_shared_filesystem(
+        pretrain, architecture("grnn"), features=job["features"], folder=uri, cache="/nowhere", **SETTINGS
+    )
     assert [row["epoch"] for row in rows] == [1]
     download(uri, tmp_path / "back")
     assert (tmp_path / "back" / WEIGHTS).read_bytes() == (trained / "base" / WEIGHTS).read_bytes()
 
 
-def test_what_is_trained_apart_may_start_from_a_base(trained: Path, own: Path, tmp_path: Path) -> None:
+def test_training_without_shared_filesystem_may_start_from_a_base(trained: Path, own: Path, tmp_path: Path) -> None:
     job = in_storage(trained, tmp_path / "shared")
     seen = []
 
@@ -131,7 +133,9 @@ def test_what_is_trained_apart_may_start_from_a_base(trained: Path, own: Path, t
         yield {}
 
     uri = join_uri(job["storage"], "trained", "other")
-    list(apart(train, base=job["base"], features=job["features"], folder=uri, cache="/nowhere"))
+    list(
+        train_without_shared_filesystem(train, base=job["base"], features=job["features"], folder=uri, cache="/nowhere")
+    )
     assert seen == [own / "bases" / "grnn-1", own / "features" / "lfcc-1"]
     assert (tmp_path / "shared" / "one" / "trained" / "other" / DIGESTS).exists()
 
@@ -140,5 +144,5 @@ def test_a_trial_whose_features_are_gone_fails(trained: Path, own: Path, tmp_pat
     job = in_storage(trained, tmp_path / "shared")
     (tmp_path / "shared" / "features" / "lfcc-1" / "dev.arrow").unlink()
     with pytest.raises(FileNotFoundError, match=r"dev\.arrow"):
-        NodePaths.of(job)
+        NodePaths.from_job(job)
     assert not (own / "features" / "lfcc-1").exists()
