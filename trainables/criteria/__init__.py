@@ -8,27 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
 from trainables.errors import DropinError
 from trainables.models.site import Site
+from trainables.registry import Registry
 
 NAMES = ("original", "magnitude", "taylor", "activation", "random")
-
-
-def load(name: str) -> ModuleType:
-    """The module of criterion `name`.
-
-    Raises:
-        DropinError: no such criterion.
-    """
-    if name not in NAMES:
-        raise DropinError(f"criterion must be one of {', '.join(NAMES)}; got {name!r}")
-    return import_module(f"trainables.criteria.{name}")
+_CRITERIA = Registry(__name__, "criterion", ("NEEDS_DATA", "scores"))
+load = _CRITERIA.load
 
 
 @dataclass(frozen=True)

@@ -9,27 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
 
 import torch
 from torch import Tensor
 
-from trainables.errors import DropinError
 from trainables.models.site import Group, Site
+from trainables.registry import Registry
 
 NAMES = ("random", "zero", "split", "gradmax")
-
-
-def load(name: str) -> ModuleType:
-    """The module of growth rule `name`.
-
-    Raises:
-        DropinError: no such rule.
-    """
-    if name not in NAMES:
-        raise DropinError(f"growth rule must be one of {', '.join(NAMES)}; got {name!r}")
-    return import_module(f"trainables.growth.{name}")
+_RULES = Registry(__name__, "growth rule", ("refuses", "fill"))
+load = _RULES.load
 
 
 @dataclass(frozen=True)

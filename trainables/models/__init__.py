@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from types import ModuleType
-
-from trainables.errors import DropinError
+from trainables.registry import Registry
 
 NAMES = ("resnet18", "grnn", "wav2vec2")
-
-
-def load(name: str) -> ModuleType:
-    """The module of model `name`.
-
-    Raises:
-        DropinError: no such model.
-    """
-    if name not in NAMES:
-        raise DropinError(f"model must be one of {', '.join(NAMES)}; got {name!r}")
-    return import_module(f"trainables.models.{name}")
+_MODELS = Registry(__name__, "model", ("FRONT_END", "RECIPE", "HEAD", "resolve", "base_widths", "sites", "build"))
+load = _MODELS.load
