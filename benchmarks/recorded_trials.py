@@ -43,7 +43,7 @@ EPOCH = re.compile(r"^(\S+ \S+) INFO search\.watch: trial (\d+): epoch (\d+) of 
 BEGIN = re.compile(r"^(\S+ \S+) INFO search\.watch: trial (\d+) begins", re.MULTILINE)
 PENALTIES = np.logspace(-2, 3, 26)
 CHOICES: Mapping[str, Sequence[str]] = {
-    "rule": shared.RULES,
+    "rule": ("random", "zero", "split", "gradmax"),
     "criterion": ("original", "magnitude", "taylor", "activation"),
     "after": ("finetune", "rewind_weights", "rewind_lr"),
     "schedule": shared.SCHEDULES,

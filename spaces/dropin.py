@@ -12,8 +12,9 @@ parameter       range                   why, source
                                         grows, from ``window.first`` on
 ``grow_steps``  1..2                    all at once (the paper, arXiv 2603.24343), or half now and half at the middle
                                         (GradMax, Evci 2022, grows over time); 1 where no half is possible
-``rule``        as in shared            where a branch grows, split and gradmax become zero, which leaves the function
-                                        as it was too: a branch has no neurons to split and no signal to read
+``rule``        as in shared            where a site grows that refuses the rule, it becomes zero, which leaves the
+                                        function as it was and grows any site: a branch has no neurons to split and no
+                                        signal for gradmax
 ``train``       new, new+head           new: the paper's resnet18 and grnn; new+head: its wav2vec2. Not everything: that
                                         is what plasticity is for, which may also keep all that grew
 ``lr_factor``   0.25..64, log           what is frozen cannot be unlearned, so new weights may take large steps.
@@ -43,11 +44,11 @@ def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.
     if not candidates:
         raise ValueError("dropin needs a site with room for one more neuron; all are at their limit: raise a limit")
     grow = shared.additions(candidates, _growth_levels(trial, candidates))
-    rule = trial.suggest_categorical("rule", shared.RULES)
+    rule = trial.suggest_categorical("rule", budget.rules)
     steps = trial.suggest_int("grow_steps", 1, 2)
     train = trial.suggest_categorical("train", TRAIN)
     training = shared.training(trial, budget, *LR_FACTORS)
-    if rule in ("split", "gradmax") and any(site.kind == "branch" and site.name in grow for site in candidates):
+    if any(rule in site.refused_rules for site in candidates if site.name in grow):
         rule = "zero"
     if budget.epochs < 2 or max(grow.values()) < 2:
         steps = 1

@@ -27,9 +27,8 @@ parameter            range                    why, source
 ``prune_at``         1..4                     first cut after so many sixths of the epochs that follow growth. The
                                               paper: 3. At least a third is left to recover
 ``prune_steps``      1..4                     cuts, one an epoch, as many as fit. 1: the paper; gradual: Molchanov 2019
-``criterion``        original, magnitude,     original: the paper, what was added goes first. magnitude: Li 2017.
-                     taylor, activation       taylor: Molchanov 2019. The criterion random is left out: it is there to
-                                              compare with, not to win
+``criterion``        those of the budget      original: the paper, what was added goes first. magnitude: Li 2017.
+                                              taylor: Molchanov 2019. activation: Hu 2016
 ``after``            finetune,                finetune: the paper. Rewinding weights: Frankle 2020; the learning rate:
                      rewind_weights,          Renda 2020, who find it at least as good as both
                      rewind_lr
@@ -62,7 +61,6 @@ STREAMS = (2, 12)
 REMOVED_BELOW = 2
 """Up to this usual level a site is removed by two steps down."""
 LR_FACTORS = (0.1, 4.0)
-CRITERIA = ("original", "magnitude", "taylor", "activation")
 AFTER = ("finetune", "rewind_weights", "rewind_lr")
 MOMENTS = ("carry", "reset")
 
@@ -82,9 +80,9 @@ def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.
     grow = shared.additions(sites, _growth_levels(trial, sites))
     levels = {**_final_levels(trial, sites), **_stream_levels(trial, streams)}
     final = _final_widths([*sites, *streams], grow, levels)
-    rule = trial.suggest_categorical("rule", shared.RULES)
+    rule = trial.suggest_categorical("rule", budget.rules)
     grow_epoch, prune_epoch, prune_steps = _epochs(trial, budget.epochs)
-    criterion = trial.suggest_categorical("criterion", CRITERIA)
+    criterion = trial.suggest_categorical("criterion", budget.criteria)
     after = trial.suggest_categorical("after", AFTER)
     moments = trial.suggest_categorical("moments", MOMENTS)
     training = shared.training(trial, budget, *LR_FACTORS)

@@ -19,8 +19,8 @@ parameter          range                  why, source
 ``window.first``   0..layers - 1          where the window starts, counted within a kind. The paper widens two
                                           neighbouring encoder layers and leaves open which
 ``window.layers``  1..layers / 3          how many neighbours grow; bounded, since each costs time in every trial
-``rule``           random, zero, split,   random: the paper. split: Net2Net (Chen 2016). zero, gradmax: Evci 2022. The
-                   gradmax                last three leave the function as it was
+``rule``           those of the budget    random: the paper. split: Net2Net (Chen 2016). zero, gradmax: Evci 2022. The
+                                          last three leave the function as it was
 ``lr_factor``      by space, log          learning rate over the base's
 ``schedule``       constant, cosine       constant: the paper. cosine to 0: Loshchilov 2017
 =================  =====================  ==============================================================================
@@ -34,7 +34,6 @@ from typing import Any, Protocol
 
 PlanDict = dict[str, Any]
 
-RULES = ("random", "zero", "split", "gradmax")
 SCHEDULES = ("constant", "cosine")
 GROWTH_EIGHTHS = (0, 1, 2, 4, 8)
 BRANCH_EIGHTHS = (0, 0, 0, 0, 0, 0, 4, 8)
@@ -65,6 +64,7 @@ class SiteInfo:
         depth: position from the input.
         limit: the largest sensible width, or ``None``; how wide a branch can be (1 where it comes as a whole).
         removable: whether all of its neurons may go.
+        refused_rules: growth rules that cannot grow it.
     """
 
     name: str
@@ -73,6 +73,7 @@ class SiteInfo:
     depth: int
     limit: int | None = None
     removable: bool = False
+    refused_rules: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what would make parameters of a study unusable."""
@@ -91,7 +92,14 @@ class SiteInfo:
 
 @dataclass(frozen=True)
 class Budget:
-    """What every plan of a run is given: total epochs (>= 1) and the settings its base was trained with."""
+    """What every plan of a run is given.
+
+    Attributes:
+        epochs: total epochs, at least 1.
+        lr, batch_size, optimizer, weight_decay, clip: the settings that the base was trained with.
+        rules: the growth rules to choose from, at least one. Their order is part of a study.
+        criteria: the pruning criteria to choose from, likewise.
+    """
 
     epochs: int
     lr: float
@@ -99,6 +107,8 @@ class Budget:
     optimizer: str
     weight_decay: float
     clip: float
+    rules: tuple[str, ...]
+    criteria: tuple[str, ...]
 
     def __post_init__(self) -> None:
         """Refuse budgets that no plan fits."""
@@ -106,6 +116,11 @@ class Budget:
             raise ValueError(f"a budget must have at least 1 epoch; got {self.epochs}: raise --epochs")
         if not self.lr > 0:
             raise ValueError(f"the learning rate of a budget must be above 0; got {self.lr}")
+        if not self.rules or not self.criteria:
+            raise ValueError(
+                f"a budget must have growth rules and criteria to choose from; got {self.rules} and {self.criteria}: "
+                "set SEARCHED in the file of at least one of each"
+            )
 
 
 def unchanged(space: str, budget: Budget) -> PlanDict:

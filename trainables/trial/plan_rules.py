@@ -31,9 +31,7 @@ _REQUIRED = (
 )
 _CHOICES: Mapping[str, Sequence[str]] = {
     "space": ("dropin", "plasticity"),
-    "rule": growth.NAMES,
     "train": ("new", "new+head", "all"),
-    "criterion": criteria.NAMES,
     "after": ("finetune", "rewind_weights", "rewind_lr"),
     "moments": ("carry", "reset"),
     "optimizer": ("adam", "adamw"),
@@ -67,7 +65,8 @@ def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_values(c: Mapping[str, Any]) -> None:
-    for key, choices in _CHOICES.items():
+    plugins = {"rule": growth.NAMES, "criterion": criteria.NAMES}
+    for key, choices in {**_CHOICES, **plugins}.items():
         if c[key] not in choices:
             raise DropinError(f"plan: {key} must be one of {', '.join(choices)}; got {c[key]!r}")
     for key in ("epochs", "grow_steps", "prune_steps"):

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from answers import budget_of
 from mutations import mutated, outcome
-from spaces.shared import Budget, unchanged
+from spaces.shared import unchanged
 from trainables.models.architecture import Architecture
 from trainables.trial.plan import Plan
 
 GRNN = Architecture.create("grnn", {"layers": [4, 8]})
 RESNET18 = Architecture.create("resnet18", {"width": 4})
-PLASTICITY = unchanged("plasticity", Budget(9, 1e-3, 32, "adam", 0.0, 0.0))
+PLASTICITY = unchanged("plasticity", budget_of(9))
 DROPIN = {**PLASTICITY, "space": "dropin"}
 
 
