@@ -39,6 +39,7 @@ RECIPE: Mapping[str, Any] = {
     "clip": 0.0,
     "loss": "hinge",
 }
+SEARCH_OPTIONS: Mapping[str, Any] = {}
 SERIAL = True
 """Steps through time are too small to share: several threads a process are slower than one."""
 
