@@ -112,6 +112,7 @@ def confirm(
     Raises:
         DropinError: no front, or another corpus than the run's.
     """
+    import spaces
     import trainables
     from search.display.metrics import Gauges
     from search.running import preparation, trials
@@ -142,7 +143,7 @@ def confirm(
             job = trials.make_job(own, base, features, place())
             searcher = trials.make_searcher(own, job, log, plans=plans)
             gauges = Gauges(own.name, own.space, own.model, job["size_base"], log.records.values())
-            trainable = trainables.load(own.space)
+            trainable = trainables.load(spaces.load(own.space).PROCEDURE)
             trials.run_trials(trainable, searcher, log, own, place(), display, gauges, copy)
             gauges.still()
             others = [

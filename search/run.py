@@ -71,6 +71,7 @@ def _run(
     settings: Settings, starting: Future[ray_cluster.Cluster], monitor: Monitor | None, copy: BucketSync | None
 ) -> int:
     # Only now: torch, Tune and all that needs them are imported while Ray starts.
+    import spaces
     import trainables
     from search import confirm
     from search.display.metrics import Gauges
@@ -111,7 +112,7 @@ def _run(
                 searcher = trials.make_searcher(settings, job, log, warm_start.known(settings, earlier))
                 tags = (settings.name, settings.space, settings.model)
                 gauges = Gauges(*tags, job["size_base"], log.records.values())
-                trainable = trainables.load(settings.space)
+                trainable = trainables.load(spaces.load(settings.space).PROCEDURE)
                 try:
                     trials.run_trials(trainable, searcher, log, settings, place(), display, gauges, copy)
                 except (Exception, KeyboardInterrupt) as error:

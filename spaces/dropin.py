@@ -28,8 +28,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spaces import shared
+from spaces import paper, shared
 
+WORDS = "add neurons to a trained detector and train the new ones"
+PROCEDURE = "dropin"
 TRAIN = ("new", "new+head")
 LR_FACTORS = (0.25, 64.0)
 
@@ -66,6 +68,37 @@ def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.
 def prunings(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Points that cut the same grown stage otherwise: none, as nothing is cut."""
     return []
+
+
+def recipes(model: str, sites: Sequence[shared.SiteInfo], budget: shared.Budget) -> dict[str, shared.PlanDict]:
+    """The paper's plan and its control, see ``spaces.paper``."""
+    return paper.dropin_plans(model, sites, shared.unchanged("dropin", budget))
+
+
+def initial_points(sites: Sequence[shared.SiteInfo]) -> Mapping[str, shared.Answers]:
+    """Zero growth of the last site by 1/8, of the upper half by 1/4, of all by 1/2; branches only if nothing else.
+
+    At sixteen times the base's learning rate. Where sites are many, "all" and "half" are a window of a third of the
+    layers, at the base's rate.
+    """
+    candidates, layers = shared.growable(sites), shared.layer_count(sites)
+    ranks = [rank for rank, site in enumerate(candidates) if site.kind != "branch"] or [0]
+    common: dict[str, shared.Value] = {
+        "grow.branch": 0,
+        **{f"grow.{site.name}": 0 for site in candidates if site.kind == "branch"},
+        "kind": next((site.kind for site in candidates if site.kind != "branch"), "branch"),
+        "window.layers": max(1, layers // 3),
+        "rule": "zero",
+        "grow_steps": 1,
+        "train": "new+head",
+        "lr_factor": 1.0 if len(candidates) > shared.MANY_SITES else 16.0,
+        "schedule": "constant",
+    }
+    return {
+        "initial-small": {**common, "grow": 1, "lowest": ranks[-1], "window.first": layers - 1},
+        "initial-middle": {**common, "grow": 2, "lowest": ranks[len(ranks) // 2], "window.first": layers // 2},
+        "initial-large": {**common, "grow": 3, "lowest": ranks[0], "window.first": 0},
+    }
 
 
 def _growth_levels(trial: shared.Trial, candidates: Sequence[shared.SiteInfo]) -> dict[str, int]:

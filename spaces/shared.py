@@ -1,10 +1,10 @@
-"""What both spaces share: the words they are told (sites, budget) and the parameters they have in common.
+"""What spaces share: what they are told (sites, budget), and the parameters that they have in common.
 
 Every space suggests the same parameters from the same ranges in every trial of a run, also where one of them turns out
 to have no effect. Samplers that model parameters jointly (multivariate TPE, GP, CMA-ES) then see one space of fixed
 shape; what has no effect is set to one fixed value in the plan, so that plans that act alike are equal.
 
-Parameters of both spaces:
+Common parameters:
 
 =================  =====================  ==============================================================================
 parameter          range                  why, source
@@ -32,7 +32,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import spaces
+
 PlanDict = dict[str, Any]
+Value = int | float | str
+Answers = Mapping[str, Value]
+"""Values of parameters; a key may be a parameter's full name, or the part before the first dot of several."""
 
 SCHEDULES = ("constant", "cosine")
 GROWTH_EIGHTHS = (0, 1, 2, 4, 8)
@@ -124,9 +129,15 @@ class Budget:
 
 
 def unchanged(space: str, budget: Budget) -> PlanDict:
-    """The complete plan of a plain retrain: no growth, no cut, all weights train. Spaces and recipes alter a copy."""
+    """The complete plan of a plain retrain: no growth, no cut, all weights train. Spaces and recipes alter a copy.
+
+    Args:
+        space: a name of ``spaces.names()``, whose file says by which procedure the plan is carried out.
+        budget: what every plan of the run is given.
+    """
     return {
         "space": space,
+        "procedure": spaces.load(space).PROCEDURE,
         "epochs": budget.epochs,
         "grow": {},
         "rule": "random",
@@ -160,6 +171,11 @@ def by_kind(sites: Sequence[SiteInfo]) -> dict[str, tuple[SiteInfo, ...]]:
     """The sites of each kind, from the input up."""
     ordered = sorted(sites, key=lambda site: site.depth)
     return {kind: tuple(s for s in ordered if s.kind == kind) for kind in sorted({site.kind for site in sites})}
+
+
+def layer_count(sites: Sequence[SiteInfo]) -> int:
+    """The most sites of one kind that can grow: how many layers a detector has for a window of them."""
+    return max((len(members) for members in by_kind(growable(sites)).values()), default=1)
 
 
 def portion(width: int, parts: int, of: int = 8) -> int:

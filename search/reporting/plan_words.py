@@ -21,7 +21,8 @@ def plan_in_words(plan: Mapping[str, Any]) -> list[str]:
     Args:
         plan: a plan dict that `trainables.trial.plan.Plan.from_config` accepts.
     """
-    clauses = _dropin(plan) if plan["space"] == "dropin" else _plasticity(plan)
+    procedure = plan.get("procedure") or plan["space"]
+    clauses = _dropin(plan) if procedure == "dropin" else _plasticity(plan)
     return [*clauses, _optimizer(plan)]
 
 

@@ -17,9 +17,9 @@ from spaces.recipes import initial_points, recipes
 from spaces.shared import Budget, SiteInfo
 
 KEYS = {
-    *("space", "epochs", "grow", "rule", "grow_epoch", "grow_steps", "train", "prune_epoch", "prune_steps", "final"),
-    *("criterion", "after", "moments", "restarts", "optimizer", "lr", "grow_lr", "recover_lr", "schedule"),
-    *("weight_decay", "clip", "batch_size"),
+    *("space", "procedure", "epochs", "grow", "rule", "grow_epoch", "grow_steps", "train", "prune_epoch"),
+    *("prune_steps", "final", "criterion", "after", "moments", "restarts", "optimizer", "lr", "grow_lr", "recover_lr"),
+    *("schedule", "weight_decay", "clip", "batch_size"),
 }
 
 
@@ -79,7 +79,7 @@ def check(plan: dict[str, Any], sites: Sequence[SiteInfo], budget: Budget) -> No
     assert plan["schedule"] in {"constant", "cosine"}
     for key in ("lr", "grow_lr", "recover_lr"):
         assert math.isfinite(plan[key])
-        assert 0.004 * budget.lr < plan[key] < (64.1 if plan["space"] == "dropin" else 4.001) * budget.lr
+        assert 0.004 * budget.lr < plan[key] < (64.1 if plan["procedure"] == "dropin" else 4.001) * budget.lr
     for key in ("optimizer", "weight_decay", "clip", "batch_size"):
         assert plan[key] == getattr(budget, key)
     for count in (*plan["grow"].values(), *plan["final"].values(), plan["grow_epoch"], plan["prune_epoch"]):
@@ -94,7 +94,7 @@ def check(plan: dict[str, Any], sites: Sequence[SiteInfo], budget: Budget) -> No
         assert 0 <= width < known[name].width + plan["grow"].get(name, 0), "a cut removes something"
         assert width >= 1 or known[name].kind == "branch"
     assert 0 <= plan["grow_epoch"] < epochs
-    if plan["space"] == "dropin":
+    if plan["procedure"] == "dropin":
         assert (plan["grow_epoch"], plan["prune_epoch"], plan["prune_steps"]) == (0, epochs, 1)
         assert plan["final"] == {}
         assert plan["train"] in ({"new", "new+head"} if plan["grow"] else {"all"})

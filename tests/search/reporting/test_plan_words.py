@@ -97,6 +97,14 @@ def test_hand_worked(given: dict[str, Any], clauses: list[str]) -> None:
     assert plan_in_words(given) == clauses
 
 
+@pytest.mark.parametrize("procedure", ["dropin", "plasticity"])
+def test_what_a_plan_does_is_said_by_its_procedure(procedure: str) -> None:
+    given = plan(procedure)
+    assert plan_in_words({**given, "space": "another"}) == plan_in_words(given)
+    del given["procedure"]
+    assert plan_in_words(given) == plan_in_words(plan(procedure)), "a plan of an earlier version"
+
+
 def test_learning_rates_come_in_the_order_of_the_stages() -> None:
     given = plan("plasticity", "paper", lr=1e-3, grow_lr=5e-4, recover_lr=1e-4)
     assert "learning rate 0.001, then 0.0005, then 0.0001" in plan_in_words(given)[-1]
