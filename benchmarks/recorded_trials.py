@@ -44,7 +44,7 @@ EPOCH = re.compile(r"^(\S+ \S+) INFO search\.watch: trial (\d+): epoch (\d+) of 
 BEGIN = re.compile(r"^(\S+ \S+) INFO search\.watch: trial (\d+) begins", re.MULTILINE)
 PENALTIES = np.logspace(-2, 3, 26)
 CHOICES: Mapping[str, Sequence[str]] = {
-    "rule": shared.RULES,
+    "rule": ("random", "zero", "split", "gradmax"),
     "criterion": ("original", "magnitude", "taylor", "activation"),
     "after": ("finetune", "rewind_weights", "rewind_lr"),
     "schedule": shared.SCHEDULES,
@@ -142,7 +142,8 @@ class Recording:
         widths, size = parsed.final.total_widths(), parsed.final.size()
         x = (self._features(plan, size) - self._mean) / self._scale
         expected = float(self._centre + x @ self._weights)
-        digest = hashlib.sha256(json.dumps([plan, seed], sort_keys=True).encode()).digest()
+        drawn_by = {key: value for key, value in plan.items() if key != "procedure"}  # which plans did not always have
+        digest = hashlib.sha256(json.dumps([drawn_by, seed], sort_keys=True).encode()).digest()
         best = expected + self.spread * float(np.random.default_rng(list(digest)).standard_normal())
         like = self._trials[int(np.square(self._known - x).sum(axis=1).argmin())]
         curve = _log_odds(np.array(like["eer"]) + self._half)

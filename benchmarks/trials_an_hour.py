@@ -48,8 +48,7 @@ import optuna
 
 import spaces
 from search.runs import trial_log
-from spaces import shared
-from trainables import models
+from search.tuning.space_check import run_budget, site_infos
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import load_detector
 from trials_an_hour_tables import BARS, Measured, Run, comparison, composition, details, of_searches
@@ -69,16 +68,13 @@ LOGGED = re.compile(r"(\S+ \S+) \w+ search\.watch: trial (\d+)(?: \(\S+\))?( beg
 
 def draw(space: str, seed: int, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Different plans that both sides can carry out, by name, in the order in which they are tried."""
-    sites = Architecture.create("resnet18", {"width": options.width}).sites().values()
-    infos = tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in sites)
-    recipe = models.load("resnet18").RECIPE
-    kept = {name: recipe[name] for name in ("lr", "batch_size", "optimizer", "weight_decay", "clip")}
-    budget = shared.Budget(epochs=options.epochs, **kept)
+    sites = site_infos(Architecture.create("resnet18", {"width": options.width}))
+    budget = run_budget("resnet18", options.epochs)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     plans: list[dict[str, Any]] = []
     while len(plans) < options.plans:
-        plan = limited(spaces.load(space).space(study.ask(), sites=infos, budget=budget))
+        plan = limited(spaces.load(space).space(study.ask(), sites=sites, budget=budget))
         if plan not in plans:
             plans.append(plan)
     return {f"plan-{number}": plan for number, plan in enumerate(plans)}

@@ -27,9 +27,8 @@ parameter            range                    why, source
 ``prune_at``         1..4                     first cut after so many sixths of the epochs that follow growth. The
                                               paper: 3. At least a third is left to recover
 ``prune_steps``      1..4                     cuts, one an epoch, as many as fit. 1: the paper; gradual: Molchanov 2019
-``criterion``        original, magnitude,     original: the paper, what was added goes first. magnitude: Li 2017.
-                     taylor, activation       taylor: Molchanov 2019. The criterion random is left out: it is there to
-                                              compare with, not to win
+``criterion``        those of the budget      original: the paper, what was added goes first. magnitude: Li 2017.
+                                              taylor: Molchanov 2019. activation: Hu 2016
 ``after``            finetune,                finetune: the paper. Rewinding weights: Frankle 2020; the learning rate:
                      rewind_weights,          Renda 2020, who find it at least as good as both
                      rewind_lr
@@ -43,7 +42,7 @@ A final width is capped at what is there after growth, so sites that did not gro
 the original only where it grew. A plan that neither grows nor cuts is a plain retrain.
 
 Branches are not part of this space. A base has none, so a branch could only be removed again or make the detector
-larger, and each is as dear as several layers; ``spaces/recipes.py`` has the paper's plan with branches, and
+larger, and each is as dear as several layers; ``spaces/paper.py`` has the paper's plan with branches, and
 ``spaces/dropin.py`` searches them.
 """
 
@@ -52,8 +51,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spaces import shared
+from spaces import paper, shared
 
+WORDS = "grow, retrain everything, prune to a chosen width, recover"
+PROCEDURE = "plasticity"
 FINAL_SIXTEENTHS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24)
 USUAL = (1, 11)
 """The lowest and the highest level of a usual final width."""
@@ -62,7 +63,6 @@ STREAMS = (2, 12)
 REMOVED_BELOW = 2
 """Up to this usual level a site is removed by two steps down."""
 LR_FACTORS = (0.1, 4.0)
-CRITERIA = ("original", "magnitude", "taylor", "activation")
 AFTER = ("finetune", "rewind_weights", "rewind_lr")
 MOMENTS = ("carry", "reset")
 
@@ -82,9 +82,9 @@ def space(trial: shared.Trial, sites: Sequence[shared.SiteInfo], budget: shared.
     grow = shared.additions(sites, _growth_levels(trial, sites))
     levels = {**_final_levels(trial, sites), **_stream_levels(trial, streams)}
     final = _final_widths([*sites, *streams], grow, levels)
-    rule = trial.suggest_categorical("rule", shared.RULES)
+    rule = trial.suggest_categorical("rule", budget.rules)
     grow_epoch, prune_epoch, prune_steps = _epochs(trial, budget.epochs)
-    criterion = trial.suggest_categorical("criterion", CRITERIA)
+    criterion = trial.suggest_categorical("criterion", budget.criteria)
     after = trial.suggest_categorical("after", AFTER)
     moments = trial.suggest_categorical("moments", MOMENTS)
     training = shared.training(trial, budget, *LR_FACTORS)
@@ -140,6 +140,69 @@ def prunings(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         if point != parameters and point not in found:
             found.append(point)
     return found
+
+
+def recipes(model: str, sites: Sequence[shared.SiteInfo], budget: shared.Budget) -> dict[str, shared.PlanDict]:
+    """The paper's plan and its control, see ``spaces.paper``.
+
+    Raises:
+        ValueError: a budget of a single epoch.
+    """
+    need_two_epochs(budget)
+    return paper.plasticity_plans(model, sites, shared.unchanged("plasticity", budget))
+
+
+def initial_points(sites: Sequence[shared.SiteInfo]) -> Mapping[str, shared.Answers]:
+    """Split growth by a quarter at once, cut by taylor after a third of the epochs, from small to large.
+
+    To 1/16, 1/4, 1/2 and all of the original width, at four times the base's learning rate throughout. Where sites can
+    be removed also to 1/8 without the upper half, with residual streams of 3/4 (the lowest) to 1/4 (the highest) of
+    their widths, and of 1/2 to 1/8; where there are no streams, instead of this to 1/16 without every second site.
+    Where sites are many, as in transformers: at twice the rate, and instead of these two to 1/16 and less, the higher
+    the less.
+    """
+    kept = changeable(sites)
+    many = len(kept) > shared.MANY_SITES
+    common: dict[str, shared.Value] = {
+        "grow": 2,
+        "window.first": 0,
+        "window.layers": max(1, shared.layer_count(kept) // 3),
+        "rule": "split",
+        "final": 0,
+        "tilt": 0,
+        "stream.all": STREAMS[1],
+        "stream.tilt": 0,
+        "grow_at": 0,
+        "prune_at": 2,
+        "prune_steps": 1,
+        "criterion": "taylor",
+        "after": "rewind_lr",
+        "moments": "carry",
+        "lr_factor": 2.0 if many else 4.0,
+        "recover_factor": 0.2,
+        "schedule": "constant",
+    }
+    levels = {"initial-sixteenth": 1, "initial-quarter": 4, "initial-half": 6, "initial-full": 10}
+    found = {
+        name: {**common, **{f"final.{what}": level for what in ("all", *shared.by_kind(kept))}}
+        for name, level in levels.items()
+    }
+    removable = [site for site in kept if site.removable]
+    if not removable:
+        return found
+    least = found["initial-sixteenth"]
+    upper: dict[str, shared.Value] = {f"final.{site.name}": -2 for site in removable[len(removable) // 2 :]}
+    small = {"initial-lower-half": {**least, **upper, "tilt": -2}}
+    if not many:
+        lower = small["initial-lower-half"]
+        lower["final.all"] = REMOVED_BELOW
+        if "stream" in shared.by_kind(sites):
+            lower |= {"stream.all": 6, "stream.tilt": -2}
+            small = {"initial-slim": {**lower, "stream.all": 4}, **small}
+        else:
+            second: dict[str, shared.Value] = {f"final.{site.name}": -1 for site in removable[1::2]}
+            small["initial-every-second"] = {**least, **second}
+    return {**small, **found}
 
 
 def changeable(sites: Sequence[shared.SiteInfo]) -> tuple[shared.SiteInfo, ...]:

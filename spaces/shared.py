@@ -1,10 +1,10 @@
-"""What both spaces share: the words they are told (sites, budget) and the parameters they have in common.
+"""What spaces share: what they are told (sites, budget), and the parameters that they have in common.
 
 Every space suggests the same parameters from the same ranges in every trial of a run, also where one of them turns out
 to have no effect. Samplers that model parameters jointly (multivariate TPE, GP, CMA-ES) then see one space of fixed
 shape; what has no effect is set to one fixed value in the plan, so that plans that act alike are equal.
 
-Parameters of both spaces:
+Common parameters:
 
 =================  =====================  ==============================================================================
 parameter          range                  why, source
@@ -19,8 +19,8 @@ parameter          range                  why, source
 ``window.first``   0..layers - 1          where the window starts, counted within a kind. The paper widens two
                                           neighbouring encoder layers and leaves open which
 ``window.layers``  1..layers / 3          how many neighbours grow; bounded, since each costs time in every trial
-``rule``           random, zero, split,   random: the paper. split: Net2Net (Chen 2016). zero, gradmax: Evci 2022. The
-                   gradmax                last three leave the function as it was
+``rule``           those of the budget    random: the paper. split: Net2Net (Chen 2016). zero, gradmax: Evci 2022. The
+                                          last three leave the function as it was
 ``lr_factor``      by space, log          learning rate over the base's
 ``schedule``       constant, cosine       constant: the paper. cosine to 0: Loshchilov 2017
 =================  =====================  ==============================================================================
@@ -32,9 +32,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-PlanDict = dict[str, Any]
+import spaces
 
-RULES = ("random", "zero", "split", "gradmax")
+PlanDict = dict[str, Any]
+Value = int | float | str
+Answers = Mapping[str, Value]
+"""Values of parameters; a key may be a parameter's full name, or the part before the first dot of several."""
+
 SCHEDULES = ("constant", "cosine")
 GROWTH_EIGHTHS = (0, 1, 2, 4, 8)
 BRANCH_EIGHTHS = (0, 0, 0, 0, 0, 0, 4, 8)
@@ -65,6 +69,7 @@ class SiteInfo:
         depth: position from the input.
         limit: the largest sensible width, or ``None``; how wide a branch can be (1 where it comes as a whole).
         removable: whether all of its neurons may go.
+        refused_rules: growth rules that cannot grow it.
     """
 
     name: str
@@ -73,6 +78,7 @@ class SiteInfo:
     depth: int
     limit: int | None = None
     removable: bool = False
+    refused_rules: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what would make parameters of a study unusable."""
@@ -91,7 +97,14 @@ class SiteInfo:
 
 @dataclass(frozen=True)
 class Budget:
-    """What every plan of a run is given: total epochs (>= 1) and the settings its base was trained with."""
+    """What every plan of a run is given.
+
+    Attributes:
+        epochs: total epochs, at least 1.
+        lr, batch_size, optimizer, weight_decay, clip: the settings that the base was trained with.
+        rules: the growth rules to choose from, at least one. Their order is part of a study.
+        criteria: the pruning criteria to choose from, likewise.
+    """
 
     epochs: int
     lr: float
@@ -99,6 +112,8 @@ class Budget:
     optimizer: str
     weight_decay: float
     clip: float
+    rules: tuple[str, ...]
+    criteria: tuple[str, ...]
 
     def __post_init__(self) -> None:
         """Refuse budgets that no plan fits."""
@@ -106,12 +121,23 @@ class Budget:
             raise ValueError(f"a budget must have at least 1 epoch; got {self.epochs}: raise --epochs")
         if not self.lr > 0:
             raise ValueError(f"the learning rate of a budget must be above 0; got {self.lr}")
+        if not self.rules or not self.criteria:
+            raise ValueError(
+                f"a budget must have growth rules and criteria to choose from; got {self.rules} and {self.criteria}: "
+                "set SEARCHED in the file of at least one of each"
+            )
 
 
 def unchanged(space: str, budget: Budget) -> PlanDict:
-    """The complete plan of a plain retrain: no growth, no cut, all weights train. Spaces and recipes alter a copy."""
+    """The complete plan of a plain retrain: no growth, no cut, all weights train. Spaces and recipes alter a copy.
+
+    Args:
+        space: a name of ``spaces.names()``, whose file says by which procedure the plan is carried out.
+        budget: what every plan of the run is given.
+    """
     return {
         "space": space,
+        "procedure": spaces.load(space).PROCEDURE,
         "epochs": budget.epochs,
         "grow": {},
         "rule": "random",
@@ -145,6 +171,11 @@ def by_kind(sites: Sequence[SiteInfo]) -> dict[str, tuple[SiteInfo, ...]]:
     """The sites of each kind, from the input up."""
     ordered = sorted(sites, key=lambda site: site.depth)
     return {kind: tuple(s for s in ordered if s.kind == kind) for kind in sorted({site.kind for site in sites})}
+
+
+def layer_count(sites: Sequence[SiteInfo]) -> int:
+    """The most sites of one kind that can grow: how many layers a detector has for a window of them."""
+    return max((len(members) for members in by_kind(growable(sites)).values()), default=1)
 
 
 def portion(width: int, parts: int, of: int = 8) -> int:

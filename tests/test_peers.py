@@ -17,7 +17,8 @@ import torch
 
 import project_file
 import spaces
-from spaces import shared
+from answers import budget_of
+from search.tuning.space_check import site_infos
 from trainables.corpora.audio import read_audio
 from trainables.features import log_mel
 from trainables.features.segment import segment
@@ -59,10 +60,8 @@ def benchmark(scripts: tuple[ModuleType, ModuleType]) -> ModuleType:
 @pytest.fixture(scope="module")
 def plans(benchmark: ModuleType) -> list[tuple[Plan, dict[str, Any]]]:
     """Plans of both spaces as we read them and as the peer does."""
-    sites = tuple(
-        shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in ARCH.sites().values()
-    )
-    budget = shared.Budget(EPOCHS, 1e-3, 32, "adam", 0.0, 0.0)
+    sites = site_infos(ARCH)
+    budget = budget_of(EPOCHS)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [spaces.load(name).space(study.ask(), sites, budget) for name in spaces.names() for _ in range(40)]
     drawn = [benchmark.limited(plan) for plan in drawn]

@@ -18,13 +18,14 @@ from rich.console import Console
 
 import project_file
 import spaces
+from answers import budget_of
 from search.cluster.ray_cluster import Cluster
 from search.display.progress import Display
 from search.running import trials
 from search.runs.record import Record
 from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
-from spaces import shared
+from search.tuning.space_check import site_infos
 from trainables import models
 from trainables.models.architecture import Architecture
 from trainables.trial.plan import Plan
@@ -62,10 +63,8 @@ def recorded(modules: tuple[ModuleType, ModuleType]) -> ModuleType:
 
 
 def plans(count: int) -> list[dict[str, Any]]:
-    sites = tuple(
-        shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in ARCH.sites().values()
-    )
-    budget = shared.Budget(EPOCHS, models.load("resnet18").RECIPE["lr"], 32, "adam", 0.0, 0.0)
+    sites = site_infos(ARCH)
+    budget = budget_of(EPOCHS, models.load("resnet18").RECIPE["lr"])
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     return [spaces.load("plasticity").space(study.ask(), sites, budget) for _ in range(count)]
 

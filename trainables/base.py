@@ -44,7 +44,7 @@ class DetectorTrainable(tune.Trainable):
     ``cache``; base and features are URIs then, and the detector goes to ``storage/detectors/<number>``.
     """
 
-    space = ""
+    procedure = ""
     name = ""
     took_over = False
     """Whether this actor carried out other trials before."""
@@ -53,21 +53,24 @@ class DetectorTrainable(tune.Trainable):
         """Parse the plan and open what it needs.
 
         Raises:
-            DropinError: a plan of another space, or one that breaks a rule; a damaged base or feature store.
+            DropinError: a plan of another procedure, or one that breaks a rule; a damaged base or feature store.
         OSError: what this node lacks cannot be fetched.
         """
         importlib.import_module("torch._dynamo")  # or the first optimiser would, in the midst of the trial
         began = time.monotonic()
         job = config["job"]
         self.job, self.number = job, int(config["number"])
-        self.name = str(config.get("name", f"{self.space}-{self.number}"))
+        self.name = str(config.get("name", f"{self.procedure}-{self.number}"))
         print(f"{self.name} begins", flush=True)  # into the actor's log, which the dashboard shows
         torch.set_num_threads(job["threads"])
         paths = NodePaths.from_job(job)
         base = _base(str(paths.base))
         plan = Plan.from_config(config["plan"], base.arch)
-        if plan.space != self.space:
-            raise DropinError(f"{type(self).__name__} carries out plans of space {self.space}; got one of {plan.space}")
+        if plan.procedure != self.procedure:
+            raise DropinError(
+                f"{type(self).__name__} carries out plans of procedure {self.procedure}; got one of {plan.procedure}: "
+                "load the trainable by the plan's procedure"
+            )
         self.size, self.base_card = plan.final.size(), base.card
         several = job["prunings_per_growth"] > 1
         self.dev = _split(str(paths.features), "dev")

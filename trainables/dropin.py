@@ -6,6 +6,6 @@ from trainables.base import DetectorTrainable
 
 
 class DropinTrainable(DetectorTrainable):
-    """Carries out plans of space ``dropin``."""
+    """Carries out plans of procedure ``dropin``."""
 
-    space = "dropin"
+    procedure = "dropin"

@@ -6,6 +6,6 @@ from trainables.base import DetectorTrainable
 
 
 class PlasticityTrainable(DetectorTrainable):
-    """Carries out plans of space ``plasticity``."""
+    """Carries out plans of procedure ``plasticity``."""
 
-    space = "plasticity"
+    procedure = "plasticity"

@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_RULES = {
-    "random": "with random weights",
-    "zero": "that at first add nothing",
-    "split": "split off existing ones",
-    "gradmax": "that maximise the gradient",
-}
-_CRITERIA = {
-    "original": "newest first",
-    "magnitude": "smallest weights first",
-    "taylor": "least effect on the loss first",
-    "activation": "least active first",
-    "random": "at random",
-}
+from trainables import criteria, growth
+
 _AFTER = {
     "finetune": "go on from the weights that are left",
     "rewind_weights": "go on from their values at growth",
@@ -32,7 +21,8 @@ def plan_in_words(plan: Mapping[str, Any]) -> list[str]:
     Args:
         plan: a plan dict that `trainables.trial.plan.Plan.from_config` accepts.
     """
-    clauses = _dropin(plan) if plan["space"] == "dropin" else _plasticity(plan)
+    procedure = plan.get("procedure") or plan["space"]
+    clauses = _dropin(plan) if procedure == "dropin" else _plasticity(plan)
     return [*clauses, _optimizer(plan)]
 
 
@@ -59,7 +49,7 @@ def _plasticity(plan: Mapping[str, Any]) -> list[str]:
         alike = _alike(plan["final"])
         left = ", ".join(f"{_listed(sites)} to {width}" for width, sites in alike if width)
         gone = [_listed(sites) for width, sites in alike if not width]
-        what = [f"cut {left} neurons ({_CRITERIA[plan['criterion']]})"] if left else []
+        what = [f"cut {left} neurons ({criteria.load(plan['criterion']).WORDS})"] if left else []
         clauses.append(" and ".join([*what, *(f"remove {sites}" for sites in gone)]) + steps)
         clauses.append(f"{_AFTER[plan['after']]} for {_epochs(end - cut - plan['prune_steps'] + 1)}")
     return clauses
@@ -67,7 +57,7 @@ def _plasticity(plan: Mapping[str, Any]) -> list[str]:
 
 def _growth(plan: Mapping[str, Any]) -> str:
     added = ", ".join(f"{count} to {_listed(sites)}" for count, sites in _alike(plan["grow"]))
-    return f"add neurons {_RULES[plan['rule']]}: {added}"
+    return f"add neurons {growth.load(plan['rule']).WORDS}: {added}"
 
 
 def _alike(counts: Mapping[str, int]) -> list[tuple[int, list[str]]]:

@@ -17,6 +17,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+import spaces
 import trainables
 from search.cluster import ray_cluster
 from search.cluster.ray_cluster import Cluster
@@ -139,7 +140,9 @@ def _train_seed(
     job = trials.make_job(own, base, features, cluster())
     searcher = trials.make_searcher(own, job, log, plans=plans)
     gauges = Gauges(own.full_name, own.space, own.model, log.standings, job["size_base"])
-    trials.run_trials(trainables.load(own.space), searcher, log, own, cluster(), display, gauges, sync)
+    trials.run_trials(
+        trainables.load(spaces.load(own.space).PROCEDURE), searcher, log, own, cluster(), display, gauges, sync
+    )
     gauges.finish()
     others = [functools.partial(one.train, own, base, features, cluster()) for one in wanted.values() if one.train]
     with ThreadPoolExecutor(cluster().concurrent) as pool:

@@ -125,6 +125,7 @@ def _run_trials(
     outcome: Outcome,
 ) -> None:
     """Prepare corpus and base and run the trials; whatever ends them, what has ended makes a front."""
+    import spaces
     import trainables
     from search.display.metrics import Gauges
     from search.running import preparation, trials
@@ -138,7 +139,7 @@ def _run_trials(
         job = trials.make_job(settings, base, features, cluster())
         searcher = trials.make_searcher(settings, job, log, warm_start.known(settings, earlier))
         gauges = Gauges(settings.full_name, settings.space, settings.model, log.standings, job["size_base"])
-        trainable = trainables.load(settings.space)
+        trainable = trainables.load(spaces.load(settings.space).PROCEDURE)
         try:
             trials.run_trials(trainable, searcher, log, settings, cluster(), display, gauges, sync)
         except (Exception, KeyboardInterrupt) as error:

@@ -72,9 +72,10 @@ def make_parser() -> Parser:
     for name, option in options().items():
         group = groups.get(option.group) or parser.add_argument_group(option.group)
         groups[option.group] = group
-        text = f"{option.help} (default: {option.default_text})" if option.default_text else option.help
         group.add_argument(
-            "--" + name.replace("_", "-"), help=text.replace("%", "%%"), **_how(option.kind, option.metavar)
+            "--" + name.replace("_", "-"),
+            help=option.full_help().replace("%", "%%"),
+            **_how(option.kind, option.metavar),
         )
     groups[option.group].add_argument(
         "--resume",
@@ -93,6 +94,6 @@ def _how(kind: values.Kind, metavar: str | None) -> dict[str, Any]:
         return {"action": "append", "type": values.KEY_VALUE.parsed, "metavar": metavar}
     if kind is values.PATHS_OR_URIS:
         return {"nargs": "+", "type": values.PATH_OR_URI.parsed, "metavar": metavar}
-    if kind.names:
-        return {"type": kind.parsed, "metavar": "{" + ",".join(kind.names) + "}"}
+    if kind.names is not None:
+        return {"type": kind.parsed, "metavar": "{" + ",".join(kind.names()) + "}"}
     return {"type": kind.parsed, "metavar": metavar}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,10 +29,15 @@ class Option:
     kind: Kind
     group: str
     help: str
-    default_text: str = ""
+    default_text: str | Callable[[], str] = ""
     metavar: str | None = None
     resumable: bool = False
     optional: bool = False
+
+    def full_help(self) -> str:
+        """The help with the default."""
+        default = self.default_text if isinstance(self.default_text, str) else self.default_text()
+        return f"{self.help} (default: {default})" if default else self.help
 
 
 def declared(default: Any, kind: Kind, group: str, help: str, **more: Any) -> Any:

@@ -62,17 +62,19 @@ class Settings:
         DropinError: a value breaks its option's rule, or two of them do not go together.
     """
 
-    space: str = declared("plasticity", one_of(spaces.names()), WHAT, "what trials may do")
-    model: str = declared("resnet18", one_of(models.NAMES), WHAT, "detector to grow")
+    space: str = declared("plasticity", one_of(spaces.names), WHAT, "what trials may do")
+    model: str = declared("resnet18", one_of(lambda: models.NAMES), WHAT, "detector to grow")
     model_option: Mapping[str, Any] = declared(
         dict,
         values.MAPPING,
         WHAT,
         "a setting of the model, repeatable",
         metavar="KEY=VALUE",
-        default_text="a size that a CPU can train, such as width=16 for resnet18",
+        default_text=lambda: "; ".join(
+            f"{model}: {key}={value}" for model in models.NAMES for key, value in models.search_options(model).items()
+        ),
     )
-    corpus: str = declared("demo", one_of(corpora.NAMES), WHAT, "speech corpus to train and score on")
+    corpus: str = declared("demo", one_of(lambda: corpora.NAMES), WHAT, "speech corpus to train and score on")
     corpus_root: Path | None = declared(
         None, values.PATH, WHAT, "folder of a corpus that is not built here", metavar="DIR", resumable=True
     )
@@ -100,7 +102,7 @@ class Settings:
     base_epochs: int = declared(8, whole(1), HOW, "epochs of the base", metavar="N")
     objective: str = declared(
         "weighted",
-        one_of(OBJECTIVES),
+        one_of(lambda: OBJECTIVES),
         HOW,
         "what is minimised: the weighted EER, or EER and size as two objectives",
     )
@@ -110,9 +112,9 @@ class Settings:
     max_parameters: int | None = declared(
         None, whole(1), HOW, "reject plans that end with more parameters", metavar="N", default_text="no limit"
     )
-    sampler: str = declared("tpe", one_of(SAMPLERS), HOW, "Optuna sampler that suggests plans")
+    sampler: str = declared("tpe", one_of(lambda: SAMPLERS), HOW, "Optuna sampler that suggests plans")
     stopping: str = declared(
-        "halving", one_of(STOPPING), HOW, "early stopping: asynchronous successive halving, or none"
+        "halving", one_of(lambda: STOPPING), HOW, "early stopping: asynchronous successive halving, or none"
     )
     prunings_per_growth: int = declared(
         4,
@@ -130,7 +132,7 @@ class Settings:
     )
     precision: str = declared(
         "auto",
-        one_of(PRECISIONS),
+        one_of(lambda: PRECISIONS),
         HOW,
         "of training steps; auto: bfloat16 where the hardware has instructions for it. Scores are float32",
     )
@@ -211,7 +213,7 @@ class Settings:
             self._set("trials", DEFAULT_TRIALS)
         if not self.name:
             self._set("name", time.strftime(f"{self.space}-{self.model}-{self.corpus}-%Y%m%d-%H%M%S"))
-        built = self.corpus in corpora.BUILT
+        built = corpora.is_built(self.corpus)
         if built and self.corpus_root is not None:
             raise DropinError(
                 f"--corpus {self.corpus} is built by this project and has no root; got {self.corpus_root}: leave "

@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,22 @@ class Kind:
     """A kind of value.
 
     Attributes:
-        rule: what it must be, as in "must be ...; got ...".
+        rule: what it must be, as in "must be ...; got ..."; a function where that is known only when asked.
         fits: whether a value is of this kind.
         read: makes a value of a text of the command line; raises `ValueError` where it cannot.
         normal: what is kept of a value that fits; raises `DropinError` where only this shows that it does not.
         names: the values, where they are a few names.
     """
 
-    rule: str
+    rule: str | Callable[[], str]
     fits: Callable[[Any], bool]
     read: Callable[[str], Any] = str
     normal: Callable[[Any], Any] = lambda value: value
-    names: tuple[str, ...] = ()
+    names: Callable[[], Iterable[str]] | None = None
+
+    def __str__(self) -> str:
+        """The rule."""
+        return self.rule if isinstance(self.rule, str) else self.rule()
 
     def checked(self, value: Any) -> Any:
         """The value as it is kept.
@@ -40,7 +44,7 @@ class Kind:
             DropinError: the rule and the value.
         """
         if not self.fits(value):
-            raise DropinError(f"must be {self.rule}; got {value!r:.80}")
+            raise DropinError(f"must be {self}; got {value!r:.80}")
         return self.normal(value)
 
     def parsed(self, text: str) -> Any:
@@ -55,7 +59,7 @@ class Kind:
             value = None
         try:
             if value is None or not self.fits(value):
-                raise DropinError(f"must be {self.rule}; got {text!r}")
+                raise DropinError(f"must be {self}; got {text!r}")
             return self.normal(value)
         except DropinError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
@@ -78,10 +82,12 @@ def number(*, above: float | None = None, at_least: float = 0.0) -> Kind:
     return Kind(rule, fits, float)
 
 
-def one_of(names: Sequence[str]) -> Kind:
-    """One of these names."""
+def one_of(names: Callable[[], Iterable[str]]) -> Kind:
+    """One of the names that `names` gives when it is asked."""
     return Kind(
-        f"one of {', '.join(names)}", lambda value: isinstance(value, str) and value in names, names=tuple(names)
+        lambda: f"one of {', '.join(names())}",
+        lambda value: isinstance(value, str) and value in tuple(names()),
+        names=names,
     )
 
 

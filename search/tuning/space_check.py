@@ -13,20 +13,35 @@ from optuna.trial import FixedTrial, FrozenTrial
 import spaces
 from search.settings.options import Settings
 from spaces import shared
-from trainables import models
+from trainables import criteria, growth, models
 from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
+from trainables.models.site import Site
 
 Sites = tuple[shared.SiteInfo, ...]
 
 
 def scope(settings: Settings) -> tuple[Sites, shared.Budget]:
     """What the space of a run is told: the sites of its base, and what every plan is given."""
-    sites = Architecture.create(settings.model, settings.model_option).sites().values()
-    recipe = models.load(settings.model).RECIPE
+    arch = Architecture.create(settings.model, settings.model_option)
+    return site_infos(arch), run_budget(settings.model, settings.epochs)
+
+
+def site_infos(arch: Architecture) -> Sites:
+    """What a space is told of the sites of a base."""
+
+    def refused(site: Site) -> tuple[str, ...]:
+        return tuple(rule for rule in growth.NAMES if growth.load(rule).refuses(site) is not None)
+
+    sites = arch.sites().values()
+    return tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable, refused(s)) for s in sites)
+
+
+def run_budget(model: str, epochs: int) -> shared.Budget:
+    """What every plan of a run is given: the recipe of its base, and the rules and criteria that are searched."""
+    recipe = models.load(model).RECIPE
     kept = {name: recipe[name] for name in ("lr", "batch_size", "optimizer", "weight_decay", "clip")}
-    infos = (shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in sites)
-    return tuple(infos), shared.Budget(epochs=settings.epochs, **kept)
+    return shared.Budget(epochs, **kept, rules=growth.searched(), criteria=criteria.searched())
 
 
 def search_space(settings: Settings) -> Callable[[optuna.Trial], dict[str, Any]]:

@@ -68,7 +68,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         if not cache or not Path(cache).is_dir():
             pytest.skip("building demo takes minutes; point DROPIN_DEMO_CACHE at a cache that holds it")
         return name, lambda: corpora.read(name, None, cache=Path(cache))
-    if name in corpora.BUILT:
+    if corpora.is_built(name):
         return name, lambda: corpora.read(name, None, cache=folder)
     MAKERS[name](folder / "root")
     return name, lambda: corpora.read(name, folder / "root", cache=folder / "cache")

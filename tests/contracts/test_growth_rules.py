@@ -24,7 +24,7 @@ def grown(
     wider = grow(arch, neurons)
     labels = torch.tensor([0, 1, 0, 1])
     signals = {}
-    if rule == "gradmax":
+    if growth.load(rule).NEEDS_SIGNAL:
         batches = [(features(model, seed=s), labels) for s in (1, 2)]
         signals = correlations(module, [before[n] for n in neurons], batches, torch.nn.functional.cross_entropy)
     torch.manual_seed(seed)

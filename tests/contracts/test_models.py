@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 
+import project_file
 from detectors import architecture, features, growable, trained_like
+from trainables import features as features_by_name
 from trainables import models
 from trainables.models.architecture import Architecture
 from trainables.surgery.freeze import freeze, training_mode
 from trainables.surgery.grow import grow, new_keys
 from trainables.surgery.keep import keep
 from trainables.surgery.merge import merge
+from trainables.trial.training import LOSSES
 
 MODELS = pytest.mark.parametrize("model", models.NAMES)
 
@@ -23,6 +28,32 @@ def twice_grown(arch: Architecture) -> Architecture:
     """Every site grown, and grown again where it takes more."""
     wider = grow(arch, dict(growable(arch)))
     return grow(wider, {name: 2 for name, site in wider.sites().items() if site.limit is None})
+
+
+@MODELS
+def test_what_a_search_starts_from_is_read_without_the_file_and_fits_it(model: str) -> None:
+    options = models.search_options(model)
+    assert options == models.load(model).SEARCH_OPTIONS
+    assert options.items() <= models.load(model).resolve(options).items()
+
+
+def test_options_of_a_search_are_known_without_torch() -> None:
+    code = "import sys; from trainables import models; print([models.search_options(n) for n in models.NAMES]); "
+    code += "sys.exit('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=project_file.ROOT
+    )
+    assert (done.returncode, done.stdout) == (0, "[{'width': 16}, {}, {'checkpoint': 'tiny'}]\n"), done.stderr
+
+
+@MODELS
+def test_recipe_and_front_end_are_known_names(model: str) -> None:
+    file = models.load(model)
+    assert file.FRONT_END in features_by_name.NAMES
+    assert set(file.RECIPE) == {"optimizer", "lr", "weight_decay", "batch_size", "clip", "loss"}
+    assert file.RECIPE["loss"] in LOSSES
+    names = [name for name, _ in architecture(model).build().named_parameters()]
+    assert any(name.startswith(file.HEAD) for name in names)
 
 
 @MODELS

@@ -6,14 +6,38 @@ from collections.abc import Mapping, Sequence
 
 from spaces.shared import Budget, SiteInfo
 
-BUDGET = Budget(epochs=12, lr=1e-3, batch_size=32, optimizer="adam", weight_decay=0.0, clip=0.0)
+RULES = ("random", "zero", "split", "gradmax")
+CRITERIA = ("original", "magnitude", "taylor", "activation")
+
+
+def budget_of(
+    epochs: int,
+    lr: float = 1e-3,
+    batch_size: int = 32,
+    optimizer: str = "adam",
+    weight_decay: float = 0.0,
+    clip: float = 0.0,
+) -> Budget:
+    """A budget that lets a space choose from `RULES` and `CRITERIA`."""
+    return Budget(epochs, lr, batch_size, optimizer, weight_decay, clip, RULES, CRITERIA)
+
+
+BUDGET = budget_of(12)
+BRANCH_REFUSES = ("split", "gradmax")
+"""Growth rules that cannot grow a branch."""
+
+
+def _branch(name: str, depth: int, limit: int) -> SiteInfo:
+    return SiteInfo(name, "branch", 0, depth, limit, refused_rules=BRANCH_REFUSES)
+
+
 CHANNELS = {1: 16, 2: 32, 3: 64, 4: 128}
 RESNET18 = [
     site
     for layer, width in CHANNELS.items()
     for site in (
         SiteInfo(f"layer{layer}.0", "inner", width, 2 * layer, removable=True),
-        *([SiteInfo(f"layer{layer}.branch", "branch", 0, 2 * layer, width)] if layer in (2, 3) else []),
+        *([_branch(f"layer{layer}.branch", 2 * layer, width)] if layer in (2, 3) else []),
         SiteInfo(f"layer{layer}.1", "inner", width, 2 * layer + 1, removable=True),
     )
 ]
@@ -28,7 +52,7 @@ def wav2vec2(layers: int, feed_forward: int, heads: int = 4) -> list[SiteInfo]:
         for layer in range(layers)
         for site in (
             SiteInfo(f"encoder.{layer}.heads", "heads", heads, 2 * layer, removable=True),
-            SiteInfo(f"encoder.{layer}.branch", "branch", 0, 2 * layer, 1),
+            _branch(f"encoder.{layer}.branch", 2 * layer, 1),
             SiteInfo(f"encoder.{layer}.ff", "inner", feed_forward, 2 * layer + 1, removable=True),
         )
     ]

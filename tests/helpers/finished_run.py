@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from answers import budget_of
 from detectors import trained_like
 from search.runs import run_folder
 from search.runs.record import Record
 from search.runs.trial_log import TrialLog
 from search.settings.command_line import parse
 from search.settings.options import Settings
-from spaces import recipes, shared
+from search.tuning import space_check
+from spaces import recipes
 from trainables import corpora
 from trainables.corpora import asvspoof2019, synthetic
 from trainables.features import store
@@ -92,8 +94,8 @@ def make(place: Path, *, with_eval: bool = True) -> Path:
 
 def plans(settings: Settings, arch: Architecture) -> dict[str, dict[str, Any]]:
     """The paper's plan, the control, one that ends smaller and one that ends larger than the base."""
-    sites = [shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in arch.sites().values()]
-    budget = shared.Budget(epochs=6, lr=1e-3, batch_size=4, optimizer="adam", weight_decay=0.0, clip=0.0)
+    sites = space_check.site_infos(arch)
+    budget = budget_of(6, batch_size=4)
     fixed = recipes.recipes(settings.space, settings.model, sites, budget)
     smaller = {**fixed["paper"], "grow": {}, "final": {"layer4.0": 8, "layer4.1": 8}, "criterion": "taylor"}
     larger = {**fixed["paper"], "grow": {"layer1.0": 4, "layer4.1": 16}, "final": {"layer4.1": 40}}

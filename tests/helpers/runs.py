@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from answers import budget_of
 from detectors import SHAPES, RandomSplit, architecture, trained_like
-from spaces.shared import Budget, unchanged
+from spaces.shared import unchanged
 from trainables.corpora.corpus import Utterance
 from trainables.features.split import SplitWriter
 from trainables.metrics.eer import eer_of
@@ -77,7 +78,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
 
 def plan_config(space: str, epochs: int, **changes: Any) -> dict[str, Any]:
     """A complete plan: a plain retrain with Adam at 0.01 in batches of 8, but for `changes`."""
-    return {**unchanged(space, Budget(epochs, 1e-2, 8, "adam", 0.0, 0.0)), **changes}
+    return {**unchanged(space, budget_of(epochs, 1e-2, 8)), **changes}
 
 
 def base_detector(model: str, arch: Architecture | None = None) -> Detector:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import spaces
-from answers import BUDGET, GRNN, RESNET18, STREAMS, Answers, wav2vec2
+from answers import BUDGET, GRNN, RESNET18, STREAMS, Answers, budget_of, wav2vec2
 from spaces.recipes import initial_points, recipes
-from spaces.shared import Budget, SiteInfo
+from spaces.shared import SiteInfo
 
 
 def test_paper_dropin_of_each_model() -> None:
@@ -41,7 +41,7 @@ def test_paper_plasticity_removes_what_it_grew_after_thirds() -> None:
 
 def test_paper_plasticity_of_small_wav2vec2_has_the_papers_size() -> None:
     sites = wav2vec2(12, 512)
-    plan = recipes("plasticity", "wav2vec2", sites, Budget(9, 1e-4, 16, "adamw", 0.0, 1.0))["paper"]
+    plan = recipes("plasticity", "wav2vec2", sites, budget_of(9, 1e-4, 16, "adamw", 0.0, 1.0))["paper"]
     assert plan["grow"] == {"encoder.0.ff": 5244, "encoder.1.ff": 5244}
     added = sum(plan["grow"].values()) * (2 * 256 + 1)  # a neuron: 256 weights in, a bias, 256 weights out
     assert round((11.25e6 + added) / 1e6, 2) == 16.63
@@ -57,7 +57,7 @@ def test_paper_plasticity_of_other_wav2vec2_is_in_proportion_and_bounded() -> No
 
 @pytest.mark.parametrize("epochs", range(2, 31))
 def test_control_differs_from_the_paper_in_structure_alone(epochs: int) -> None:
-    found = recipes("plasticity", "resnet18", RESNET18, Budget(epochs, 1e-3, 32, "adam", 0.0, 0.0))
+    found = recipes("plasticity", "resnet18", RESNET18, budget_of(epochs))
     paper, control = found["paper"], found["control"]
     differing = {key for key in paper if paper[key] != control[key]}
     assert differing == {"grow", "final", "restarts"}

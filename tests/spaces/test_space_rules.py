@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import spaces
+from answers import BRANCH_REFUSES, CRITERIA, RULES, budget_of
 from spaces.recipes import initial_points, recipes
 from spaces.shared import Budget, SiteInfo
 
 KEYS = {
-    *("space", "epochs", "grow", "rule", "grow_epoch", "grow_steps", "train", "prune_epoch", "prune_steps", "final"),
-    *("criterion", "after", "moments", "restarts", "optimizer", "lr", "grow_lr", "recover_lr", "schedule"),
-    *("weight_decay", "clip", "batch_size"),
+    *("space", "procedure", "epochs", "grow", "rule", "grow_epoch", "grow_steps", "train", "prune_epoch"),
+    *("prune_steps", "final", "criterion", "after", "moments", "restarts", "optimizer", "lr", "grow_lr", "recover_lr"),
+    *("schedule", "weight_decay", "clip", "batch_size"),
 }
 
 
@@ -59,7 +60,8 @@ def site_lists(draw: st.DrawFn) -> list[SiteInfo]:
         kind = draw(st.sampled_from(["inner", "recurrent", "heads", "branch", "stream"]))
         width = 0 if kind == "branch" else draw(st.integers(1, 16 if kind == "heads" else 600))
         limit = width if kind == "stream" else draw(st.none() | st.integers(max(1, width), 2 * width + 64))
-        sites.append(SiteInfo(f"site.{number}", kind, width, draw(st.integers(0, count)), limit))
+        refused = BRANCH_REFUSES if kind == "branch" else ()
+        sites.append(SiteInfo(f"site.{number}", kind, width, draw(st.integers(0, count)), limit, refused_rules=refused))
     return sites
 
 
@@ -77,7 +79,7 @@ def check(plan: dict[str, Any], sites: Sequence[SiteInfo], budget: Budget) -> No
     assert plan["schedule"] in {"constant", "cosine"}
     for key in ("lr", "grow_lr", "recover_lr"):
         assert math.isfinite(plan[key])
-        assert 0.004 * budget.lr < plan[key] < (64.1 if plan["space"] == "dropin" else 4.001) * budget.lr
+        assert 0.004 * budget.lr < plan[key] < (64.1 if plan["procedure"] == "dropin" else 4.001) * budget.lr
     for key in ("optimizer", "weight_decay", "clip", "batch_size"):
         assert plan[key] == getattr(budget, key)
     for count in (*plan["grow"].values(), *plan["final"].values(), plan["grow_epoch"], plan["prune_epoch"]):
@@ -92,7 +94,7 @@ def check(plan: dict[str, Any], sites: Sequence[SiteInfo], budget: Budget) -> No
         assert 0 <= width < known[name].width + plan["grow"].get(name, 0), "a cut removes something"
         assert width >= 1 or known[name].kind == "branch"
     assert 0 <= plan["grow_epoch"] < epochs
-    if plan["space"] == "dropin":
+    if plan["procedure"] == "dropin":
         assert (plan["grow_epoch"], plan["prune_epoch"], plan["prune_steps"]) == (0, epochs, 1)
         assert plan["final"] == {}
         assert plan["train"] in ({"new", "new+head"} if plan["grow"] else {"all"})
@@ -115,6 +117,8 @@ BUDGETS = st.builds(
     optimizer=st.sampled_from(["adam", "adamw"]),
     weight_decay=st.floats(0, 0.1),
     clip=st.floats(0, 5),
+    rules=st.just(RULES),
+    criteria=st.just(CRITERIA),
 )
 
 
@@ -172,7 +176,7 @@ def test_what_has_no_effect_is_the_same_in_every_plan(
 
 def test_dropin_fits_a_single_epoch() -> None:
     site = SiteInfo("a", "inner", 8, 0)
-    budget = Budget(1, 1e-3, 32, "adam", 0.0, 0.0)
+    budget = budget_of(1)
     for plan in (
         *recipes("dropin", "grnn", [site], budget).values(),
         initial_points("dropin", [site], budget)["initial-large"].plan,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import pytest
 
 import spaces
-from answers import BUDGET, CHANNELS, GRNN, RESNET18, STREAMS, Answers, wav2vec2
+from answers import BUDGET, CHANNELS, GRNN, RESNET18, STREAMS, Answers, budget_of, wav2vec2
 from spaces import dropin, plasticity, shared
 from spaces.recipes import initial_points, recipes
-from spaces.shared import Budget, SiteInfo
+from spaces.shared import SiteInfo
 
 
 @pytest.mark.parametrize(
@@ -183,14 +184,18 @@ def test_names_and_load() -> None:
 
 def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 epoch; got 0"):
-        Budget(0, 1e-3, 32, "adam", 0.0, 0.0)
+        budget_of(0)
     with pytest.raises(ValueError, match="learning rate of a budget must be above 0"):
-        Budget(1, 0.0, 32, "adam", 0.0, 0.0)
+        budget_of(1, 0.0)
+    with pytest.raises(ValueError, match=r"must have growth rules and criteria to choose from; got \(\) and \('orig"):
+        dataclasses.replace(BUDGET, rules=())
+    with pytest.raises(ValueError, match="must have growth rules and criteria to choose from"):
+        dataclasses.replace(BUDGET, criteria=())
     with pytest.raises(ValueError, match="no '/'"):
         SiteInfo("encoder/0", "inner", 8, 0)
     with pytest.raises(ValueError, match="at least 0; a has -1"):
         SiteInfo("a", "inner", -1, 0)
-    one_epoch = Budget(1, 1e-3, 32, "adam", 0.0, 0.0)
+    one_epoch = budget_of(1)
     with pytest.raises(ValueError, match="plasticity needs at least 2 epochs"):
         plasticity.space(Answers(), GRNN, one_epoch)
     with pytest.raises(ValueError, match="plasticity needs at least 2 epochs"):

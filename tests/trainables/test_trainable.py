@@ -190,11 +190,11 @@ def test_a_trial_says_whether_it_went_on_from_a_kept_stage(prunings: int, here: 
 
 
 @pytest.mark.parametrize(("space", "other"), [("dropin", "plasticity"), ("plasticity", "dropin")])
-def test_a_plan_of_the_other_space_is_refused(space: str, other: str, here: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"carries out plans of space {space}; got one of {other}"):
+def test_a_plan_of_the_other_procedure_is_refused(space: str, other: str, here: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"carries out plans of procedure {space}; got one of {other}"):
         load(space)(config=config(here, other))
     trainable = start(here, space)
-    with pytest.raises(ValueError, match=f"plans of space {space}"):
+    with pytest.raises(ValueError, match=f"plans of procedure {space}"):
         trainable.reset(config(here, other))
 
 
@@ -224,9 +224,9 @@ def test_divergence_fails_the_trial_and_leaves_no_detector(here: dict[str, Any],
     assert finish(trainable)[-1]["done"]
 
 
-def test_spaces_by_name() -> None:
-    assert [load(name).space for name in ("dropin", "plasticity")] == ["dropin", "plasticity"]  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match="space must be one of dropin, plasticity; got 'both'"):
+def test_procedures_by_name() -> None:
+    assert [load(name).procedure for name in ("dropin", "plasticity")] == ["dropin", "plasticity"]  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="procedure must be one of dropin, plasticity; got 'both'"):
         load("both")
 
 

@@ -1,41 +1,49 @@
-"""Where audio comes from: corpora by name, each read by one module of this folder."""
+"""Corpora: where audio comes from. `NAMES` lists them, each with the file that reads it; a file may read several.
+
+A file defines
+
+- ``WORDS``: what it is: corpus ... is ("simulated speech").
+- ``BUILT``: whether this project makes the corpus, in the cache; any other is read from a root that the user has.
+- ``VARIANTS``: by corpus the ``variant`` that ``read`` is given; empty where ``read`` takes none.
+- ``FALLBACK``: the corpus that is read instead where ``read`` raises ``Unavailable``, or ``None``.
+- ``read(root, *, cache, skip_bad_files, progress) -> Corpus``, see `read`.
+
+``BUILT`` is a literal, since it is read without an import of the file.
+"""
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
-from trainables.corpora.corpus import Corpus
+from trainables.corpora.corpus import Corpus, Unavailable
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
+from trainables.registry import Registry
 
-_MODULES: dict[str, tuple[str, dict[str, str]]] = {
-    "demo": ("demo", {}),
-    "asvspoof2019-la": ("asvspoof2019", {"variant": "LA"}),
-    "asvspoof2019-pa": ("asvspoof2019", {"variant": "PA"}),
-    "fake-or-real": ("fake_or_real", {"variant": "norm"}),
-    "fake-or-real-original": ("fake_or_real", {"variant": "original"}),
-    "fake-or-real-norm": ("fake_or_real", {"variant": "norm"}),
-    "fake-or-real-2sec": ("fake_or_real", {"variant": "2sec"}),
-    "fake-or-real-rerec": ("fake_or_real", {"variant": "rerec"}),
-    "synthetic": ("synthetic", {}),
+NAMES = {
+    "demo": "demo",
+    "asvspoof2019-la": "asvspoof2019",
+    "asvspoof2019-pa": "asvspoof2019",
+    "fake-or-real": "fake_or_real",
+    "fake-or-real-original": "fake_or_real",
+    "fake-or-real-norm": "fake_or_real",
+    "fake-or-real-2sec": "fake_or_real",
+    "fake-or-real-rerec": "fake_or_real",
+    "synthetic": "synthetic",
 }
-NAMES = tuple(_MODULES)
-BUILT = ("demo", "synthetic")
-"""Corpora that are made in the cache; every other one is read from a root that the user has."""
+_CORPORA = Registry(__name__, "corpus", ("WORDS", "BUILT", "VARIANTS", "FALLBACK", "read"))
+load = _CORPORA.load
 
 
-def load(name: str) -> ModuleType:
-    """The module that reads a corpus.
+def is_built(name: str) -> bool:
+    """Whether a corpus is made by this project, so that it has no root. The corpus's file is not imported.
 
     Raises:
         DropinError: no corpus of this name.
     """
-    if name not in _MODULES:
-        raise DropinError(f"corpus must be one of {', '.join(NAMES)}; got {name!r}")
-    return importlib.import_module(f"trainables.corpora.{_MODULES[name][0]}")
+    return bool(_CORPORA.constant(name, "BUILT"))
 
 
 def read(
@@ -48,11 +56,11 @@ def read(
 ) -> Corpus:
     """Read a corpus, or build it first where it is one that is made here.
 
-    Where ``demo`` cannot be built, a warning of one line says so and ``synthetic`` is read instead.
+    Where it cannot be built and has a fallback, a warning of one line says so and the fallback is read instead.
 
     Args:
         name: one of `NAMES`.
-        root: folder of a corpus that the user has; ``None`` for `BUILT`.
+        root: folder of a corpus that the user has; ``None`` for one that is built.
         cache: folder for what is built.
         skip_bad_files: leave out up to 1 % of the utterances, those with missing, unreadable or empty files.
         progress: told how far building and checking are.
@@ -60,22 +68,24 @@ def read(
     Raises:
         DropinError: unknown name, a root missing or given where there is none.
         CorpusError: everything wrong with the corpus, all at once.
+        Unavailable: it cannot be built here and has no fallback.
     """
     module = load(name)
-    if name in BUILT and root is not None:
+    if module.BUILT and root is not None:
         raise DropinError(f"corpus {name} is built by this project and has no root; got {root}, leave it out")
-    if name not in BUILT and root is None:
+    if not module.BUILT and root is None:
         raise DropinError(f"corpus {name} must be given with its root; say where it lies (--corpus-root)")
-    options = {"cache": cache, "skip_bad_files": skip_bad_files, "progress": progress, **_MODULES[name][1]}
-    if name != "demo":
-        corpus: Corpus = module.read(root, **options)
-        return corpus
+    options: dict[str, Any] = {"cache": cache, "skip_bad_files": skip_bad_files, "progress": progress}
+    variant = {"variant": module.VARIANTS[name]} if name in module.VARIANTS else {}
     try:
-        corpus = module.read(root, **options)
-    except module.Unavailable as error:
+        corpus: Corpus = module.read(root, **options, **variant)
+        return corpus
+    except Unavailable as error:
+        if module.FALLBACK is None:
+            raise
+        other = module.FALLBACK
         warnings.warn(
-            f"corpus demo cannot be built here ({error}); going on with synthetic, which is simulated speech",
+            f"corpus {name} cannot be built here ({error}); going on with {other}, which is {load(other).WORDS}",
             stacklevel=2,
         )
-        corpus = load("synthetic").read(root, **options)
-    return corpus
+        return read(other, root, **options)

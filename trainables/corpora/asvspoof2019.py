@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
@@ -15,6 +16,10 @@ from trainables.corpora.listing import LEAVES, Listing
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
+WORDS = "ASVspoof 2019"
+BUILT = False
+VARIANTS: Mapping[str, str] = {"asvspoof2019-la": "LA", "asvspoof2019-pa": "PA"}
+FALLBACK = None
 COLUMNS = {"LA": "SPEAKER FILE - ATTACK KEY", "PA": "SPEAKER FILE ENVIRONMENT ATTACK KEY"}
 LABELS = {"bonafide": BONA_FIDE, "spoof": SPOOF}
 _LISTS = {"train": "train.trn", "dev": "dev.trl", "eval": "eval.trl"}

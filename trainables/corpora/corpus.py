@@ -77,6 +77,10 @@ class Corpus:
         return total.hexdigest()
 
 
+class Unavailable(RuntimeError):
+    """A corpus cannot be built on this machine; the message says why in one line."""
+
+
 class CorpusError(DropinError):
     """A corpus that cannot be used as it is.
 

@@ -6,6 +6,7 @@ Source: Reimao and Tzerpos, "FoR: a dataset for synthetic speech detection", Spe
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
@@ -13,6 +14,16 @@ from trainables.corpora.listing import Listing
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
+WORDS = "FakeOrReal"
+BUILT = False
+VARIANTS: Mapping[str, str] = {
+    "fake-or-real": "norm",
+    "fake-or-real-original": "original",
+    "fake-or-real-norm": "norm",
+    "fake-or-real-2sec": "2sec",
+    "fake-or-real-rerec": "rerec",
+}
+FALLBACK = None
 FOLDERS = {
     "original": ("for-original",),
     "norm": ("for-norm", "for-normalized"),

@@ -26,7 +26,11 @@ from trainables.corpora.voice import Voice, render, speak
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
-NOTE = "simulated speech, made for tests and as a last resort: results on it say nothing about real deepfakes"
+WORDS = "simulated speech"
+BUILT = True
+VARIANTS: Mapping[str, str] = {}
+FALLBACK = None
+NOTE = f"{WORDS}, made for tests and as a last resort: results on it say nothing about real deepfakes"
 UTTERANCES: Mapping[str, int] = {"train": 120, "dev": 80, "eval": 80}
 _SPEAKERS = {"train": 12, "dev": 12, "eval": 6}
 _BONA_FIDE = 0.4

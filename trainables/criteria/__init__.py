@@ -1,34 +1,30 @@
-"""Which neurons stay when some must go. One file per criterion; the file name is the option's name.
+"""Pruning criteria: how important each neuron is. One file per criterion; `NAMES` lists them.
 
-A criterion file offers ``scores(evidence) -> {site: [width]}``: higher stays, equal goes to the older neuron. Scores
-are compared within a site only. ``NEEDS_DATA`` says whether it looks at training data.
+A file defines
+
+- ``WORDS``: which neurons it prunes, for plans in words: cut to 8 neurons (...) ("smallest weights first").
+- ``SEARCHED``: whether a search may choose it, in its plans and at a cut. The order of `NAMES` is that of the choices
+  of a study.
+- ``NEEDS_DATA``: whether it reads ``evidence.batches``.
+- ``scores(evidence) -> {site: [width]}``: the importance of each neuron. Pruning keeps the neurons of the highest
+  scores; of equal ones the older neuron. Scores are compared within a site only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
 from trainables.errors import DropinError
 from trainables.models.site import Site
+from trainables.registry import Registry
 
 NAMES = ("original", "magnitude", "taylor", "activation", "random")
-
-
-def load(name: str) -> ModuleType:
-    """The module of criterion `name`.
-
-    Raises:
-        DropinError: no such criterion.
-    """
-    if name not in NAMES:
-        raise DropinError(f"criterion must be one of {', '.join(NAMES)}; got {name!r}")
-    return import_module(f"trainables.criteria.{name}")
+_CRITERIA = Registry(__name__, "criterion", ("WORDS", "SEARCHED", "NEEDS_DATA", "scores"))
+load, searched = _CRITERIA.load, _CRITERIA.searched
 
 
 @dataclass(frozen=True)
@@ -37,11 +33,11 @@ class Evidence:
 
     Attributes:
         module: the detector, in evaluation mode.
-        sites: the sites to rank, by name.
+        sites: the sites whose neurons are scored, by name.
         original: per site which neurons the base had, bool ``[width]``.
-        batches: inputs and labels of training data on the module's device.
+        batches: inputs and labels of training data on the module's device; none without ``NEEDS_DATA``.
         loss: mean loss of logits and labels.
-        generator: the criterion's only source of chance.
+        generator: the criterion's only random generator.
     """
 
     module: nn.Module

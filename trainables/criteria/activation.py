@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from trainables.criteria import Evidence
 from trainables.models.site import Tap
 
+WORDS = "least active first"
+SEARCHED = True
 NEEDS_DATA = True
 
 

@@ -8,6 +8,8 @@ from torch import Tensor
 from trainables.criteria import Evidence
 from trainables.criteria.neurons import per_neuron
 
+WORDS = "smallest weights first"
+SEARCHED = True
 NEEDS_DATA = False
 
 

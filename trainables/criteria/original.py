@@ -6,6 +6,8 @@ from torch import Tensor
 
 from trainables.criteria import Evidence
 
+WORDS = "newest first"
+SEARCHED = True
 NEEDS_DATA = False
 
 

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from trainables.criteria import Evidence
 
+WORDS = "at random"
+SEARCHED = False  # there to compare with, not to win
 NEEDS_DATA = False
 
 

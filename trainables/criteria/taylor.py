@@ -14,6 +14,8 @@ from trainables.criteria import Evidence
 from trainables.criteria.neurons import per_neuron
 from trainables.models.site import Group, Slot
 
+WORDS = "least effect on the loss first"
+SEARCHED = True
 NEEDS_DATA = True
 
 

@@ -6,20 +6,8 @@ stored), ``shape(samples) -> tuple`` and ``transform(audio) -> array`` for one s
 
 from __future__ import annotations
 
-from importlib import import_module
-from types import ModuleType
-
-from trainables.errors import DropinError
+from trainables.registry import Registry
 
 NAMES = ("log_mel", "lfcc", "waveform")
-
-
-def load(name: str) -> ModuleType:
-    """The module of front end `name`.
-
-    Raises:
-        DropinError: no such front end.
-    """
-    if name not in NAMES:
-        raise DropinError(f"front end must be one of {', '.join(NAMES)}; got {name!r}")
-    return import_module(f"trainables.features.{name}")
+_FRONT_ENDS = Registry(__name__, "front end", ("SETTINGS", "DTYPE", "shape", "transform"))
+load = _FRONT_ENDS.load

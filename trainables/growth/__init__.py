@@ -1,35 +1,30 @@
-"""What the weights of new neurons are. One file per rule; the file name is the option's name.
+"""Growth rules: how the weights of new neurons are initialised. One file per rule; `NAMES` lists them.
 
-A rule file offers ``fill(growth) -> state dict`` of the grown architecture, in which every old tensor is as it was, and
-``refuses(site) -> str | None``: why this site cannot be grown by it. All rules but ``random`` leave the function of the
-detector as it was (in evaluation mode, to rounding).
+A file defines
+
+- ``WORDS``: what its neurons are, for plans in words: add neurons ... ("with random weights").
+- ``SEARCHED``: whether a search may choose it. The order of `NAMES` is that of the choices of a study.
+- ``NEEDS_SIGNAL``: whether it reads ``growth.correlate``, which costs forward and backward passes on training batches.
+- ``refuses(site) -> str | None``: why this site cannot be grown by it.
+- ``fill(growth) -> state dict`` of the grown architecture, in which every old tensor is as it was.
+
+All rules but ``random`` leave the function of the detector as it was (in evaluation mode, to rounding).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
 
 import torch
 from torch import Tensor
 
-from trainables.errors import DropinError
 from trainables.models.site import Group, Site
+from trainables.registry import Registry
 
 NAMES = ("random", "zero", "split", "gradmax")
-
-
-def load(name: str) -> ModuleType:
-    """The module of growth rule `name`.
-
-    Raises:
-        DropinError: no such rule.
-    """
-    if name not in NAMES:
-        raise DropinError(f"growth rule must be one of {', '.join(NAMES)}; got {name!r}")
-    return import_module(f"trainables.growth.{name}")
+_RULES = Registry(__name__, "growth rule", ("WORDS", "SEARCHED", "NEEDS_SIGNAL", "refuses", "fill"))
+load, searched = _RULES.load, _RULES.searched
 
 
 @dataclass(frozen=True)
@@ -42,8 +37,9 @@ class Growth:
         grown: the sites that got a new last group, in order of depth.
         old: state dict before growth; its tensors must not be changed.
         fresh: freshly initialised state dict of the grown architecture.
-        generator: the rule's only source of chance.
-        correlate: for a site of `before`, the correlation of loss gradient and input, see ``growth.signal``.
+        generator: the rule's only random generator.
+        correlate: for a site of `before`, the correlation of loss gradient and input, see ``growth.signal``; only for
+            rules with ``NEEDS_SIGNAL``.
     """
 
     before: Mapping[str, Site]

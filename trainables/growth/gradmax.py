@@ -23,6 +23,10 @@ from trainables.growth import Growth
 from trainables.growth.zero import zero_outgoing_weights
 from trainables.models.site import Site
 
+WORDS = "that maximise the gradient"
+SEARCHED = True
+NEEDS_SIGNAL = True
+
 
 def refuses(site: Site) -> str | None:
     """The rule needs a unit whose input and output can be observed."""

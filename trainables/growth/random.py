@@ -7,6 +7,10 @@ from torch import Tensor
 from trainables.growth import Growth
 from trainables.models.site import Site
 
+WORDS = "with random weights"
+SEARCHED = True
+NEEDS_SIGNAL = False
+
 
 def refuses(site: Site) -> str | None:
     """Any site can start at random."""

@@ -15,6 +15,10 @@ from torch import Tensor
 from trainables.growth import Growth
 from trainables.models.site import Group, Site, Slot
 
+WORDS = "split off existing ones"
+SEARCHED = True
+NEEDS_SIGNAL = False
+
 
 def refuses(site: Site) -> str | None:
     """A site without neurons has no parents."""

@@ -11,6 +11,10 @@ from torch import Tensor
 from trainables.growth import Growth
 from trainables.models.site import Group, Site
 
+WORDS = "that at first add nothing"
+SEARCHED = True
+NEEDS_SIGNAL = False
+
 
 def refuses(site: Site) -> str | None:
     """Any site can start unread."""

@@ -31,7 +31,6 @@ from trainables.models.options import complete
 from trainables.models.site import Group, Site, Slot, Tap
 
 FRONT_END = "lfcc"
-SEARCH_OPTIONS: Mapping[str, Any] = {}
 RECIPE: Mapping[str, Any] = {
     "optimizer": "adam",
     "lr": 1e-4,
@@ -40,6 +39,7 @@ RECIPE: Mapping[str, Any] = {
     "clip": 0.0,
     "loss": "hinge",
 }
+SEARCH_OPTIONS: Mapping[str, Any] = {}
 SERIAL = True
 """Steps through time are too small to share: several threads a process are slower than one."""
 

@@ -27,7 +27,6 @@ from trainables.models.site import Group, Role, Site, Slot, Tap
 from trainables.models.wav2vec2_parts import EncoderLayer
 
 FRONT_END = "waveform"
-SEARCH_OPTIONS: Mapping[str, Any] = {"checkpoint": "tiny"}
 RECIPE: Mapping[str, Any] = {
     "optimizer": "adamw",
     "lr": 1e-4,
@@ -36,6 +35,8 @@ RECIPE: Mapping[str, Any] = {
     "clip": 1.0,
     "loss": "cross_entropy",
 }
+SEARCH_OPTIONS: Mapping[str, Any] = {"checkpoint": "tiny"}
+"""Which a CPU can train."""
 FROZEN = ("wav2vec2.feature_extractor.", "wav2vec2.masked_spec_embed")
 """How the names begin of parameters that never train: the convolutions, and the vector for masked frames."""
 

@@ -1,4 +1,4 @@
-"""Cutting a grown detector: who stays by a criterion, and which criterion costs least."""
+"""Cutting a grown detector: which neurons are kept by a criterion, and which criterion costs least."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ from trainables.models.chain import Chain
 from trainables.surgery.keep import keep
 from trainables.trial.plan import Plan, Stage
 from trainables.trial.training import Loss
-
-CRITERIA = ("original", "magnitude", "taylor", "activation")
-"""Those that are tried where the best may be chosen."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +39,10 @@ class Grown:
         self, cut: Mapping[str, tuple[int, ...]], criterion: str, generator: torch.Generator
     ) -> dict[str, list[int]]:
         """The neurons of each cut site that stay, of every group as many as `cut` says."""
-        rule = criteria.load(criterion)
+        file = criteria.load(criterion)
         sites = {name: site for name, site in self.arch.sites().items() if name in cut}
-        batches = self.batches() if rule.NEEDS_DATA else []
-        found = rule.scores(criteria.Evidence(self.module.eval(), sites, self.original, batches, self.loss, generator))
+        batches = self.batches() if file.NEEDS_DATA else []
+        found = file.scores(criteria.Evidence(self.module.eval(), sites, self.original, batches, self.loss, generator))
         return {name: criteria.choose(found[name], self.arch.widths[name], cut[name]) for name in sites}
 
     def state(self) -> dict[str, Tensor]:
@@ -55,8 +52,9 @@ class Grown:
     def best_plan(self, plan: Plan, stage: Stage, scored: Callable[[Chain], np.ndarray], labels: np.ndarray) -> Plan:
         """The plan with the criterion that leaves the lowest dev EER before anything is trained again.
 
-        Of equal EERs the lower mean cross-entropy counts. Only criteria are tried by which the plan ends as large as
-        was foreseen: where groups of neurons cannot be joined, a criterion may leave others.
+        The plan's own criterion and all that are searched are tried. Of equal EERs the lower mean cross-entropy counts.
+        Only criteria are tried by which the plan ends as large as was foreseen: where groups of neurons cannot be
+        joined, a criterion may leave others.
 
         Args:
             plan: the plan that led here.
@@ -65,7 +63,7 @@ class Grown:
             labels: of dev, ``[n]``, 1 for bona fide.
         """
         number, found = plan.stages.index(stage), []
-        for criterion in dict.fromkeys((plan.config["criterion"], *CRITERIA)):
+        for criterion in dict.fromkeys((plan.config["criterion"], *criteria.searched())):
             other = Plan.from_config({**plan.config, "criterion": criterion}, plan.base)
             if other.final != plan.final or other.stages[number].cut != stage.cut:
                 continue

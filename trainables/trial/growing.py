@@ -33,9 +33,9 @@ def grown(
         neurons: how many to add, by site.
         rule: a name of ``trainables.growth.NAMES``.
         seed: of the initialisation that rules start from.
-        generator: the rule's only other source of chance.
-        batches: gives the training batches that gradmax looks at.
-        loss: what it measures.
+        generator: the rule's only other random generator.
+        batches: gives the training batches for a rule with ``NEEDS_SIGNAL``.
+        loss: mean loss of logits and labels, whose gradient such a rule reads.
     """
     wider = grow(arch, neurons)
     before, after = arch.sites(), wider.sites()
@@ -43,9 +43,10 @@ def grown(
         torch.manual_seed(seed)
         fresh = wider.build().state_dict()
     signals: dict[str, Tensor] = {}
-    if rule == "gradmax":
+    file = growth.load(rule)
+    if file.NEEDS_SIGNAL:
         signals = correlations(module, [before[name] for name in neurons], batches(), loss)
     sites = tuple(name for name in after if name in neurons)
     old = {key: value.cpu() for key, value in module.state_dict().items()}
-    state = growth.load(rule).fill(growth.Growth(before, after, sites, old, fresh, generator, signals.__getitem__))
+    state = file.fill(growth.Growth(before, after, sites, old, fresh, generator, signals.__getitem__))
     return wider, dict(state)

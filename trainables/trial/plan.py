@@ -54,14 +54,14 @@ class Plan:
     """A checked plan.
 
     Attributes:
-        space: ``dropin`` or ``plasticity``.
+        procedure: ``dropin`` or ``plasticity``: how its stages come about.
         base: the architecture it starts from.
         stages: in order; their epochs add up to `epochs`.
         final: the architecture of the finished detector, groups joined.
         config: the plan as it was given, with every default filled in.
     """
 
-    space: str
+    procedure: str
     base: Architecture
     stages: tuple[Stage, ...]
     final: Architecture
@@ -123,8 +123,8 @@ class Plan:
             DropinError: what rule it breaks, the value, and what to do.
         """
         c = checked(config)
-        stages = _dropin(c, base) if c["space"] == "dropin" else _plasticity(c, base)
-        return cls(c["space"], base, stages, joined(stages[-1].arch), c)
+        stages = _dropin(c, base) if c["procedure"] == "dropin" else _plasticity(c, base)
+        return cls(c["procedure"], base, stages, joined(stages[-1].arch), c)
 
 
 def _dropin(c: Mapping[str, Any], base: Architecture) -> tuple[Stage, ...]:

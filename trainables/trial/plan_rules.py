@@ -7,13 +7,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import trainables
 from trainables import criteria, growth
 from trainables.errors import DropinError
 from trainables.models.bounds import MOST_NEURONS
 
 MOST_EPOCHS = 10_000
 """Every cut is a stage of its own and has an epoch at least, so this bounds what a plan costs to read."""
-_DEFAULTS: Mapping[str, Any] = {"restarts": [], "grow_lr": None}
+_DEFAULTS: Mapping[str, Any] = {"restarts": [], "grow_lr": None, "procedure": None}
+"""``procedure``: the space's name, as in plans of versions in which a space was a procedure."""
 _REQUIRED = (
     *("space", "epochs", "grow", "rule", "grow_epoch", "grow_steps", "train", "prune_epoch", "prune_steps", "final"),
     *(
@@ -30,10 +32,7 @@ _REQUIRED = (
     ),
 )
 _CHOICES: Mapping[str, Sequence[str]] = {
-    "space": ("dropin", "plasticity"),
-    "rule": growth.NAMES,
     "train": ("new", "new+head", "all"),
-    "criterion": criteria.NAMES,
     "after": ("finetune", "rewind_weights", "rewind_lr"),
     "moments": ("carry", "reset"),
     "optimizer": ("adam", "adamw"),
@@ -63,13 +62,18 @@ def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
     complete = {**_DEFAULTS, **config}
     if complete["grow_lr"] is None:
         complete["grow_lr"] = complete["lr"]
+    if complete["procedure"] is None:
+        complete["procedure"] = complete["space"]
     return complete
 
 
 def _check_values(c: Mapping[str, Any]) -> None:
-    for key, choices in _CHOICES.items():
+    plugins = {"procedure": trainables.NAMES, "rule": growth.NAMES, "criterion": criteria.NAMES}
+    for key, choices in {**_CHOICES, **plugins}.items():
         if c[key] not in choices:
             raise DropinError(f"plan: {key} must be one of {', '.join(choices)}; got {c[key]!r}")
+    if not isinstance(c["space"], str) or not c["space"]:
+        raise DropinError(f"plan: space must be the name of a space; got {c['space']!r:.80}")
     for key in ("epochs", "grow_steps", "prune_steps"):
         _whole(key, c[key], 1, MOST_EPOCHS)
     _whole("batch_size", c["batch_size"], 1)
@@ -108,13 +112,13 @@ def _check_schedule(c: Mapping[str, Any]) -> None:
         _whole("restarts", epoch, 0)
         if epoch >= epochs:
             raise DropinError(f"plan: the optimiser can restart before epoch {epochs}; got {epoch}")
-    if c["space"] == "plasticity" and (c["grow_steps"] != 1 or c["train"] != "all"):
+    if c["procedure"] == "plasticity" and (c["grow_steps"] != 1 or c["train"] != "all"):
         raise DropinError(
-            "plan: plasticity grows once (grow_steps 1) and trains all; use space dropin for anything else"
+            "plan: plasticity grows once (grow_steps 1) and trains all; use procedure dropin for anything else"
         )
-    if c["space"] == "dropin" and (first != 0 or last != epochs):
+    if c["procedure"] == "dropin" and (first != 0 or last != epochs):
         raise DropinError(
-            "plan: dropin grows at epoch 0 and never prunes (prune_epoch == epochs); use space plasticity"
+            "plan: dropin grows at epoch 0 and never prunes (prune_epoch == epochs); use procedure plasticity"
         )
 
 

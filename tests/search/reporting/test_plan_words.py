@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
+from answers import budget_of
 from search.reporting.plan_words import count_text, plan_in_words
 from spaces import recipes, shared
 
 SITES = [shared.SiteInfo(f"layer{n}", "inner", 16, n) for n in (1, 2, 3)]
 SITES.append(shared.SiteInfo("layer3.branch", "branch", 0, 3, 64))
-BUDGET = shared.Budget(epochs=6, lr=1e-3, batch_size=32, optimizer="adam", weight_decay=0.0, clip=0.0)
+BUDGET = budget_of(6)
 
 
 def plan(space: str, name: str = "control", **changed: Any) -> dict[str, Any]:
@@ -94,6 +95,14 @@ def plan(space: str, name: str = "control", **changed: Any) -> dict[str, Any]:
 )
 def test_hand_worked(given: dict[str, Any], clauses: list[str]) -> None:
     assert plan_in_words(given) == clauses
+
+
+@pytest.mark.parametrize("procedure", ["dropin", "plasticity"])
+def test_what_a_plan_does_is_said_by_its_procedure(procedure: str) -> None:
+    given = plan(procedure)
+    assert plan_in_words({**given, "space": "another"}) == plan_in_words(given)
+    del given["procedure"]
+    assert plan_in_words(given) == plan_in_words(plan(procedure)), "a plan of an earlier version"
 
 
 def test_learning_rates_come_in_the_order_of_the_stages() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from answers import budget_of
 from search.runs.record import Record
 from search.tuning.feasibility import Feasibility, check_feasibility
 from spaces import shared
@@ -33,7 +34,7 @@ def test_plans_are_refused_by_rule_and_by_size() -> None:
 def test_a_plan_that_can_be_better_in_neither_is_refused(eer: float, more: int, hopeless: bool) -> None:
     """Its size is known before it runs; a trial without errors that is no larger cannot be beaten."""
     arch = Architecture.create("resnet18", {"width": 4})
-    plan = shared.unchanged("plasticity", shared.Budget(3, 0.001, 8, "adam", 0.0, 0.0))
+    plan = shared.unchanged("plasticity", budget_of(3, batch_size=8))
     ended = {7: Record(7, "COMPLETE", None, plan, eer=eer, size=arch.size() + more)}
     found = check_feasibility(plan, arch=arch, ended=ended)
     assert (found.refused is not None) == hopeless

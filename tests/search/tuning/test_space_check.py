@@ -14,9 +14,9 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 
 import spaces
-from search.tuning.space_check import check_compatible
+from answers import budget_of
+from search.tuning.space_check import check_compatible, site_infos
 from searchers import run, searcher
-from spaces import shared
 from trainables.models.architecture import Architecture
 
 Space = Callable[[optuna.Trial], dict[str, Any]]
@@ -67,15 +67,19 @@ def drawn(space: Space, seed: int) -> FrozenTrial:
 @settings(max_examples=10)
 @given(seed=st.integers(0, 99))
 def test_whatever_a_space_suggests_is_a_point_of_it(name: str, seed: int) -> None:
-    sites = Architecture.create("resnet18", {"width": 4}).sites().values()
-    infos = [shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable) for s in sites]
-    budget = shared.Budget(6, 1e-3, 32, "adam", 0.0, 0.0)
+    sites, budget = site_infos(Architecture.create("resnet18", {"width": 4})), budget_of(6)
 
     def space(trial: optuna.Trial) -> dict[str, Any]:
-        plan: dict[str, Any] = spaces.load(name).space(trial, infos, budget)
+        plan: dict[str, Any] = spaces.load(name).space(trial, sites, budget)
         return plan
 
     check_compatible(space, drawn(space, seed), "it")
+
+
+def test_a_space_is_told_which_rules_a_site_refuses() -> None:
+    expected = {"inner": (), "branch": ("split", "gradmax"), "stream": ("gradmax",)}
+    for site in site_infos(Architecture.create("resnet18", {"width": 4})):
+        assert site.refused_rules == expected[site.kind], site.name
 
 
 @pytest.mark.parametrize("other", OTHERS)

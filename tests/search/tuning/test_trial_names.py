@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from answers import budget_of
 from search.tuning.trial_names import LONGEST, multiple, trial_name
 from spaces import shared
 from trainables.models.architecture import Architecture
 from trainables.trial.plan import Plan
 
 ARCH = Architecture.create("resnet18", {"width": 4})
-BUDGET = shared.Budget(epochs=6, lr=1e-3, batch_size=4, optimizer="adam", weight_decay=0.0, clip=0.0)
+BUDGET = budget_of(6, batch_size=4)
 
 
 def plan(**changes: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from trainables.corpora import demo
 from trainables.corpora.audio import SAMPLE_RATE
-from trainables.corpora.corpus import SPLITS
+from trainables.corpora.corpus import SPLITS, Unavailable
 from trainables.corpora.demo import build, channel, packages, recipe, speech
 
 
@@ -33,7 +33,7 @@ def lay_prompts(root: Path, count: int) -> None:
 def test_no_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "INSTALLED", tmp_path / "bare")
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    with pytest.raises(demo.Unavailable, match=r"^no apt-get here to get asterisk-core-sounds-en with$"):
+    with pytest.raises(Unavailable, match=r"^no apt-get here to get asterisk-core-sounds-en with$"):
         demo.read(None, cache=tmp_path / "cache")
     assert not list((tmp_path / "cache/corpora").glob("*.partial"))
 

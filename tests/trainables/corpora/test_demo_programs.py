@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainables.corpora.corpus import Unavailable
 from trainables.corpora.demo import packages, synthesizers
 
 
@@ -125,7 +126,7 @@ def test_a_package_that_leaves_the_tree_is_not_unpacked(
     work = tmp_path / "work"
     (work / "tree").mkdir(parents=True)
     (work / "tree" / "old").symlink_to(tmp_path)
-    with pytest.raises(packages.Unavailable, match=f"is not unpacked: .*{fault}"):
+    with pytest.raises(Unavailable, match=f"is not unpacked: .*{fault}"):
         packages.Packages(work).provide(SPEAK)
     assert [path.name for path in (work / "tree").iterdir()] == ["old"]
 
@@ -135,7 +136,7 @@ def test_what_is_no_archive_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "members.tar").write_bytes(b"no archive" * 100)
     (tmp_path / "updated").touch()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    with pytest.raises(packages.Unavailable, match="is not unpacked: cannot be read"):
+    with pytest.raises(Unavailable, match="is not unpacked: cannot be read"):
         packages.Packages(tmp_path / "work").provide(SPEAK)
 
 

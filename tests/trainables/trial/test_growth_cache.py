@@ -11,9 +11,8 @@ import torch
 
 from detectors import RandomSplit
 from runs import CPU, FINAL, GROWN, base_detector, plan_config, run_all
-from trainables import models
+from trainables import criteria, models
 from trainables.metrics.eer import eer_of
-from trainables.trial.cutting import CRITERIA
 from trainables.trial.execution import Execution
 from trainables.trial.growth_cache import GrowthCache
 from trainables.trial.plan import Plan
@@ -150,7 +149,7 @@ def test_the_criterion_that_costs_least_is_chosen(model: str) -> None:
     for _ in range(2):
         run.run_epoch()
     worth = {}
-    for criterion in CRITERIA:
+    for criterion in criteria.searched():
         alone = carried_out(model, config(model, criterion=criterion), None)
         if alone.plan.final != run.plan.final:
             continue

@@ -8,15 +8,16 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from answers import budget_of
 from mutations import mutated, outcome
-from spaces.shared import Budget, unchanged
+from spaces.shared import unchanged
 from trainables.models.architecture import Architecture
 from trainables.trial.plan import Plan
 
 GRNN = Architecture.create("grnn", {"layers": [4, 8]})
 RESNET18 = Architecture.create("resnet18", {"width": 4})
-PLASTICITY = unchanged("plasticity", Budget(9, 1e-3, 32, "adam", 0.0, 0.0))
-DROPIN = {**PLASTICITY, "space": "dropin"}
+PLASTICITY = unchanged("plasticity", budget_of(9))
+DROPIN = unchanged("dropin", budget_of(9))
 
 
 def test_stages_of_plasticity_by_hand() -> None:
@@ -84,7 +85,10 @@ def test_learning_rates_by_hand() -> None:
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
-        ({"space": "morphnet"}, "space must be one of"),
+        ({"procedure": "morphnet"}, "procedure must be one of dropin, plasticity; got 'morphnet'"),
+        ({"space": "morphnet", "procedure": None}, "procedure must be one of dropin, plasticity; got 'morphnet'"),
+        ({"space": 3}, "space must be the name of a space; got 3"),
+        ({"space": ""}, "space must be the name of a space; got ''"),
         ({"rule": "split2"}, "rule must be one of"),
         ({"train": "head"}, "train must be one of"),
         ({"criterion": "size"}, "criterion must be one of"),
@@ -115,9 +119,9 @@ def test_learning_rates_by_hand() -> None:
         ({"restarts": [9]}, "can restart before epoch 9; got 9"),
         ({"train": "new"}, "plasticity grows once"),
         ({"grow_steps": 2}, "plasticity grows once"),
-        ({"space": "dropin", "grow": {"gru.0": 2}, "prune_epoch": 5}, "dropin grows at epoch 0 and never prunes"),
-        ({"space": "dropin", "grow": {"gru.0": 2}, "grow_epoch": 1}, "dropin grows at epoch 0 and never prunes"),
-        ({"space": "dropin", "grow": {"gru.0": 3}, "grow_steps": 3}, "dropin grows in 1 step, or in 2"),
+        ({"procedure": "dropin", "grow": {"gru.0": 2}, "prune_epoch": 5}, "dropin grows at epoch 0 and never prunes"),
+        ({"procedure": "dropin", "grow": {"gru.0": 2}, "grow_epoch": 1}, "dropin grows at epoch 0 and never prunes"),
+        ({"procedure": "dropin", "grow": {"gru.0": 3}, "grow_steps": 3}, "dropin grows in 1 step, or in 2"),
     ],
 )
 def test_a_bad_plan_is_refused_with_the_rule_it_breaks(changes: dict[str, Any], rule: str) -> None:
@@ -136,6 +140,18 @@ def test_a_site_grows_to_its_limit_only() -> None:
         Plan.from_config({**DROPIN, "grow": {"layer2.branch": 9}}, RESNET18)
 
 
+def test_a_plan_without_a_procedure_is_one_of_the_procedure_that_its_space_is_called() -> None:
+    for plan in (DROPIN, PLASTICITY):
+        earlier = {key: value for key, value in plan.items() if key != "procedure"}
+        assert Plan.from_config(earlier, GRNN) == Plan.from_config(plan, GRNN)
+
+
+def test_a_space_can_have_any_name() -> None:
+    plan = Plan.from_config({**PLASTICITY, "space": "another"}, GRNN)
+    assert (plan.procedure, plan.config["space"]) == ("plasticity", "another")
+    assert plan.stages == Plan.from_config(PLASTICITY, GRNN).stages
+
+
 def test_missing_and_unknown_keys_are_named() -> None:
     with pytest.raises(ValueError, match=r"missing \['clip'\], unknown \['dropout'\]"):
         Plan.from_config({**{k: v for k, v in PLASTICITY.items() if k != "clip"}, "dropout": 0.1}, GRNN)
@@ -148,7 +164,7 @@ def test_a_plan_is_accepted_if_and_only_if_it_keeps_the_rules(data: st.DataObjec
     original = {"layer1.0": 4, "layer2.branch": 0, "layer4.1": 32}
     plan: dict[str, Any] = {
         **PLASTICITY,
-        "space": data.draw(st.sampled_from(["dropin", "plasticity"])),
+        "procedure": data.draw(st.sampled_from(["dropin", "plasticity"])),
         "epochs": data.draw(st.integers(1, 6)),
         "grow": data.draw(st.dictionaries(st.sampled_from(sites), st.integers(0, 9), max_size=2)),
         "rule": data.draw(st.sampled_from(["random", "split"])),
@@ -158,7 +174,7 @@ def test_a_plan_is_accepted_if_and_only_if_it_keeps_the_rules(data: st.DataObjec
         "prune_steps": data.draw(st.integers(1, 3)),
         "final": data.draw(st.dictionaries(st.sampled_from(sites), st.integers(0, 6), max_size=2)),
     }
-    if plan["space"] == "dropin":
+    if plan["procedure"] == "dropin":
         plan.update(grow_epoch=data.draw(st.sampled_from([0, 0, 1])), prune_epoch=plan["epochs"], final={})
     else:
         plan["grow_steps"] = data.draw(st.sampled_from([1, 1, 2]))
@@ -168,7 +184,7 @@ def test_a_plan_is_accepted_if_and_only_if_it_keeps_the_rules(data: st.DataObjec
     grows = all(count >= 1 for count in plan["grow"].values()) and plan["grow"].get("layer2.branch", 0) <= 8
     grows = grows and not (plan["rule"] == "split" and "layer2.branch" in plan["grow"])
     fits = grow_epoch < epochs and grow_epoch < prune_epoch <= epochs
-    if plan["space"] == "dropin":
+    if plan["procedure"] == "dropin":
         keeps = grows and fits and grow_epoch == 0 and plan["grow_steps"] <= epochs
     else:
         grown = {site: width + plan["grow"].get(site, 0) for site, width in original.items()}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from trainables.corpora import asvspoof2019
 from trainables.corpora.corpus import Corpus
 from trainables.corpora.demo import build
-from trainables.corpora.demo.packages import Unavailable
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
-__all__ = ["Unavailable", "read"]
+WORDS = "human speech from packages of Debian or Ubuntu, and spoofs of it"
+BUILT = True
+VARIANTS: Mapping[str, str] = {}
+FALLBACK = "synthetic"
 
 
 def read(

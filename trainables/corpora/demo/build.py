@@ -23,10 +23,10 @@ import torch
 
 from trainables.corpora import asvspoof2019
 from trainables.corpora.audio import SAMPLE_RATE
-from trainables.corpora.corpus import SPLITS
+from trainables.corpora.corpus import SPLITS, Unavailable
 from trainables.corpora.demo import recipe, speech, spoofs
 from trainables.corpora.demo.channel import decode_g722, record, to_int16, transmit
-from trainables.corpora.demo.packages import Packages, Unavailable
+from trainables.corpora.demo.packages import Packages
 from trainables.corpora.demo.recipe import Job
 from trainables.corpora.demo.synthesizers import SynthesisError
 from trainables.progress import Progress

@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from trainables.corpora.corpus import Unavailable
 from trainables.printable import printable
 
 INSTALLED = Path("/")
 _SIMULATE_TIMEOUT, _UPDATE_TIMEOUT, _DOWNLOAD_TIMEOUT = 60, 120, 600
-
-
-class Unavailable(RuntimeError):
-    """The packages cannot be had here; the message says why in one line."""
 
 
 @dataclass(frozen=True)
