@@ -126,10 +126,14 @@ class Study:
     ) -> None:
         """Write down that a trial is complete, having done what other parameters of the same names stand for."""
         asked = self._memory.get_trials(deepcopy=False)[self._running[place]]
-        done = create_trial(
-            values=values, params=dict(params), distributions=asked.distributions, user_attrs=dict(attributes)
-        )
         system = {name: value for name, value in asked.system_attrs.items() if not name.startswith(PRIVATE)}
+        done = create_trial(
+            values=values,
+            params=dict(params),
+            distributions=asked.distributions,
+            user_attrs=dict(attributes),
+            system_attrs=system,  # without them NSGA-II would not count it to its generation before a resume
+        )
         self.end(place, TrialState.FAIL, None)  # which samplers pass over
         self._write_trial(done, TrialState.COMPLETE, attributes, system, values)
         self._memory.add_trial(done)
