@@ -1,8 +1,8 @@
 """Optuna's study of a run: on the disk all of it, in memory what a sampler still learns from.
 
-Optuna's own journal storage writes, syncs and reads back every parameter by itself, which takes longer than choosing
-it, and keeps every trial for ever. Here a trial is one line of the journal when it begins and one when it ends. The
-lines are Optuna's, so that its tools show the study. They are not synced: what ended is in the trial log, which is.
+A study that asked for trials in a journal storage would write every parameter by itself and read it back, which takes
+longer than choosing it. So samplers see a study in memory, and a trial is one line of the journal when it begins and
+one when it ends. What the journal storage keeps of a trial for as long as the process runs is about 8 kB.
 
 A sampler that looked at all trials would take longer and longer. TPE models the best trials, few of them, against all
 others, which weigh less the older they are (J. Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS
@@ -12,24 +12,20 @@ latest: the first model stays as it is, the second is drawn from `MEMORY` points
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import distribution_to_json
 from optuna.samplers import BaseSampler
 from optuna.search_space import IntersectionSearchSpace
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.runs import pareto
-from search.runs.trial_log import drop_cut_off_line
+from search.tuning.journal import SingleWriterBackend
 
 NAME = "search"
 MEMORY = 500
@@ -38,8 +34,6 @@ BEST = 100
 """So many of the best trials are never forgotten: about as many as TPE counts among the good ones of those it sees."""
 PRIVATE = "tpe:relative_params"
 """How system attributes begin that samplers need of running trials only."""
-CREATE_TRIAL, SET_TRIAL_STATE_VALUES = 4, 6
-"""Operations of Optuna's journal."""
 
 
 class Study:
@@ -60,36 +54,28 @@ class Study:
         """
         self._directions = [StudyDirection.MINIMIZE] * objectives
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        drop_cut_off_line(journal)
-        storage = JournalStorage(JournalFileBackend(str(journal)))
-        stored = optuna.create_study(storage=storage, study_name=NAME, directions=self._directions, load_if_exists=True)
+        self._storage = JournalStorage(SingleWriterBackend(journal))
+        stored = optuna.create_study(
+            storage=self._storage, study_name=NAME, directions=self._directions, load_if_exists=True
+        )
+        self._study_id = self._storage.get_study_id_from_name(NAME)
         self.past = stored.get_trials(deepcopy=False)
         self.asked = sum("again" not in trial.user_attrs for trial in self.past)
-        self._places = len(self.past)
-        self._journal = journal
         self._running: dict[int, int] = {}
         self._remember(())
 
     def settle(self, place: int, state: TrialState, values: Sequence[float] | None) -> None:
         """Say how a trial of the past ended that the journal calls running."""
-        trial = self.past[place]
-        self._write_end(place, state, values)
-        self.past[place] = create_trial(
-            state=state,
-            values=values,
-            params=trial.params,
-            distributions=trial.distributions,
-            user_attrs=trial.user_attrs,
-            system_attrs=trial.system_attrs,
-        )
+        self._storage.set_trial_state_values(place, state, values)
+        self.past[place] = self._storage.get_trial(place)
 
     def add(self, trial: FrozenTrial, values: Sequence[float], attributes: Mapping[str, Any]) -> None:
         """Let samplers learn from a complete trial of another study, worth these values; before `learn`."""
+        # Without its system attributes: limits and generations are those of its own study.
         own = create_trial(
             values=values, params=trial.params, distributions=trial.distributions, user_attrs=dict(attributes)
         )
-        self._write_trial(own, TrialState.COMPLETE, attributes, {}, values)
-        self.past.append(own)
+        self.past.append(self._storage.get_trial(self._create(own)))
 
     def learn(self) -> None:
         """Take what a sampler learns from out of `past`, all of which has ended, and drop the rest."""
@@ -105,19 +91,19 @@ class Study:
 
     def begin(self, trial: optuna.Trial, attributes: Mapping[str, Any]) -> int:
         """Write down that a trial with these attributes (JSON types) runs; returns its place."""
-        place = self._write_trial(trial, TrialState.RUNNING, attributes, self._system_attributes(trial))
+        place = self._create(_template(self._suggested(trial.number), TrialState.RUNNING, attributes))
         self._running[place] = trial.number
         return place
 
     def refuse(self, trial: optuna.Trial, state: TrialState, attributes: Mapping[str, Any]) -> None:
         """Write down that a trial is not run; `state` is what samplers make of it."""
-        self._write_trial(trial, state, attributes, self._system_attributes(trial))
+        self._create(_template(self._suggested(trial.number), state, attributes))
         self._memory.tell(trial, state=state)
         self._forget()
 
     def end(self, place: int, state: TrialState, values: Sequence[float] | None) -> None:
         """Write down how a trial ended, and let samplers know."""
-        self._write_end(place, state, values)
+        self._storage.set_trial_state_values(place, state, values)
         self._memory.tell(self._running.pop(place), values, state=state)
         self._forget()
 
@@ -125,13 +111,11 @@ class Study:
         self, place: int, params: Mapping[str, Any], values: Sequence[float], attributes: Mapping[str, Any]
     ) -> None:
         """Write down that a trial is complete, having done what other parameters of the same names stand for."""
-        asked = self._memory.get_trials(deepcopy=False)[self._running[place]]
-        done = create_trial(
-            values=values, params=dict(params), distributions=asked.distributions, user_attrs=dict(attributes)
-        )
-        system = {name: value for name, value in asked.system_attrs.items() if not name.startswith(PRIVATE)}
+        suggested = self._suggested(self._running[place])
+        done = _template(suggested, TrialState.COMPLETE, attributes, values, params)
         self.end(place, TrialState.FAIL, None)  # which samplers pass over
-        self._write_trial(done, TrialState.COMPLETE, attributes, system, values)
+        self._create(done)
+        # With its system attributes, or NSGA-II would not count it to its generation before a resume.
         self._memory.add_trial(done)
 
     def _forget(self) -> None:
@@ -150,48 +134,32 @@ class Study:
         self._full = len(kept) + len(self._running) + MEMORY
         self.space = IntersectionSearchSpace(include_pruned=True)
 
-    def _system_attributes(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Constraints, and a genetic sampler's generation."""
-        found = self._memory.get_trials(deepcopy=False)[trial.number].system_attrs
-        return {name: value for name, value in found.items() if not name.startswith(PRIVATE)}
+    def _suggested(self, number: int) -> FrozenTrial:
+        """A trial of the study in memory; `optuna.Trial` would copy every parameter each time that it is asked."""
+        return self._memory.get_trials(deepcopy=False)[number]
 
-    def _write_trial(
-        self,
-        trial: optuna.Trial | FrozenTrial,
-        state: TrialState,
-        attributes: Mapping[str, Any],
-        system: Mapping[str, Any],
-        values: Sequence[float] | None = None,
-    ) -> int:
-        time, params, distributions = _now(), trial.params, trial.distributions
-        self._write(
-            {
-                "op_code": CREATE_TRIAL,
-                "study_id": 0,
-                "state": state,
-                "value": None,
-                "values": None if values is None else list(values),
-                "datetime_start": time,
-                **({"datetime_complete": time} if state.is_finished() else {}),
-                "distributions": {name: distribution_to_json(one) for name, one in distributions.items()},
-                "params": {name: one.to_internal_repr(params[name]) for name, one in distributions.items()},
-                "user_attrs": dict(attributes),
-                "system_attrs": dict(system),
-                "intermediate_values": {},
-            }
-        )
-        self.asked += "again" not in attributes
-        self._places += 1
-        return self._places - 1
+    def _create(self, template: FrozenTrial) -> int:
+        """Write a trial into the journal; returns its place."""
+        self.asked += "again" not in template.user_attrs
+        return self._storage.create_new_trial(self._study_id, template)
 
-    def _write_end(self, place: int, state: TrialState, values: Sequence[float] | None) -> None:
-        kept = None if values is None else list(values)
-        end = {"trial_id": place, "state": state, "values": kept, "datetime_complete": _now()}
-        self._write({"op_code": SET_TRIAL_STATE_VALUES, **end})
 
-    def _write(self, line: Mapping[str, Any]) -> None:
-        with self._journal.open("ab") as file:
-            file.write(json.dumps({**line, "worker_id": NAME}, separators=(",", ":")).encode() + b"\n")
+def _template(
+    trial: FrozenTrial,
+    state: TrialState,
+    attributes: Mapping[str, Any],
+    values: Sequence[float] | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> FrozenTrial:
+    """A trial as the journal keeps it: with what samplers need of ended ones, constraints and the generation."""
+    return create_trial(
+        state=state,
+        values=values,
+        params=dict(trial.params if params is None else params),
+        distributions=trial.distributions,
+        user_attrs=dict(attributes),
+        system_attrs={name: value for name, value in trial.system_attrs.items() if not name.startswith(PRIVATE)},
+    )
 
 
 def remembered(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -203,7 +171,3 @@ def remembered(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         ranks = pareto.ranks(np.array([values for _, values in rated]))
         kept |= {rated[place][0] for place in np.argsort(ranks, kind="stable")[:BEST]}
     return [ended[index] for index in sorted(kept)]
-
-
-def _now() -> str:
-    return datetime.now(tz=timezone.utc).isoformat(timespec="microseconds")

@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
-from optuna.samplers import RandomSampler, TPESampler
+from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -93,6 +93,29 @@ def test_a_reopened_study_knows_its_past_and_goes_on(tmp_path: Path) -> None:
         ("COMPLETE", 0.5),
         ("COMPLETE", 0.125),
     ]
+
+
+def test_samplers_see_the_constraints_and_generation_of_a_trial_that_ended_with_other_parameters(
+    tmp_path: Path,
+) -> None:
+    seen: list[FrozenTrial] = []
+
+    class Watching(RandomSampler):
+        def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+            seen[:] = study.get_trials(states=(TrialState.COMPLETE,))
+            return {}
+
+    made = Study(tmp_path / "journal")
+    trial = made.ask(NSGAIISampler(seed=0, population_size=2))
+    chosen = suggest(trial)
+    trial.set_constraint("parameters", -5)
+    made.end_as(made.begin(trial, {"number": 0}), {**chosen, "kind": "a"}, [0.25], {"number": 0})
+    suggest(made.ask(Watching(seed=0)))
+    assert [one.params["kind"] for one in seen] == ["a"]
+    assert seen[0].constraints == {"parameters": -5}
+    assert "NSGAIISampler:generation" in seen[0].system_attrs
+    assert [one.state.name for one in stored(tmp_path / "journal")] == ["FAIL", "COMPLETE"]
+    assert stored(tmp_path / "journal")[1].system_attrs == seen[0].system_attrs
 
 
 def test_what_is_remembered_are_the_best_and_the_latest() -> None:
