@@ -77,7 +77,11 @@ class _FixedTrial:
 
     def suggest_categorical(self, name: str, choices: Sequence[str]) -> str:
         value = str(self._answer(name))
-        assert value in choices, f"{name} = {value!r} not in {choices}"
+        if value not in choices:
+            raise ValueError(
+                f"{name} of an initial point must be one of {', '.join(choices)}; got {value!r}: choose another in the "
+                "file of the space, or set SEARCHED in the file of the value"
+            )
         return value
 
     def _answer(self, name: str) -> shared.Value:

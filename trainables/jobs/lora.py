@@ -1,16 +1,17 @@
 """LoRA on a base, to compare with growth: low-rank updates of frozen layers, as many parameters as a plan trains.
 
 E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, by ``peft``; alpha is twice the rank, as
-in the paper's comparator (arXiv 2603.24343: rank 8, alpha 16, queries and values). What was learned is added to the
+in the paper's comparator (arXiv 2603.24343: rank 8, alpha 16, queries and values). The updates are merged into the
 weights in the end, so the detector is one of the base's architecture.
 """
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,9 +26,12 @@ from trainables.storage.checkpoint import load_detector, save_detector
 from trainables.trial.optimizers import build_optimizer
 from trainables.trial.training import LOSSES, scores, select_device, train_epoch, use_bf16_autocast
 
+if TYPE_CHECKING:
+    from peft import LoraModel  # imported where it is used: most runs train no LoRA, and it takes seconds
 
-def targets(module: nn.Module) -> list[str]:
-    """The layers that are adapted: queries and values of attention, or else every convolution of a block.
+
+def target_modules(module: nn.Module) -> list[str]:
+    """Names of the layers that are adapted: queries and values of attention, or else every convolution of a block.
 
     Raises:
         DropinError: the detector has neither.
@@ -40,39 +44,37 @@ def targets(module: nn.Module) -> list[str]:
     return found
 
 
-def adapt(module: nn.Module, parameters: int) -> int:
-    """Add adapters to a detector, the rest of which is frozen from then on.
+def adapt(module: nn.Module, parameters: int) -> LoraModel:
+    """Add LoRA layers to a detector, the rest of which is frozen from then on.
 
     Args:
         module: changed in place.
         parameters: how many should train; the rank that comes nearest is taken.
 
     Returns:
-        How many do.
+        The adapted detector as ``peft`` sees it, for `merged`.
 
     Raises:
-        DropinError: see `targets`.
+        DropinError: see `target_modules`.
     """
     import peft
 
-    names = targets(module)
+    names = target_modules(module)
     per_rank = sum(_per_rank(module.get_submodule(name)) for name in names)
     rank = max(1, round(parameters / per_rank))
-    peft.inject_adapter_in_model(peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names), module)
+    config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names)
+    return peft.LoraModel(module, config, "default")
+
+
+def merged(adapted: LoraModel) -> dict[str, Tensor]:
+    """State dict, on the CPU, of the plain detector that computes what an adapted one does; that one is not changed."""
+    plain = copy.deepcopy(adapted).merge_and_unload()
+    return {name: value.detach().cpu() for name, value in plain.state_dict().items()}
+
+
+def trainable_parameters(module: nn.Module) -> int:
+    """How many parameters train."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-
-
-def merged(module: nn.Module) -> dict[str, Tensor]:
-    """State dict of the plain detector that an adapted one amounts to."""
-    state = {
-        name.replace(".base_layer.", "."): value.detach().cpu().clone()
-        for name, value in module.state_dict().items()
-        if ".lora_" not in name
-    }
-    for name, part in module.named_modules():
-        if hasattr(part, "get_delta_weight"):
-            state[f"{name}.weight"] += part.get_delta_weight("default").detach().cpu()
-    return state
 
 
 def train(
@@ -87,7 +89,7 @@ def train(
     threads: int = 1,
     gpu: bool = True,
 ) -> Iterator[dict[str, Any]]:
-    """Train adapters for as many epochs as a plan has, with its optimiser and first learning rate.
+    """Train LoRA layers for as many epochs as a plan has, with its optimiser and first learning rate.
 
     The epoch of the lowest dev EER is written to `folder`, whole or not at all.
 
@@ -96,7 +98,7 @@ def train(
         features: folder of the feature store.
         plan: whose epochs, batch size, optimiser and learning rate count.
         parameters: how many should train, about.
-        seed: of order and adapters.
+        seed: of the order of utterances and of the LoRA layers.
         folder: of the detector.
         precision: of steps, as `trainables.trial.training.use_bf16_autocast` takes it.
         threads: CPU threads to compute with.
@@ -106,7 +108,7 @@ def train(
         After every epoch: epoch, epochs, loss, eer, seconds, trainable_parameters.
 
     Raises:
-        DropinError: see `targets`.
+        DropinError: see `target_modules`.
         Diverged: loss or scores are no longer numbers.
     """
     torch.set_num_threads(threads)
@@ -114,11 +116,12 @@ def train(
     device, start = select_device(gpu), load_detector(base)
     module: Chain = start.module.to(device)
     mixed = use_bf16_autocast(precision, device, module)
-    trained = adapt(module, parameters)
+    adapted = adapt(module, parameters)
+    trained = trainable_parameters(module)
     train_split, dev = open_split(features, "train"), open_split(features, "dev")
     optimizer = build_optimizer([p for p in module.parameters() if p.requires_grad], plan)
     order, loss = np.random.default_rng([seed, 0]), LOSSES[models.load(start.arch.model).RECIPE["loss"]]
-    best, state, card = 2.0, merged(module), dict(start.card)
+    best, state, card = 2.0, merged(adapted), dict(start.card)
     for epoch in range(1, plan["epochs"] + 1):
         began = time.perf_counter()
         cost = train_epoch(
@@ -128,7 +131,7 @@ def train(
         found = scores(module, dev, batch_size=module.scoring_batch, device=device)
         eer, threshold = eer_of(found, dev.labels)
         if eer < best:
-            best, state = eer, merged(module)
+            best, state = eer, merged(adapted)
             card |= {"eer_dev": eer, "threshold": between(found, threshold), "epoch": epoch}
         row = {"epoch": epoch, "epochs": plan["epochs"], "loss": cost.loss, "eer": eer}
         yield {**row, "seconds": time.perf_counter() - began, "trainable_parameters": trained}
@@ -136,7 +139,7 @@ def train(
 
 
 def _per_rank(layer: nn.Module) -> int:
-    """Parameters of an adapter of rank 1."""
+    """Parameters of a LoRA layer of rank 1."""
     if isinstance(layer, nn.Conv2d):
         return layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1] + layer.out_channels
     assert isinstance(layer, nn.Linear)

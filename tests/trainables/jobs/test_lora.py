@@ -25,19 +25,43 @@ def test_an_adapted_detector_is_the_base_at_first_and_its_merged_weights_do_what
     arch, x = architecture(model), features(model)
     module, plain = trained_like(arch), trained_like(arch)
     expected = plain(x)
-    trained = lora.adapt(module.eval(), 300)
+    adapted = lora.adapt(module.eval(), 300)
     torch.testing.assert_close(module(x), expected, atol=1e-5, rtol=1e-4)
     names = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
     assert all(".lora_" in name for name in names)
-    assert trained == sum(module.get_parameter(name).numel() for name in names)
+    assert lora.trainable_parameters(module) == sum(module.get_parameter(name).numel() for name in names)
     with torch.no_grad():
         for name in names:
             module.get_parameter(name).normal_(0, 0.1, generator=torch.Generator().manual_seed(len(name)))
-    state = lora.merged(module)
-    assert state.keys() == plain.state_dict().keys()
+    before = module(x)
+    state = lora.merged(adapted)
+    assert torch.equal(module(x), before), "it can train on"
+    assert list(state) == list(plain.state_dict())
+    assert not any(value.requires_grad for value in state.values())
     plain.load_state_dict(state)
     assert not torch.allclose(plain(x), expected, atol=1e-4)
-    torch.testing.assert_close(plain(x), module(x), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(plain(x), before, atol=1e-4, rtol=1e-3)
+    assert all(torch.equal(value, state[key]) for key, value in lora.merged(adapted).items())
+
+
+@MODELS
+def test_what_is_merged_is_twice_the_product_of_the_low_rank_matrices(model: str) -> None:
+    """W + (alpha / r) B A, with alpha = 2 r; of a 3x3 convolution, A has the kernel and B is 1x1."""
+    module, generator = trained_like(architecture(model)), torch.Generator().manual_seed(0)
+    names, base = lora.target_modules(module), {key: value.clone() for key, value in module.state_dict().items()}
+    adapted = lora.adapt(module, 20_000)
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            parameter.data.normal_(0, 0.1, generator=generator)
+    state = lora.merged(adapted)
+    for name in names:
+        layer: Any = module.get_submodule(name)
+        a, b = layer.lora_A["default"].weight.detach(), layer.lora_B["default"].weight.detach()
+        assert a.shape[0] == b.shape[1] > 1
+        product = (b.flatten(1) @ a.flatten(1)).view_as(base[f"{name}.weight"])
+        torch.testing.assert_close(state[f"{name}.weight"], base[f"{name}.weight"] + 2 * product, atol=1e-5, rtol=1e-5)
+    untouched = set(base) - {f"{name}.weight" for name in names}
+    assert all(torch.equal(state[key], base[key]) for key in untouched)
 
 
 @MODELS
@@ -46,7 +70,8 @@ def test_as_many_parameters_train_as_a_whole_rank_allows(model: str, wanted: int
     counts = {}
     for asked in (1, wanted):
         module = architecture(model).build()
-        counts[asked] = lora.adapt(module, asked)
+        lora.adapt(module, asked)
+        counts[asked] = lora.trainable_parameters(module)
     per_rank = counts[1]
     assert counts[wanted] % per_rank == 0
     assert abs(counts[wanted] - max(wanted, per_rank)) <= per_rank / 2
@@ -75,5 +100,5 @@ def test_recurrent_detectors_are_left_out() -> None:
 
 
 def test_peft_is_imported_by_nobody_who_does_not_need_it() -> None:
-    code = "import sys; from trainables import lora, base; sys.exit('peft' in sys.modules)"
+    code = "import sys; from trainables.jobs import lora; from trainables import base; sys.exit('peft' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=project_file.ROOT).returncode == 0
