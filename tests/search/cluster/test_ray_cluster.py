@@ -28,7 +28,7 @@ from search.cluster.ray_cluster import (
 
 
 def test_the_projects_packages_come_from_one_folder() -> None:
-    assert (check_origin() / "search" / "cluster.py").is_file()
+    assert (check_origin() / "search" / "cluster" / "ray_cluster.py").is_file()
 
 
 @pytest.mark.parametrize("file", ["/elsewhere/site-packages/spaces/__init__.py", None])
