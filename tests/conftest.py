@@ -17,6 +17,7 @@ from search.settings.command_line import parse
 from search.settings.options import Settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # Ray reads it at its import, which any test may come to
 hypothesis.settings.register_profile("project", deadline=None)  # no test depends on time
 hypothesis.settings.load_profile("project")
 
@@ -36,7 +37,6 @@ def mini_la() -> Path:
 def workers() -> Iterator[Cluster]:
     """Two workers of a small Ray cluster, without a dashboard; they know the pretended trial."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
         for name, value in ray_compat.ENVIRONMENT.items():
             patch.setenv(name, value)
         import ray

@@ -7,6 +7,7 @@ before that.
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import os
 import shutil
@@ -106,6 +107,8 @@ def starting(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float 
     Yields:
         What becomes the cluster, or the DropinError that `start` raises.
     """
+    # Two threads that begin to import Ray at once can each be given half of it, and fail.
+    importlib.import_module("ray")
     # The thread lasts as long as the context: on Linux, what Ray starts ends with the thread that started it.
     with ThreadPoolExecutor(1, "ray") as thread:
         place = thread.submit(start, address, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial)
