@@ -1,4 +1,4 @@
-"""What one trial does on a worker."""
+"""What one trial does on a Ray worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cutting a grown detector: who stays by a criterion, and which criterion costs least."""
+"""Pruning a grown detector: the neurons that a criterion keeps, and the criterion that raises the dev EER least."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from trainables.trial.plan import Plan, Stage
 from trainables.trial.training import Loss
 
 CRITERIA = ("original", "magnitude", "taylor", "activation")
-"""Those that are tried where the best may be chosen."""
+"""The criteria that are compared where a trial may choose one."""
 
 
 @dataclass(frozen=True)
-class Grown:
+class UnprunedDetector:
     """A detector before a cut.
 
     Attributes:
-        module, arch: it and its architecture.
-        original: by site, which neurons the base had.
-        batches: gives the training batches that criteria look at.
-        loss: what these measure.
+        module, arch: the detector and its architecture.
+        original: by site, which neurons the base had, bool ``[width]``.
+        batches: returns the calibration batches (training data) of criteria.
+        loss: mean loss of logits and labels, for criteria that need gradients.
     """
 
     module: Chain
@@ -41,39 +41,39 @@ class Grown:
     def select_neurons(
         self, cut: Mapping[str, tuple[int, ...]], criterion: str, generator: torch.Generator
     ) -> dict[str, list[int]]:
-        """The neurons of each cut site that stay, of every group as many as `cut` says."""
+        """Indices of the neurons that each cut site keeps: of every group as many as `cut` says."""
         rule = criteria.load(criterion)
         sites = {name: site for name, site in self.arch.sites().items() if name in cut}
         batches = self.batches() if rule.NEEDS_DATA else []
-        found = rule.scores(criteria.Evidence(self.module.eval(), sites, self.original, batches, self.loss, generator))
-        return {name: criteria.choose(found[name], self.arch.widths[name], cut[name]) for name in sites}
+        values = rule.scores(criteria.Evidence(self.module.eval(), sites, self.original, batches, self.loss, generator))
+        return {name: criteria.choose(values[name], self.arch.widths[name], cut[name]) for name in sites}
 
     def state(self) -> dict[str, Tensor]:
         """The state dict, on the CPU."""
         return {key: value.detach().cpu() for key, value in self.module.state_dict().items()}
 
-    def best_plan(self, plan: Plan, stage: Stage, scored: Callable[[Chain], np.ndarray], labels: np.ndarray) -> Plan:
-        """The plan with the criterion that leaves the lowest dev EER before anything is trained again.
+    def best_plan(self, plan: Plan, stage: Stage, score: Callable[[Chain], np.ndarray], labels: np.ndarray) -> Plan:
+        """The plan with the criterion of the lowest dev EER after the cut, without any training after it.
 
-        Of equal EERs the lower mean cross-entropy counts. Only criteria are tried by which the plan ends as large as
-        was foreseen: where groups of neurons cannot be joined, a criterion may leave others.
+        Ties are broken by mean cross-entropy. A criterion is left out if its plan ends in another architecture: where
+        groups of neurons cannot be merged, a criterion may keep others of them.
 
         Args:
-            plan: the plan that led here.
-            stage: its first one that cuts.
-            scored: gives the dev scores ``[n]`` of a detector.
+            plan: the trial's plan.
+            stage: its first stage that cuts.
+            score: returns the dev scores ``[n]`` of a detector.
             labels: of dev, ``[n]``, 1 for bona fide.
         """
-        number, found = plan.stages.index(stage), []
+        number, candidates = plan.stages.index(stage), []
         for criterion in dict.fromkeys((plan.config["criterion"], *CRITERIA)):
             other = Plan.from_config({**plan.config, "criterion": criterion}, plan.base)
             if other.final != plan.final or other.stages[number].cut != stage.cut:
                 continue
-            chosen = self.select_neurons(stage.cut, criterion, torch.Generator().manual_seed(0))
-            smaller, transfer = keep(self.arch, chosen)
+            kept = self.select_neurons(stage.cut, criterion, torch.Generator().manual_seed(0))
+            smaller, transfer = keep(self.arch, kept)
             module = smaller.build()
             module.load_state_dict(transfer.apply(self.state()))
-            values = scored(module)
+            values = score(module)
             losses = np.logaddexp(0, np.where(labels == 1, -values, values))
-            found.append((eer_of(values, labels)[0], float(losses.mean()), other))
-        return min(found, key=lambda one: one[:2])[2]
+            candidates.append((eer_of(values, labels)[0], float(losses.mean()), other))
+        return min(candidates, key=lambda candidate: candidate[:2])[2]
