@@ -15,9 +15,9 @@ from search.display.progress import Display
 from search.display.terminal import cell, complain
 from search.reporting import cards, export_folder
 from search.reporting.front_picture import Caption, draw_front
-from search.reporting.measurement import load_scoring_data, measure
+from search.reporting.measurement import load_scoring_data, score_detector
 from search.reporting.plan_words import count_text
-from search.reporting.tables import Entry, write_tables
+from search.reporting.tables import DetectorResult, write_tables
 from search.runs.members import Run, members
 from search.settings.arguments import path_or_uri
 from trainables.models.architecture import Architecture
@@ -68,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def export(
     run: Run, target: Path, *, root: Path | None, cache: Path, skip_bad_files: bool, display: Display
-) -> list[Entry]:
+) -> list[DetectorResult]:
     """Score the front and what it is compared with on dev and eval, and write it all to `target`, whole or not at all.
 
     Args:
         run: finished or not; what there is gets exported.
-        target: absolute folder; see `placement.check`.
+        target: absolute folder; see `export_folder.check`.
         root: where the run's corpus lies now.
         cache: folder of caches.
         skip_bad_files: leave out up to 1 % of unreadable files, also where the run itself did not.
@@ -95,23 +95,23 @@ def export(
         entries, kept = [], {}
         for done, member in enumerate(shown):
             display.work("scoring detectors", done, len(shown))
-            measured = measure(member, data, display)
+            measured = score_detector(member, data, display)
             if measured is not None:
                 entry, detector = measured
                 entries.append(entry)
-                if detector is not None and entry.detector is not None:
-                    kept[entry.detector] = (entry, detector.card)
+                if detector is not None and entry.folder is not None:
+                    kept[entry.folder] = (entry, detector.card)
                     save_detector(
-                        folder / entry.detector,
+                        folder / entry.folder,
                         detector.arch,
                         detector.module.state_dict(),
-                        cards.facts(entry, detector.card, run),
+                        cards.card_json(entry, detector.card, run),
                     )
         display.work("scoring detectors", len(shown), len(shown))
         base = next((entry for entry in entries if entry.member.role == "base"), None)
         widths = Architecture.create(run.settings.model, run.settings.model_options).total_widths()
         for place, (entry, card) in kept.items():
-            text = cards.page(entry, card, run, front=len(kept), base=base, base_widths=widths)
+            text = cards.card_markdown(entry, card, run, front=len(kept), base=base, base_widths=widths)
             (folder / place / "card.md").write_text(text, encoding="utf-8")
         write_tables(folder, entries)
         # Not those that were stopped: their EER is that of an epoch, not of a detector.
@@ -153,7 +153,7 @@ def _caption(run: Run, front: int) -> Caption:
     return Caption(title, facts, str(run.corpus.get("note", "")))
 
 
-def _summary(entries: Sequence[Entry]) -> Table:
+def _summary(entries: Sequence[DetectorResult]) -> Table:
     """The front and what it is compared with, for the terminal."""
     table = Table("detector", "parameters", "MACs", "EER dev", "EER eval", "", box=SIMPLE_HEAD)
     for column in table.columns[1:5]:
@@ -161,12 +161,12 @@ def _summary(entries: Sequence[Entry]) -> Table:
     for entry in entries:
         recipe = entry.member.record.recipe if entry.member.record else None
         table.add_row(
-            cell(entry.detector or entry.member.name),
+            cell(entry.folder or entry.member.name),
             f"{entry.size:,}",
             "" if entry.macs is None else count_text(entry.macs),
             f"{100 * entry.eer_dev:.2f} %",
             "" if entry.eer_eval is None else f"{100 * entry.eer_eval:.2f} %",
-            cell(recipe) if recipe and entry.detector else "",
+            cell(recipe) if recipe and entry.folder else "",
         )
     return table
 

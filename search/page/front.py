@@ -9,7 +9,7 @@ from typing import Any
 from search.page.figure import Figure, axis, figure, lines, plain
 from search.page.numbers import count, interval, percent
 from search.page.report_data import ReportData
-from search.reporting.front_picture import size_locator, top_of
+from search.reporting.front_picture import largest_eer_shown, size_locator
 from search.reporting.plan_words import count_text, plan_in_words
 from search.runs.trial_log import Record
 from spaces.recipes import is_recipe
@@ -41,7 +41,7 @@ def front_figure(subject: ReportData) -> Figure | None:
     named = [*subject.front, *found["recipes"]]
     complete = [*named, *found["others"]]
     shown = [_eer(one) for one in named] + ([] if base.eer is None else [base.eer])
-    top = 100 * top_of(shown, [_eer(one) for one in complete])
+    top = 100 * largest_eer_shown(shown, [_eer(one) for one in complete])
     sizes = [_size(one) for one in (*complete, *found["stopped"]) if 100 * _eer(one) <= top] + [base.size]
     margin = 0.04 * max(0.5, math.log10(max(sizes) / min(sizes)))
     edges = [math.log10(min(sizes)) - margin, math.log10(max(sizes)) + margin]

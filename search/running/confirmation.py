@@ -167,7 +167,9 @@ def score(
         if record is not None and record.state != "COMPLETE":
             continue
         folder = own.run_folder / "detectors" / (name if record is None else str(record.number))
-        found = measurement.measure(Member("recipe", None, None, base if name == "base" else folder), data, display)
+        found = measurement.score_detector(
+            Member("recipe", None, None, base if name == "base" else folder), data, display
+        )
         if found is None:
             continue
         entry, _ = found

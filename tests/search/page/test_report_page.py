@@ -19,7 +19,7 @@ from search.page.document import document
 from search.page.report_data import ReportData
 from search.reporting.evaluation import Evaluation
 from search.reporting.export_folder import MARKER
-from search.reporting.tables import Entry, write_tables
+from search.reporting.tables import DetectorResult, write_tables
 from search.runs.members import Run, members
 from search.runs.trial_log import Record, TrialLog, read
 
@@ -75,7 +75,8 @@ def exported(run: Path, folder: Path, attack: str = "A01") -> Path:
     opened = Run.open(run)
     dev = Evaluation(0.1, {attack: 0.125}, 0.0, 0.0, None, (0.0, 0.2))
     entries = [
-        Entry(m, f"detectors/{m.number}" if m.role == "front" else None, 100, 0.1, dev=dev) for m in members(opened)
+        DetectorResult(m, f"detectors/{m.number}" if m.role == "front" else None, 100, 0.1, dev=dev)
+        for m in members(opened)
     ]
     folder.mkdir()
     write_tables(folder, entries)
