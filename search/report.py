@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from search.page.report_data import ReportData
 
     try:
-        page = document(ReportData.of(run, given.front))
+        page = document(ReportData.from_run(run, given.front))
         target.parent.mkdir(parents=True, exist_ok=True)
         run_folder.write_text(target, page)
     except (ValueError, OSError) as error:
