@@ -14,7 +14,7 @@ from search.display.progress import Display
 from search.display.terminal import cell, print_error
 from search.reporting import export_folder
 from search.reporting.plan_words import count_text
-from search.reporting.tables import Entry
+from search.reporting.tables import DetectorResult
 from search.settings import values
 from search.settings.command_line import Parser
 from trainables.errors import DropinError
@@ -88,7 +88,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _summary(entries: Sequence[Entry]) -> Table:
+def _summary(entries: Sequence[DetectorResult]) -> Table:
     """The front and what it is compared with, for the terminal."""
     table = Table("detector", "parameters", "MACs", "EER dev", "EER eval", "", box=SIMPLE_HEAD)
     for column in table.columns[1:5]:
@@ -96,12 +96,12 @@ def _summary(entries: Sequence[Entry]) -> Table:
     for entry in entries:
         recipe = entry.member.record.recipe if entry.member.record else None
         table.add_row(
-            cell(entry.detector or entry.member.name),
+            cell(entry.folder or entry.member.name),
             f"{entry.size:,}",
             "" if entry.macs is None else count_text(entry.macs),
             f"{100 * entry.eer_dev:.2f} %",
             "" if entry.eer_eval is None else f"{100 * entry.eer_eval:.2f} %",
-            cell(recipe) if recipe and entry.detector else "",
+            cell(recipe) if recipe and entry.folder else "",
         )
     return table
 

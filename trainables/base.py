@@ -1,4 +1,4 @@
-"""A trial on a worker: one epoch a step. The only file of this package that knows Ray."""
+"""The Tune trainable of a trial: one epoch a step. The only file of this package that imports Ray."""
 
 from __future__ import annotations
 
@@ -29,39 +29,39 @@ from trainables.trial.plan import Plan
 from trainables.trial.training import Diverged, select_device
 
 CHECKPOINT_SECONDS = 30.0
-"""How much of a trial a lost worker may cost. Writing a checkpoint takes longer than some epochs."""
+"""Least seconds between two checkpoints of a trial: writing one takes longer than some epochs."""
 
 
 class DetectorTrainable(tune.Trainable):
-    """Carries out the plan in ``config["plan"]`` on the base and features that ``config["job"]`` names.
+    """Carries out the plan in ``config["plan"]`` with the base and features that ``config["job"]`` names.
 
     The config is a plain dict: job (base, features, activations, activations_limit, run_folder, size_weight,
     size_base, seed, random_crop, precision, prunings_per_growth, growth_cache_limit, threads, gpu), plan, number, name,
     recipe, exempt.
-    Each step does one epoch and reports dev EER, loss, size and cost, and asks for a checkpoint where the last is
-    `CHECKPOINT_SECONDS` old. The last one writes the detector of the best dev EER to
-    ``run_folder/detectors/<number>``. Where nodes share no folder, the job says so by ``storage``, the run's URI, and
-    ``cache``; base and features are URIs then, and the detector goes to ``storage/detectors/<number>``.
+    Each step trains one epoch, reports dev EER, loss, size and timings, and requests a checkpoint if the last one is
+    older than `CHECKPOINT_SECONDS`. The last step writes the detector of the lowest dev EER to
+    ``run_folder/detectors/<number>``. Without a shared file system, the job has ``storage``, the run's URI, and
+    ``cache``; base and features are then URIs, and the detector is uploaded to ``storage/detectors/<number>``.
     """
 
     procedure = ""
     name = ""
-    took_over = False
-    """Whether this actor carried out other trials before."""
+    reused = False
+    """Whether this actor ran other trials before (`reuse_actors` of Tune)."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Parse the plan and open what it needs.
+        """Parse the plan, and open base and features.
 
         Raises:
             DropinError: a plan of another procedure, or one that breaks a rule; a damaged base or feature store.
-        OSError: what this node lacks cannot be fetched.
+            OSError: base or features cannot be downloaded to this node.
         """
-        importlib.import_module("torch._dynamo")  # or the first optimiser would, in the midst of the trial
-        began = time.monotonic()
+        importlib.import_module("torch._dynamo")  # else the first optimiser imports it, and its time counts as training
+        started = time.monotonic()
         job = config["job"]
         self.job, self.number = job, int(config["number"])
         self.name = str(config.get("name", f"{self.procedure}-{self.number}"))
-        print(f"{self.name} begins", flush=True)  # into the actor's log, which the dashboard shows
+        print(f"trial {self.name} started", flush=True)  # goes to the actor's log, which the dashboard shows
         torch.set_num_threads(job["threads"])
         paths = NodePaths.from_job(job)
         base = _base(str(paths.base))
@@ -72,7 +72,7 @@ class DetectorTrainable(tune.Trainable):
                 "load the trainable by the plan's procedure"
             )
         self.size, self.base_card = plan.final.size(), base.card
-        several = job["prunings_per_growth"] > 1
+        share_growth = job["prunings_per_growth"] > 1
         self.dev = _split(str(paths.features), "dev")
         self.execution = Execution(
             plan,
@@ -84,30 +84,30 @@ class DetectorTrainable(tune.Trainable):
             random_crop=job["random_crop"],
             precision=job["precision"],
             activations=ActivationCache(paths.activations, paths.features, job["activations_limit"]),
-            growth_cache=GrowthCache(paths.growth_cache, job["growth_cache_limit"]) if several else None,
-            choose_criterion=several and not config["exempt"],
+            growth_cache=GrowthCache(paths.growth_cache, job["growth_cache_limit"]) if share_growth else None,
+            choose_criterion=share_growth and not config["exempt"],
         )
-        self.saved = time.monotonic()
-        self.seconds = {"setup": self.saved - began, "detector": 0.0, "checkpoints": 0.0}
+        self.last_checkpoint = time.monotonic()
+        self.seconds = {"setup": self.last_checkpoint - started, "detector": 0.0, "checkpoints": 0.0}
 
     def step(self) -> dict[str, Any]:
-        """One epoch.
+        """Train one epoch.
 
-        Where loss or scores are no longer numbers, the result says so under ``failed`` and is the last: to raise would
-        make Tune try again what is bound to fail again.
+        If the trial diverges, the result has the reason under ``failed`` and is the last one: Tune would retry a trial
+        that raises, and this one would diverge again.
         """
         run = self.execution
         try:
             result = run.run_epoch()
         except Diverged as error:
-            nothing = dict.fromkeys(("eer", "weighted_eer", "best_eer", "best_weighted_eer", "loss"), math.nan)
-            return {**nothing, **self._progress(), "failed": str(error), "done": True}
+            no_values = dict.fromkeys(("eer", "weighted_eer", "best_eer", "best_weighted_eer", "loss"), math.nan)
+            return {**no_values, **self._progress(), "failed": str(error), "done": True}
         done = run.epoch == run.plan.epochs
         best = result["eer"] if run.best is None else run.best_eer
         if done:
             with self._timed("detector"):
                 self._write_detector()
-        due = not done and time.monotonic() - self.saved > CHECKPOINT_SECONDS
+        checkpoint_due = not done and time.monotonic() - self.last_checkpoint > CHECKPOINT_SECONDS
         return {
             **result,
             **self._progress(),
@@ -121,41 +121,41 @@ class DetectorTrainable(tune.Trainable):
             "total_widths": run.plan.final.total_widths(),
             "done": done,
             "seconds_parts": {**self.seconds, **run.seconds},
-            SHOULD_CHECKPOINT: due,
+            SHOULD_CHECKPOINT: checkpoint_due,
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write all that the rest of the trial depends on."""
+        """Write the full state of the trial."""
         with self._timed("checkpoints"):
             self.execution.save(Path(checkpoint_dir))
-        self.saved = time.monotonic()
+        self.last_checkpoint = time.monotonic()
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
-        """Go on from a written state."""
+        """Resume from a checkpoint."""
         self.execution.load(Path(checkpoint_dir))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial without starting a process anew."""
-        self.took_over = True
+        """Set up the next trial in this actor."""
+        self.reused = True
         self.setup(new_config)
         return True
 
     def __repr__(self) -> str:
-        """The current trial, as errors name it.
+        """The current trial, as error messages name it.
 
-        The dashboard's list of actors shows what this was when the actor started: Ray asks then, and never again. So
-        the first trial's name says that others follow; which one it is now, the last line of the actor's log says.
+        Ray reads the name of an actor once, when it starts, and the dashboard's list of actors shows that for good. So
+        the first trial's name says that later trials follow; the actor's log has the name of each of them.
         """
-        return self.name if self.took_over else f"{self.name} and later ones"
+        return self.name if self.reused else f"{self.name} and later ones"
 
     @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        began = time.monotonic()
+    def _timed(self, part: str) -> Iterator[None]:
+        started = time.monotonic()
         yield
-        self.seconds[what] += time.monotonic() - began
+        self.seconds[part] += time.monotonic() - started
 
     def _progress(self) -> dict[str, Any]:
-        """How far the plan is, and the final size."""
+        """Progress of the plan, and the final size."""
         epoch, plan = self.execution.epoch, self.execution.plan
         changes = {"last_change": plan.last_change, "last_cut": plan.last_cut, "work_done": plan.work_done(epoch)}
         return {"epoch": epoch, "epochs": plan.epochs, "size": self.size, **changes}
@@ -168,7 +168,7 @@ class DetectorTrainable(tune.Trainable):
 
     def _write_detector(self) -> None:
         run = self.execution
-        assert run.best is not None, "the last epoch always counts"
+        assert run.best is not None, "the last epoch is after the last cut"
         card = {
             **self.base_card,
             "eer_dev": run.best_eer,
@@ -188,11 +188,11 @@ class DetectorTrainable(tune.Trainable):
 
 @functools.lru_cache(maxsize=2)
 def _base(folder: str) -> Detector:
-    """The base, read once a process."""
+    """The base, read once per process."""
     return load_detector(Path(folder))
 
 
 @functools.lru_cache(maxsize=4)
 def _split(folder: str, name: str) -> Split:
-    """A mapped split, opened once a process."""
+    """A memory-mapped split, opened once per process."""
     return open_split(Path(folder), name)

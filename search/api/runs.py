@@ -11,7 +11,7 @@ from rich.console import Console
 
 from search.display.progress import Display
 from search.reporting.export import export
-from search.reporting.tables import Entry
+from search.reporting.tables import DetectorResult
 from search.runs import results, run_folder
 from search.runs.members import Member, StoredRun, front_members
 from search.settings import values
@@ -77,7 +77,7 @@ class Run:
         cache: PathArgument | None = None,
         skip_bad_files: bool = False,
         display: Display | None = None,
-    ) -> list[Entry]:
+    ) -> list[DetectorResult]:
         """Score the front on dev and eval, and write tables, a picture and the detectors with their cards.
 
         Args:
@@ -131,7 +131,7 @@ class Run:
 
         target = self._stored.paths.report if to is None else values.PATH.checked(Path(to))
         check_target(target)
-        page = document(ReportData.of(self._stored, None if front is None else Path(front)))
+        page = document(ReportData.from_run(self._stored, None if front is None else Path(front)))
         target.parent.mkdir(parents=True, exist_ok=True)
         run_folder.write_text(target, page)
         return target

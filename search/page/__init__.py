@@ -1,4 +1,4 @@
-"""The report of a run: one HTML page that needs nothing else. A file here is a part of the page, and what it counts.
+"""The report of a run: one self-contained HTML page. Each file computes one part of it.
 
 It may import `reporting`, `tuning`, `runs` and `settings`.
 """

@@ -1,4 +1,4 @@
-"""The front and what it is compared with: base, recipes, and what training anew with fresh seeds gave."""
+"""Comparison of the front with base and recipes, and the results of training again with other seeds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.page.numbers import NOTHING, percent
+from search.page.numbers import UNKNOWN, percent
 from search.page.report_data import ReportData
 from search.runs.record import Record
 from search.storage.run_paths import RunPaths
@@ -16,49 +16,50 @@ from trainables.errors import DropinError
 
 
 @dataclass(frozen=True)
-class Compared:
+class Reference:
     """A detector that the front is compared with.
 
     Attributes:
         name: the recipe's, or ``base``.
         record: the recipe's trial; ``None`` for the base.
-        size: parameters.
+        size: number of parameters.
         eer: dev EER, a fraction.
-        better: the member of the front with the lowest EER that has no more parameters; ``None`` where there is none.
+        best: the member of the front with the lowest EER at no more parameters, or ``None``.
     """
 
     name: str
     record: Record | None
     size: int
     eer: float
-    better: Record | None
+    best: Record | None
 
 
-def compared(subject: ReportData) -> list[Compared]:
-    """The base, where it is there, and the recipes that ran to their end, on the front or not."""
-    base = subject.base
-    found = [] if base.eer is None else [Compared("base", None, base.size, base.eer, best_within(subject, base.size))]
-    for one in subject.recipes:
-        if one.size is not None and one.eer is not None:
-            found.append(Compared(str(one.recipe), one, one.size, one.eer, best_within(subject, one.size)))
+def references(data: ReportData) -> list[Reference]:
+    """The base, unless it is missing, and all completed recipes."""
+    base = data.base
+    found = [] if base.eer is None else [Reference("base", None, base.size, base.eer, best_within(data, base.size))]
+    for record in data.recipes:
+        if record.size is not None and record.eer is not None:
+            best = best_within(data, record.size)
+            found.append(Reference(str(record.recipe), record, record.size, record.eer, best))
     return found
 
 
-def best_within(subject: ReportData, size: int) -> Record | None:
-    """The member of the front with the lowest EER among those of at most `size` parameters: the largest of them."""
-    within = [one for one in subject.front if one.size is not None and one.size <= size]
+def best_within(data: ReportData, size: int) -> Record | None:
+    """The member of the front with the lowest EER at no more than `size` parameters: the largest such member."""
+    within = [record for record in data.front if record.size is not None and record.size <= size]
     return within[-1] if within else None
 
 
 @dataclass(frozen=True)
-class Confirmed:
-    """What fresh seeds gave for a detector: EERs as fractions, one for each seed.
+class Confirmation:
+    """Results of a detector that was trained again with several seeds.
 
     Attributes:
-        name: what confirm.csv calls it: a number on the front as it was then, or a control's name.
-        what: for a person.
-        size: parameters, as text.
-        dev, eval: EERs; eval is empty where the corpus has none.
+        name: in confirm.csv: its number on the front at that time, or the name of a control.
+        what: a description.
+        size: number of parameters, as text.
+        dev, eval: EER of each seed, fractions; eval is empty if the corpus has no eval split.
     """
 
     name: str
@@ -68,11 +69,11 @@ class Confirmed:
     eval: tuple[float, ...]
 
 
-def confirmed(folder: Path) -> list[Confirmed]:
-    """What `search.confirm` found for a run, in its order; empty where it was not asked.
+def confirmations(folder: Path) -> list[Confirmation]:
+    """Results of `search.confirm` for a run folder, in the order of its table; empty if there is none.
 
     Raises:
-        DropinError: its table cannot be read.
+        DropinError: the table cannot be read.
     """
     path = RunPaths(folder).confirmation_table
     if not path.exists():
@@ -83,10 +84,10 @@ def confirmed(folder: Path) -> list[Confirmed]:
             for row in csv.DictReader(file):
                 seeds.setdefault(row["detector"], []).append(row)
         return [
-            Confirmed(
+            Confirmation(
                 name,
                 rows[0]["what"],
-                f"{int(rows[0]['parameters']):,}" if rows[0]["parameters"] else NOTHING,
+                f"{int(rows[0]['parameters']):,}" if rows[0]["parameters"] else UNKNOWN,
                 tuple(float(row["eer_dev"]) for row in rows),
                 tuple(float(row["eer_eval"]) for row in rows if row["eer_eval"]),
             )
@@ -99,5 +100,5 @@ def confirmed(folder: Path) -> list[Confirmed]:
 def spread(values: Sequence[float]) -> str:
     """Median and range in percent."""
     if not values:
-        return NOTHING
+        return UNKNOWN
     return f"{percent(statistics.median(values))} ({100 * min(values):.2f} to {100 * max(values):.2f})"

@@ -1,8 +1,8 @@
-"""The page itself: all parts put together into one file that asks nothing of any network.
+"""The page: all parts rendered into one HTML file that makes no network requests.
 
-Whatever comes from files is text: jinja2 escapes it in the page, `figure.plain` in plots, and cards are data that the
-page's script shows as text. Should a piece of it ever pass for a script, the page's policy does not let it run: only
-the scripts whose digests it names do.
+Everything that comes from files is text: jinja2 escapes it in the page, `figure.escape` in figures, and cards are data
+that the page's script shows as text. If some of it were taken for a script, the content security policy would block it:
+it allows only the scripts whose digests it has.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from search.settings.options import Settings
 TEMPLATE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
 
 
-def document(subject: ReportData) -> str:
+def document(data: ReportData) -> str:
     """The report as HTML.
 
     Raises:
@@ -44,56 +44,57 @@ def document(subject: ReportData) -> str:
         "spread": comparison.spread,
         "share": numbers.share,
     }
-    run = subject.run
-    drawn = importance.importance(run.paths.study, run.settings.objective)
-    figures = {**_figures(subject), **{f"importance-{i}": one for i, one in enumerate(_importances(drawn))}}
+    run = data.run
+    evaluated = importance.importance(run.paths.study, run.settings.objective)
+    bars = importance.importance_figures(evaluated).values()
+    figures = {**_figures(data), **{f"importance-{i}": one for i, one in enumerate(bars)}}
     best = best_of(run.records)
     return environment.get_template(TEMPLATE).render(
         policy=_policy(scripts),
         style=_text(STYLE),
         scripts=scripts,
-        data={"figures": figures, "cards": trial_cards.cards(subject)},
-        subject=subject,
+        data={"figures": figures, "cards": trial_cards.cards(data)},
+        report=data,
         settings=run.settings,
-        facts=facts(subject),
+        facts=facts(data),
         states={state: sum(one.state == state for one in run.records) for state in trial_cards.STATES},
         figures=figures,
         first=front.BASE if best is None else best.number,
-        separated=separated(subject.front),
+        separated=separated(data.front),
         interval=numbers.interval,
-        compared=comparison.compared(subject),
-        confirmed=comparison.confirmed(run.folder),
-        timed=history.timed(run.records),
-        importance=drawn,
+        references=comparison.references(data),
+        confirmations=comparison.confirmations(run.folder),
+        timed=history.has_times(run.records),
+        importance=evaluated,
         costs=costs.costs(run.records, run.settings),
         failures=[one for one in run.records if one.state == "FAIL"],
     )
 
 
-def facts(subject: ReportData) -> list[tuple[str, str]]:
-    """What the run is, for the page's head: names and texts."""
-    run, settings = subject.run, subject.run.settings
+def facts(data: ReportData) -> list[tuple[str, str]]:
+    """Settings and progress of the run for the page's header: names and texts."""
+    run, settings = data.run, data.run.settings
     states = [one.state for one in run.records]
     ended = f"{len(states):,} ended"
     if settings.trials is not None and settings.trials > len(states):
         ended = f"{len(states):,} of {settings.trials:,} ended"
-    how = ", ".join(f"{states.count(state):,} {words}" for words, state, _ in costs.ENDINGS)
+    by_state = ", ".join(f"{states.count(state):,} {name}" for name, state, _ in costs.STATES)
     return [
         ("space", settings.space),
         ("model", " ".join([settings.model, *(f"{key}={value}" for key, value in settings.model_option.items())])),
         ("corpus", str(run.corpus["name"])),
-        ("when", _when(subject)),
-        ("trials", f"{ended}: {how}"),
+        ("time", _period(data)),
+        ("trials", f"{ended}: {by_state}"),
         ("objective", _objective(settings)),
         ("search", f"sampler {settings.sampler}, early stopping {settings.stopping}, {settings.epochs} epochs a trial"),
         ("seed", str(settings.seed)),
     ]
 
 
-def _when(subject: ReportData) -> str:
-    records = subject.run.records
-    if not history.timed(records):
-        return "not recorded by the version that made the run"
+def _period(data: ReportData) -> str:
+    records = data.run.records
+    if not history.has_times(records):
+        return "not recorded by the version that wrote the run"
     begins = [float(one.ended or 0) - (one.seconds or 0.0) for one in records]
     return numbers.period(min(begins), max(float(one.ended or 0) for one in records))
 
@@ -104,26 +105,22 @@ def _objective(settings: Settings) -> str:
     return f"weighted EER, size weight {settings.size_weight:g}"
 
 
-def _figures(subject: ReportData) -> dict[str, Figure]:
-    """All plots but those of importance, by the id of their place in the page."""
-    records = subject.run.records
+def _figures(data: ReportData) -> dict[str, Figure]:
+    """All figures but those of importance, by their name in the page."""
+    records = data.run.records
     found = {
-        "front": front.front_figure(subject),
-        "attacks-dev": attacks.attack_figure(subject, "dev"),
-        "attacks-eval": attacks.attack_figure(subject, "eval"),
-        "places": widths.places_figure(subject.front, subject.base.widths),
-        **history.course_figures(records, subject.base.size),
+        "front": front.front_figure(data),
+        "attacks-dev": attacks.attack_figure(data, "dev"),
+        "attacks-eval": attacks.attack_figure(data, "eval"),
+        "widths": widths.widths_figure(data.front, data.base.widths),
+        **history.history_figures(records, data.base.size),
         **costs.cost_figures(records),
     }
     return {name: one for name, one in found.items() if one is not None}
 
 
-def _importances(found: importance.Importance) -> list[Figure]:
-    return list(importance.importance_figures(found).values())
-
-
 def _policy(scripts: list[str]) -> str:
-    """A content security policy under which these scripts run, no other does, and nothing is fetched."""
+    """A content security policy that allows these scripts only, and no network requests."""
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"

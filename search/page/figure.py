@@ -1,6 +1,6 @@
-"""What all plots have in common: plain data for plotly, text that is only text, and colours by their name.
+"""Common parts of all figures: data and layout for plotly, escaped text, and colours by name.
 
-A colour is the name of a property in page.css. The page puts the value in, which is another one in dark mode.
+A colour is the name of a custom property in page.css; the page's script replaces it by its value in light or dark mode.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Figure = dict[str, Any]
-"""``data`` and ``layout`` as plotly takes them, ``label`` for who cannot see the plot, ``zoom`` where that helps."""
-LINE = 52
-"""Characters of a line of what a point says, so that it fits a phone."""
-FEW = 9
-"""From so many columns of a heat map on their names are turned, so that they fit a phone, too."""
+"""``data`` and ``layout`` for plotly, ``label`` as alternative text, and ``zoom`` if the mouse can zoom in."""
+HOVER_WIDTH = 52
+"""Characters in a line of hover text, so that it fits on a phone."""
+ROTATED_FROM = 9
+"""Number of heat map columns from which their labels are rotated, so that they fit on a phone."""
 
 
-def plain(text: object) -> str:
-    """Text that plotly, which knows some HTML, shows as it is."""
+def escape(text: object) -> str:
+    """Escape a text for plotly, which interprets some HTML."""
     return html.escape(str(text), quote=False)
 
 
-def lines(texts: Iterable[str]) -> str:
-    """Texts one below the other, long ones broken, as plotly shows them."""
-    return "<br>".join(plain(line) for text in texts for line in textwrap.wrap(text, LINE))
+def wrap(texts: Iterable[str]) -> str:
+    """Escaped texts on lines of their own, long ones wrapped."""
+    return "<br>".join(escape(line) for text in texts for line in textwrap.wrap(text, HOVER_WIDTH))
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
-    """An axis; `more` goes to plotly as it is."""
+    """An axis; `more` are further attributes of plotly's axis."""
     return {
-        "title": {"text": plain(title), "standoff": 10, "font": {"size": 13}},
+        "title": {"text": escape(title), "standoff": 10, "font": {"size": 13}},
         "gridcolor": "--grid",
         "linecolor": "--grid",
         "zeroline": False,
@@ -51,15 +51,15 @@ def figure(
     zoom: bool = False,
     **layout: Any,
 ) -> Figure:
-    """A plot.
+    """A figure.
 
     Args:
-        label: what it shows, in words.
+        label: alternative text.
         data: traces.
         x, y: axes (`axis`).
-        height: in pixels; as wide as there is room.
-        zoom: whether a mouse zooms in.
-        layout: goes to plotly as it is.
+        height: in pixels; the width is that of the page.
+        zoom: whether the mouse can zoom in.
+        layout: further attributes of plotly's layout.
     """
     common = {
         "xaxis": dict(x),
@@ -84,30 +84,30 @@ def heat_map(
     values: Sequence[Sequence[float | None]],
     texts: Sequence[Sequence[str]],
     *,
-    across: str,
+    x_title: str,
     colours: Sequence[tuple[float, str]],
     top: float,
 ) -> Figure:
-    """Coloured cells with a text in each.
+    """A heat map with a text in each cell.
 
     Args:
-        label: what it shows, in words.
-        columns, rows: their names.
-        values: of every row; the cell's colour. ``None`` leaves it empty.
-        texts: of every row; the cell's text.
-        across: what the columns are.
-        colours: from 0 for the value 0 to 1 for `top` and above.
-        top: largest value that is told from others.
+        label: alternative text.
+        columns, rows: their labels.
+        values: of every row; ``None`` leaves a cell empty.
+        texts: of every row.
+        x_title: title of the x axis.
+        colours: the colour scale, from 0 for value 0 to 1 for `top` and above.
+        top: upper end of the colour scale.
     """
-    names, heads = [plain(row) for row in rows], [plain(column) for column in columns]
+    x_labels, y_labels = [escape(column) for column in columns], [escape(row) for row in rows]
     trace = {
         "type": "heatmap",
-        "x": heads,
-        "y": names,
+        "x": x_labels,
+        "y": y_labels,
         "z": [list(row) for row in values],
         "zmin": 0,
         "zmax": top,
-        "text": [[plain(text) for text in row] for row in texts],
+        "text": [[escape(text) for text in row] for row in texts],
         "texttemplate": "%{text}",
         "hovertemplate": "%{y}, %{x}: %{text}<extra></extra>",
         "hoverongaps": False,
@@ -116,7 +116,7 @@ def heat_map(
         "xgap": 2,
         "ygap": 2,
     }
-    turned = 0 if len(heads) < FEW else -90
-    x = axis(across, type="category", side="top", showgrid=False, ticks="", tickangle=turned)
+    angle = 0 if len(x_labels) < ROTATED_FROM else -90
+    x = axis(x_title, type="category", side="top", showgrid=False, ticks="", tickangle=angle)
     y = axis("", type="category", autorange="reversed", showgrid=False, ticks="")
-    return figure(label, [trace], x, y, height=90 + 26 * len(names))
+    return figure(label, [trace], x, y, height=90 + 26 * len(y_labels))

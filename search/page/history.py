@@ -1,7 +1,7 @@
-"""How the search went on: the hypervolume of the front and the lowest weighted EER, whenever a trial had ended.
+"""Optimization history: hypervolume of the front and lowest weighted EER after each trial, against time.
 
-Every record says when its trial ended. Where records of an earlier version do not, trials are counted instead: a log
-is in the order in which trials ended.
+Every record has the time at which its trial ended. If records of an earlier version do not, the x axis is the number of
+trials: a log is in the order in which trials ended.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from search.runs import pareto
 from search.runs.record import Record
 
 
-def timed(records: Sequence[Record]) -> bool:
-    """Whether all records say when their trials ended."""
+def has_times(records: Sequence[Record]) -> bool:
+    """Whether all records have the time at which their trial ended."""
     return all(record.ended is not None for record in records)
 
 
-def in_order(records: Sequence[Record]) -> list[Record]:
-    """The records as their trials ended."""
-    return sorted(records, key=lambda one: one.ended or 0.0) if timed(records) else list(records)
+def sorted_by_end(records: Sequence[Record]) -> list[Record]:
+    """The records in the order in which their trials ended."""
+    return sorted(records, key=lambda one: one.ended or 0.0) if has_times(records) else list(records)
 
 
 def elapsed(records: Sequence[Record]) -> list[float]:
-    """For every trial, how many seconds at least one trial had been under way when it ended.
+    """For every trial, the seconds until its end during which at least one trial was running.
 
     So the pause before a run was resumed does not count.
 
     Args:
-        records: all of them timed.
+        records: with times, see `has_times`.
     """
     spans = sorted((float(one.ended or 0) - (one.seconds or 0.0), float(one.ended or 0)) for one in records)
     begins, ends = [spans[0][0]], [spans[0][1]]
@@ -43,12 +43,12 @@ def elapsed(records: Sequence[Record]) -> list[float]:
             begins.append(begin)
             ends.append(end)
     before = [0.0, *accumulate(end - begin for begin, end in zip(begins, ends, strict=True))]
-    places = [bisect_left(ends, float(one.ended or 0)) for one in records]
-    return [before[i] + float(one.ended or 0) - begins[i] for i, one in zip(places, records, strict=True)]
+    index = [bisect_left(ends, float(one.ended or 0)) for one in records]
+    return [before[i] + float(one.ended or 0) - begins[i] for i, one in zip(index, records, strict=True)]
 
 
 def hypervolumes(records: Sequence[Record], base_size: int) -> list[float]:
-    """The hypervolume after each of these trials, as `pareto.share` measures it; never less than before."""
+    """The hypervolume (`pareto.share`) after each of these trials; it never decreases."""
     front: list[tuple[float, float]] = []
     found, volume = [], 0.0
     for one in records:
@@ -61,8 +61,8 @@ def hypervolumes(records: Sequence[Record], base_size: int) -> list[float]:
     return found
 
 
-def lowest(records: Sequence[Record]) -> list[float | None]:
-    """The lowest weighted EER of a complete trial after each of these; ``None`` before the first."""
+def lowest_weighted_eers(records: Sequence[Record]) -> list[float | None]:
+    """The lowest weighted EER of completed trials after each of these trials; ``None`` before the first."""
     found: list[float | None] = []
     best: float | None = None
     for one in records:
@@ -72,21 +72,22 @@ def lowest(records: Sequence[Record]) -> list[float | None]:
     return found
 
 
-def course_figures(records: Sequence[Record], base_size: int) -> dict[str, Figure]:
+def history_figures(records: Sequence[Record], base_size: int) -> dict[str, Figure]:
     """Both curves, by name; a curve without a point is left out."""
-    ordered = in_order(records)
-    where = elapsed(ordered) if timed(ordered) else [float(number) for number in range(1, len(ordered) + 1)]
-    unit, factor, title = "trials", 1.0, "trials that ended"
-    if timed(ordered):
-        unit, factor = ("h", 3600.0) if where[-1] >= 3 * 3600 else ("min", 60.0) if where[-1] >= 180 else ("s", 1.0)
-        title = f"time under way, {unit}"
+    ordered, timed = sorted_by_end(records), has_times(records)
+    progress = elapsed(ordered) if timed else [float(number) for number in range(1, len(ordered) + 1)]
+    factor, title = 1.0, "ended trials"
+    if timed:
+        long, longer = progress[-1] >= 180, progress[-1] >= 3 * 3600
+        unit, factor = ("h", 3600.0) if longer else ("min", 60.0) if long else ("s", 1.0)
+        title = f"running time, {unit}"
     found = {}
-    best = [None if value is None else 100 * value for value in lowest(ordered)]
+    best = [None if value is None else 100 * value for value in lowest_weighted_eers(ordered)]
     for name, label, values in (
         ("hypervolume", "hypervolume", hypervolumes(ordered, base_size)),
         ("weighted", "lowest weighted EER, %", best),
     ):
-        points = _changes([(x, y, one) for x, y, one in zip(where, values, ordered, strict=True) if y is not None])
+        points = _changes([(x, y, one) for x, y, one in zip(progress, values, ordered, strict=True) if y is not None])
         if points:
             trace = {
                 "type": "scatter",
@@ -95,7 +96,7 @@ def course_figures(records: Sequence[Record], base_size: int) -> dict[str, Figur
                 "y": [y for _, y, _ in points],
                 "line": {"shape": "hv", "color": "--front", "width": 2},
                 "marker": {"size": 5, "color": "--front"},
-                "hovertext": [_said(x, y, one, timed(ordered)) for x, y, one in points],
+                "hovertext": [_hover_text(x, y, one, timed) for x, y, one in points],
                 "hoverinfo": "text",
                 "customdata": [one.number for _, _, one in points],
             }
@@ -106,12 +107,12 @@ def course_figures(records: Sequence[Record], base_size: int) -> dict[str, Figur
 
 
 def _changes(points: list[tuple[float, float, Record]]) -> list[tuple[float, float, Record]]:
-    """The first point, those that differ from the one before, and the last."""
+    """The first point, those whose value differs from the one before, and the last."""
     changed = [after for before, after in pairwise(points) if after[1] != before[1]]
     found = [*points[:1], *changed]
     return found if not points or found[-1] == points[-1] else [*found, points[-1]]
 
 
-def _said(x: float, y: float, record: Record, is_time: bool) -> str:
-    when = f"after {duration(x)}" if is_time else f"after {x:.0f} trials"
-    return f"{y:.3f} {when}, trial {record.number}"
+def _hover_text(x: float, y: float, record: Record, timed: bool) -> str:
+    progress = f"after {duration(x)}" if timed else f"after {x:.0f} trials"
+    return f"{y:.3f} {progress}, trial {record.number}"

@@ -1,7 +1,7 @@
-"""Which parameters of the space set the best trials apart from the others, by PED-ANOVA.
+"""Hyperparameter importance by PED-ANOVA: which parameters distinguish the best trials from all.
 
 S. Watanabe, A. Bansal, F. Hutter, "PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in Arbitrary
-Subspaces", IJCAI 2023, as Optuna has it. The best tenth is compared with all, but no fewer than `BEST` trials.
+Subspaces", IJCAI 2023, in Optuna's implementation. The best tenth, but at least `BEST` trials, is compared with all.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from search.page.figure import Figure, axis, figure, plain
+from search.page.figure import Figure, axis, escape, figure
 from search.tuning.study import NAME
 
 BEST = 5
-LEAST = 4 * BEST
-"""With fewer complete trials nothing is said."""
-SHOWN = 15
+MIN_TRIALS = 4 * BEST
+"""Completed trials below which importance is not evaluated."""
+MAX_BARS = 15
 OBJECTIVES: Mapping[str, tuple[str, ...]] = {"weighted": ("weighted EER",), "pareto": ("EER", "parameters")}
-"""What the values of a trial are in the study of a run, by its ``--objective``."""
+"""Names of the values of a study, by the run's ``--objective``."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """What was found.
+    """Importance of the parameters of a study.
 
     Attributes:
-        trials: complete trials of the study; those of recipes are not in it.
-        shares: by objective the share of every parameter, the largest first; they add up to 1.
-        missing: why there are no shares, a sentence, or nothing.
+        trials: completed trials of the study; recipes are not part of it.
+        shares: by objective the importance of every parameter, the largest first, normalised to a sum of 1.
+        missing: the reason why there are no shares, a sentence, or an empty text.
     """
 
     trials: int
@@ -44,11 +44,11 @@ class Importance:
 
 
 def importance(journal: Path, objective: str) -> Importance:
-    """Evaluate the study of a run, which is only read.
+    """Evaluate the study of a run; its journal is only read.
 
     Args:
-        journal: the study's file.
-        objective: a name of `OBJECTIVES`.
+        journal: file of the study.
+        objective: a key of `OBJECTIVES`.
     """
     if not journal.exists():
         return Importance(0, missing="The run has no study.journal.")
@@ -58,36 +58,36 @@ def importance(journal: Path, objective: str) -> Importance:
     except (KeyError, ValueError, OSError) as error:
         return Importance(0, missing=f"The run's study.journal cannot be read: {error}.")
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(complete) < LEAST:
-        text = f"It takes {LEAST} complete trials of the sampler to say what mattered; the run has {len(complete)}."
+    if len(complete) < MIN_TRIALS:
+        text = f"Importance needs {MIN_TRIALS} completed trials of the sampler; the run has {len(complete)}."
         return Importance(len(complete), missing=text)
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, BEST / len(complete)))
-    found = {}
-    for place, name in enumerate(OBJECTIVES[objective]):
+    normalised = {}
+    for index, name in enumerate(OBJECTIVES[objective]):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that low values are the good ones, and parameters that few trials have
-            scores = evaluator.evaluate(study, target=_value(place))
+            warnings.simplefilter("ignore")  # on the direction of a custom target, and on parameters of few trials
+            scores = evaluator.evaluate(study, target=_value(index))
         total = sum(scores.values())
         if total > 0:
-            ordered = sorted(scores.items(), key=lambda one: (-one[1], one[0]))
-            found[name] = {parameter: score / total for parameter, score in ordered}
-    missing = "" if found else "No parameter sets the best trials apart from the others."
-    return Importance(len(complete), found, missing)
+            ordered = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
+            normalised[name] = {parameter: score / total for parameter, score in ordered}
+    missing = "" if normalised else "No parameter distinguishes the best trials."
+    return Importance(len(complete), normalised, missing)
 
 
-def _value(place: int) -> Callable[[FrozenTrial], float]:
-    return lambda trial: trial.values[place]
+def _value(index: int) -> Callable[[FrozenTrial], float]:
+    return lambda trial: trial.values[index]
 
 
-def importance_figures(found: Importance) -> dict[str, Figure]:
-    """Bars by objective, the largest on top."""
+def importance_figures(evaluated: Importance) -> dict[str, Figure]:
+    """A bar chart for each objective, the largest bar on top."""
     figures = {}
-    for name, shares in found.shares.items():
-        largest = list(shares.items())[:SHOWN]
+    for name, shares in evaluated.shares.items():
+        largest = list(shares.items())[:MAX_BARS]
         trace = {
             "type": "bar",
             "orientation": "h",
-            "y": [plain(parameter) for parameter, _ in largest],
+            "y": [escape(parameter) for parameter, _ in largest],
             "x": [100 * share for _, share in largest],
             "marker": {"color": "--front"},
             "hovertemplate": "%{y}: %{x:.1f} %<extra></extra>",

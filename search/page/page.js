@@ -1,4 +1,4 @@
-// Draws the plots in the colours of the page, and shows the card of the trial that was chosen.
+// Draws the figures in the colours of the page, and shows the card of the selected trial.
 "use strict";
 (() => {
   const { figures, cards } = JSON.parse(document.getElementById("data").textContent);
@@ -6,7 +6,7 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const front = document.getElementById("plot-front");
 
-  // A copy in which names of colours, which stand under keys such as "color" and "gridcolor", are the colours.
+  // A copy in which names of colours (values of keys such as "color" and "gridcolor") are replaced by the colours.
   function coloured(value, style, named) {
     if (typeof value === "string") {
       return named && value.startsWith("--") ? style.getPropertyValue(value).trim() : value;
@@ -20,11 +20,11 @@
 
   function draw() {
     const style = getComputedStyle(document.documentElement);
-    for (const place of document.querySelectorAll("[data-figure]")) {
-      const figure = figures[place.dataset.figure];
+    for (const target of document.querySelectorAll("[data-figure]")) {
+      const figure = figures[target.dataset.figure];
       const { data, layout } = coloured({ data: figure.data, layout: figure.layout }, style, false);
       if (figure.zoom) {
-        const colour = style.getPropertyValue("--chosen").trim();
+        const colour = style.getPropertyValue("--selected").trim();
         data.push({
           type: "scatter", mode: "markers", x: [], y: [], hoverinfo: "skip", showlegend: false,
           marker: { size: 19, symbol: "circle-open", color: colour, line: { width: 2 } },
@@ -33,7 +33,7 @@
         layout.dragmode = mouse.matches ? "zoom" : false;
         layout.xaxis.fixedrange = layout.yaxis.fixedrange = !mouse.matches;
       }
-      Plotly.react(place, data, layout, { responsive: true, displayModeBar: false });
+      Plotly.react(target, data, layout, { responsive: true, displayModeBar: false });
     }
   }
 
@@ -47,22 +47,22 @@
   function widths(sites) {
     const table = element("table");
     const head = table.createTHead().insertRow();
-    for (const text of ["site", "base", "now"]) head.append(element("th", text));
+    for (const text of ["site", "base", "trial"]) head.append(element("th", text));
     const body = table.createTBody();
-    for (const [site, before, now] of sites) {
+    for (const [site, before, after] of sites) {
       const row = body.insertRow();
-      if (before !== now) row.className = "changed";
-      for (const text of [site, before, now]) row.append(element("td", text));
+      if (before !== after) row.className = "changed";
+      for (const text of [site, before, after]) row.append(element("td", text));
     }
     return table;
   }
 
-  function ring(number) {
+  function highlight(number) {
     if (!front) return;
     for (const trace of front.data) {
-      const place = (trace.customdata || []).findIndex((one) => String(one) === number);
-      if (place >= 0) {
-        Plotly.restyle(front, { x: [[trace.x[place]]], y: [[trace.y[place]]] }, [front.data.length - 1]);
+      const index = (trace.customdata || []).findIndex((one) => String(one) === number);
+      if (index >= 0) {
+        Plotly.restyle(front, { x: [[trace.x[index]]], y: [[trace.y[index]]] }, [front.data.length - 1]);
         return;
       }
     }
@@ -70,21 +70,21 @@
   }
 
   function show(number) {
-    const card = cards[number], place = document.getElementById("card");
+    const card = cards[number], target = document.getElementById("card");
     const numbers = element("dl");
     for (const [name, text] of card.numbers) numbers.append(element("dt", name), element("dd", text));
     const plan = element("ul");
     for (const clause of card.plan) plan.append(element("li", clause));
-    place.replaceChildren(element("h3", card.title), element("p", card.state, "state"));
-    if (card.error) place.append(element("p", card.error, "error"));
-    place.append(numbers);
-    if (card.plan.length) place.append(plan);
-    if (card.widths.length) place.append(widths(card.widths));
-    place.dataset.shown = number;
-    ring(number);
+    target.replaceChildren(element("h3", card.title), element("p", card.state, "state"));
+    if (card.error) target.append(element("p", card.error, "error"));
+    target.append(numbers);
+    if (card.plan.length) target.append(plan);
+    if (card.widths.length) target.append(widths(card.widths));
+    target.dataset.shown = number;
+    highlight(number);
   }
 
-  function choose(number) {
+  function select(number) {
     if (!(number in cards)) return;
     show(number);
     document.getElementById("card").scrollIntoView({ block: "nearest" });
@@ -92,15 +92,15 @@
 
   draw();
   show(document.getElementById("card").dataset.first);
-  for (const place of document.querySelectorAll("[data-figure]")) {
-    place.on("plotly_click", (event) => choose(String(event.points[0].customdata)));
+  for (const target of document.querySelectorAll("[data-figure]")) {
+    target.on("plotly_click", (event) => select(String(event.points[0].customdata)));
   }
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button.trial");
-    if (button) choose(button.dataset.trial);
+    if (button) select(button.dataset.trial);
   });
   dark.addEventListener("change", () => {
     draw();
-    ring(document.getElementById("card").dataset.shown);
+    highlight(document.getElementById("card").dataset.shown);
   });
 })();

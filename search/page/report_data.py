@@ -1,4 +1,4 @@
-"""What a report is about: a run, the base that it began with, and the export of its front, where there is one."""
+"""Data of a report: the run, its base, its front, and optionally an export of the front."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from trainables.storage.checkpoint import DESCRIPTION, read_folder
 
 @dataclass(frozen=True)
 class Base:
-    """What all trials began with.
+    """The detector that all trials start from.
 
     Attributes:
-        size: parameters.
+        size: number of parameters.
         widths: neurons by site.
-        eer: dev EER, a fraction; ``None`` where the detector is gone.
+        eer: dev EER, a fraction; ``None`` if the detector is missing.
     """
 
     size: int
@@ -38,11 +38,11 @@ class Base:
 
 @dataclass(frozen=True)
 class Export:
-    """What an export of the run says.
+    """An export of the run.
 
     Attributes:
-        rows: those of its front.parquet.
-        trials: how many trials had ended when it was made.
+        rows: of its front.parquet.
+        trials: number of ended trials at the time of the export.
     """
 
     rows: tuple[Mapping[str, Any], ...]
@@ -57,7 +57,7 @@ class ReportData:
         run: the run.
         base: its base.
         front: the members of its front, smallest first.
-        export: an export of it, if one was given.
+        export: an export of the run, or ``None``.
     """
 
     run: StoredRun
@@ -66,40 +66,40 @@ class ReportData:
     export: Export | None = None
 
     @classmethod
-    def of(cls, run: StoredRun, export: Path | None = None) -> ReportData:
-        """Read what is beside a run's log.
+    def from_run(cls, run: StoredRun, export: Path | None = None) -> ReportData:
+        """Collect the data of a run.
 
         Args:
             run: finished or not.
-            export: folder that `search.export` made of it.
+            export: folder that `search.export` wrote for this run.
 
         Raises:
-            DropinError: no trial has ended, or the export is none or of another run.
+            DropinError: no trial has ended, or `export` is not an export of this run.
         """
         if not run.records:
             raise DropinError(
-                f"a report shows trials that ended; run {run.folder} has none: wait for the first, or see its run.log"
+                f"a report needs an ended trial; run {run.folder} has none: wait for the first, or see its run.log"
             )
-        found = None if export is None else read_export(export.expanduser().resolve(), run)
-        return cls(run, _base(run), tuple(front_of(run.records)), found)
+        read = None if export is None else read_export(export.expanduser().resolve(), run)
+        return cls(run, _base(run), tuple(front_of(run.records)), read)
 
     @property
     def recipes(self) -> list[Record]:
-        """The recipes that ran to their end, in the order in which they are tried."""
-        ended = [one for one in self.run.records if one.state == "COMPLETE" and is_recipe(one.recipe)]
-        return sorted(ended, key=lambda one: one.number)
+        """The completed recipes, by trial number."""
+        completed = [one for one in self.run.records if one.state == "COMPLETE" and is_recipe(one.recipe)]
+        return sorted(completed, key=lambda one: one.number)
 
 
 def read_export(folder: Path, run: StoredRun) -> Export:
-    """What is in an export's folder.
+    """Read an export.
 
     Raises:
         DropinError: not an export, or one of another run.
     """
     try:
-        about = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
         rows = pq.read_table(folder / "front.parquet").to_pylist()
-        name, digest, trials = about["run"], about["corpus"], int(about["trials"])
+        name, digest, trials = marker["run"], marker["corpus"], int(marker["trials"])
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise DropinError(
             f"--front must be a folder that search.export wrote; {folder} cannot be read ({error}): correct the path"
@@ -114,8 +114,8 @@ def read_export(folder: Path, run: StoredRun) -> Export:
 def _base(run: StoredRun) -> Base:
     arch = Architecture.create(run.settings.model, run.settings.model_option)
     try:
-        _, texts = read_folder(run.paths.base, [], [DESCRIPTION])
-        eer = float(texts[DESCRIPTION]["card"]["eer_dev"])
+        _, documents = read_folder(run.paths.base, [], [DESCRIPTION])
+        eer = float(documents[DESCRIPTION]["card"]["eer_dev"])
     except (ValueError, KeyError, TypeError):
-        eer = None  # it is there to compare with only; the page says that it is missing
+        eer = None  # only the comparison needs it, and the page says that it is missing
     return Base(arch.size(), arch.total_widths(), eer)

@@ -1,4 +1,4 @@
-"""What is measured and told of detectors: evaluation, tables, cards, the picture of a front, plans in words.
+"""Evaluation of detectors and how it is presented: tables, cards, the figure of the front, plans in words.
 
-It may import `display`, `runs` and `settings`; it decides nothing about trials.
+It may import `display`, `runs` and `settings`; nothing here influences trials.
 """

@@ -1,4 +1,4 @@
-"""The card of an exported detector: a page for people, and the same facts for programs."""
+"""The model card of an exported detector: as Markdown, and as the JSON of detector.json."""
 
 from __future__ import annotations
 
@@ -9,80 +9,80 @@ from typing import Any
 
 from search.reporting.evaluation import Evaluation
 from search.reporting.plan_words import count_text, plan_in_words
-from search.reporting.tables import Entry
+from search.reporting.tables import DetectorResult
 from search.runs.members import StoredRun
 from trainables.printable import printable
 
-NOTHING = "-"
+UNKNOWN = "-"
 
 
-def facts(entry: Entry, card: Mapping[str, Any], run: StoredRun) -> dict[str, Any]:
-    """What detector.json says about an exported detector: the card from the run, and what the export measured."""
-    record = entry.member.record
+def card_json(result: DetectorResult, card: Mapping[str, Any], run: StoredRun) -> dict[str, Any]:
+    """The card in detector.json: that of the run, and the results of the export."""
+    record = result.member.record
     assert record is not None, "only trials are exported"
     return {
         **card,
         "run": run.settings.name,
         "recipe": record.recipe,
-        "size": entry.size,
-        "macs": entry.macs,
-        "dev": entry.dev and asdict(entry.dev),
-        "eval": entry.eval and asdict(entry.eval),
+        "size": result.size,
+        "macs": result.macs,
+        "dev": result.dev and asdict(result.dev),
+        "eval": result.eval and asdict(result.eval),
     }
 
 
-def page(
-    entry: Entry,
+def card_markdown(
+    result: DetectorResult,
     card: Mapping[str, Any],
     run: StoredRun,
     *,
     front: int,
-    base: Entry | None,
+    base: DetectorResult | None,
     base_widths: Mapping[str, int],
 ) -> str:
     """The card as Markdown.
 
     Args:
-        entry: the detector, a member of the front.
-        card: what the run knows about it.
-        run: the run it comes from.
-        front: how many members the front has.
-        base: the detector that the trial started from, where it could be read.
+        result: of the detector, a member of the front.
+        card: its card from the run.
+        run: the run.
+        front: number of members of the front.
+        base: result of the base, if it could be loaded.
         base_widths: neurons of the base by site.
     """
-    record, settings = entry.member.record, run.settings
+    record, settings = result.member.record, run.settings
     assert record is not None, "only trials are exported"
     name = f" ({record.recipe})" if record.recipe else ""
     lines = [
-        f"# Detector {entry.member.name}",
+        f"# Detector {result.member.name}",
         "",
-        f"A {settings.model} that tells bona fide speech from deepfakes: {entry.size:,} parameters, "
-        f"{count_text(entry.macs or 0)} multiply-accumulates for {card['seconds']:g} s of audio.",
-        f"Trial {record.number}{name} of run {_text(settings.name)}; number {entry.member.name} on its front of "
+        f"A {settings.model} that tells bona fide speech from deepfakes: {result.size:,} parameters, "
+        f"{count_text(result.macs or 0)} multiply-accumulates for {card['seconds']:g} s of audio.",
+        f"Trial {record.number}{name} of run {_escape(settings.name)}; number {result.member.name} on its front of "
         f"{front}, counted from 0 for the smallest.",
         "",
         *_warning(run),
         "## Errors",
         "",
-        *_errors(entry, base),
+        *_errors(result, base),
         "",
-        *_threshold(entry),
+        *_threshold(result),
         "",
         "Equal error rate by attack, its spoofs against all bona fide utterances:",
         "",
-        *_attacks(entry),
+        *_attacks(result),
         "",
         "## Use",
         "",
         "    python -m search.score FOLDER FILE...",
         "",
-        f"with the folder of this card. Any file that libsndfile decodes, any rate; its first {card['seconds']:g} s "
-        "count, a shorter one is repeated. The score is the log-odds of bona fide speech. In Python: "
-        "`trainables.storage.checkpoint.load_detector(folder)`.",
+        f"with the folder of this card. It reads any file that libsndfile decodes, at any sampling rate: its first "
+        f"{card['seconds']:g} s, or all of it, repeated up to that length. The score is the log-odds of bona fide "
+        "speech. In Python: `trainables.storage.checkpoint.load_detector(folder)`.",
         "",
         "## Plan",
         "",
-        f"From a {settings.model} of {base_size(base)} trained for {settings.base_epochs} epochs:",
+        f"From a {settings.model} of {_base_size(base)} trained for {settings.base_epochs} epochs:",
         "",
         *(f"- {clause}" for clause in plan_in_words(record.plan)),
         "",
@@ -90,7 +90,7 @@ def page(
         "",
         "## Origin",
         "",
-        f"- corpus {_text(str(run.corpus['name']))}, digest `{run.corpus['digest']}`",
+        f"- corpus {_escape(str(run.corpus['name']))}, digest `{run.corpus['digest']}`",
         f"- seed {card['seed']}, weights of epoch {card['epoch']} of {card['epochs']}, chosen on dev; "
         "eval was scored once, for this card",
         f"- front end {card['front_end']}",
@@ -98,45 +98,46 @@ def page(
     return "\n".join(lines) + "\n"
 
 
-def base_size(base: Entry | None) -> str:
+def _base_size(base: DetectorResult | None) -> str:
     """The base's size in words."""
     return "unknown size" if base is None else f"{base.size:,} parameters"
 
 
 def _warning(run: StoredRun) -> list[str]:
-    return [f"> {_text(str(run.corpus['note']))}", ""] if run.corpus.get("note") else []
+    return [f"> {_escape(str(run.corpus['note']))}", ""] if run.corpus.get("note") else []
 
 
-def _errors(entry: Entry, base: Entry | None) -> list[str]:
-    rows = [["EER", _percent(entry.eer_dev), _percent(entry.eer_eval)]]
-    if entry.dev is not None:
-        rows.append(["95 % interval", _interval(entry.dev), NOTHING if entry.eval is None else _interval(entry.eval)])
-    costs = [one.min_tdcf if one else None for one in (entry.dev, entry.eval)]
+def _errors(result: DetectorResult, base: DetectorResult | None) -> list[str]:
+    rows = [["EER", _percent(result.eer_dev), _percent(result.eer_eval)]]
+    if result.dev is not None:
+        on_eval = UNKNOWN if result.eval is None else _interval(result.eval)
+        rows.append(["95 % interval", _interval(result.dev), on_eval])
+    costs = [split.min_tdcf if split else None for split in (result.dev, result.eval)]
     if costs != [None, None]:
-        rows.append(["min t-DCF", *(NOTHING if cost is None else f"{cost:.4f}" for cost in costs)])
+        rows.append(["min t-DCF", *(UNKNOWN if cost is None else f"{cost:.4f}" for cost in costs)])
     if base is not None:
         rows.append(["EER of the base", _percent(base.eer_dev), _percent(base.eer_eval)])
     return _table(["", "dev", "eval"], rows)
 
 
-def _interval(found: Evaluation) -> str:
-    return " to ".join(_percent(end) for end in found.interval)
+def _interval(evaluation: Evaluation) -> str:
+    return " to ".join(_percent(end) for end in evaluation.interval)
 
 
-def _threshold(entry: Entry) -> list[str]:
-    lines = [f"Verdict: bona fide where score >= {entry.threshold:.4f}, the threshold of the EER on dev."]
-    if entry.eval is None:
-        return [*lines, "The corpus has no eval split, so nothing is known about unseen attacks and speakers."]
+def _threshold(result: DetectorResult) -> list[str]:
+    lines = [f"Decision: bona fide if score >= {result.threshold:.4f}, the EER threshold on dev."]
+    if result.eval is None:
+        return [*lines, "The corpus has no eval split, so the errors on unseen attacks and speakers are not known."]
     return [
         *lines,
-        f"With it, {_percent(entry.eval.misses)} of the bona fide utterances of eval are taken for spoofs "
-        f"and {_percent(entry.eval.false_alarms)} of the spoofs for bona fide.",
+        f"On eval it has a miss rate of {_percent(result.eval.misses)} (bona fide utterances rejected) and a false "
+        f"alarm rate of {_percent(result.eval.false_alarms)} (spoofs accepted).",
     ]
 
 
-def _attacks(entry: Entry) -> list[str]:
-    on_dev = entry.dev.by_attack if entry.dev else {}
-    on_eval = entry.eval.by_attack if entry.eval else {}
+def _attacks(result: DetectorResult) -> list[str]:
+    on_dev = result.dev.by_attack if result.dev else {}
+    on_eval = result.eval.by_attack if result.eval else {}
     names = sorted({*on_dev, *on_eval})
     return _table(["attack", "dev", "eval"], [[n, _percent(on_dev.get(n)), _percent(on_eval.get(n))] for n in names])
 
@@ -145,19 +146,19 @@ def _widths(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
     changed = [[name, str(before[name]), str(width)] for name, width in after.items() if width != before.get(name)]
     if not changed:
         return ["The detector has the widths of the base."]
-    return _table(["site", "neurons of the base", "neurons now"], changed)
+    return _table(["site", "neurons of the base", "neurons"], changed)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return [f"| {' | '.join(_text(cell) for cell in line)} |" for line in lines]
+    return [f"| {' | '.join(_escape(cell) for cell in line)} |" for line in lines]
 
 
 def _percent(fraction: float | None) -> str:
-    return NOTHING if fraction is None else f"{100 * fraction:.2f} %"
+    return UNKNOWN if fraction is None else f"{100 * fraction:.2f} %"
 
 
-def _text(words: str) -> str:
-    """Names from a corpus as Markdown shows them, whatever they are made of."""
-    plain = re.sub(r"([\\`*_~\[\]|])", r"\\\1", printable(words))
-    return plain.replace("&", "&amp;").replace("<", "&lt;")
+def _escape(text: str) -> str:
+    """Escape a text for Markdown: names come from corpora and may have any characters."""
+    escaped = re.sub(r"([\\`*_~\[\]|])", r"\\\1", printable(text))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""How wrong a detector is on a split: in all, attack by attack, at its own threshold, and before a speaker verifier."""
+"""Evaluation of a detector on a split: EER, EER by attack, errors at its threshold, and min t-DCF."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Evaluation:
 
     Attributes:
         eer: equal error rate.
-        by_attack: equal error rate of each attack's spoofs against all bona fide utterances, attacks in order of name.
-        misses: bona fide utterances that score below the detector's threshold.
-        false_alarms: spoofs that score at or above it.
-        min_tdcf: normalised minimum t-DCF, ``None`` without scores of a speaker verification.
-        interval: 95 % bootstrap interval of the EER, by utterance.
+        by_attack: equal error rate of each attack's spoofs against all bona fide utterances, sorted by attack.
+        misses: miss rate: share of bona fide utterances with a score below the detector's threshold.
+        false_alarms: false alarm rate: share of spoofs with a score at or above it.
+        min_tdcf: normalised minimum t-DCF; ``None`` without ASV scores.
+        interval: 95 % bootstrap interval of the EER, resampled by utterance.
     """
 
     eer: float
@@ -34,7 +34,7 @@ class Evaluation:
     interval: tuple[float, float]
 
     @classmethod
-    def of(
+    def from_scores(
         cls,
         scores: npt.NDArray[np.float64],
         labels: npt.NDArray[np.int64],
@@ -42,14 +42,14 @@ class Evaluation:
         threshold: float,
         asv: AsvScores | None = None,
     ) -> Evaluation:
-        """Evaluate scores.
+        """Evaluate countermeasure scores.
 
         Args:
-            scores: [n], higher for bona fide.
-            labels: [n], 1 for bona fide and 0 for spoof.
-            attacks: [n], what made each spoof; not looked at for bona fide utterances.
-            threshold: what the detector decides by: bona fide when ``score >= threshold``.
-            asv: scores of the speaker verification that the detector protects.
+            scores: ``[n]``, higher for bona fide.
+            labels: ``[n]``, 1 for bona fide and 0 for spoof.
+            attacks: ``[n]``, the attack of each spoof; ignored for bona fide utterances.
+            threshold: of the detector's decision: bona fide if ``score >= threshold``.
+            asv: scores of the automatic speaker verification (ASV) system in tandem with the detector.
 
         Raises:
             ValueError: a class is empty, a score is not finite, or the ASV is of no use (see `min_tdcf`).

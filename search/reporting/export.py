@@ -7,8 +7,8 @@ from pathlib import Path
 from search.display.progress import Display
 from search.reporting import cards, export_folder
 from search.reporting.front_picture import Caption, draw_front
-from search.reporting.measurement import load_scoring_data, measure
-from search.reporting.tables import Entry, write_tables
+from search.reporting.measurement import load_scoring_data, score_detector
+from search.reporting.tables import DetectorResult, write_tables
 from search.runs.members import StoredRun, members
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import load_detector, save_detector
@@ -16,7 +16,7 @@ from trainables.storage.checkpoint import load_detector, save_detector
 
 def export(
     run: StoredRun, target: Path, *, root: Path | None, cache: Path, skip_bad_files: bool, display: Display
-) -> list[Entry]:
+) -> list[DetectorResult]:
     """Score the front and what it is compared with on dev and eval, and write it all to `target`, whole or not at all.
 
     Args:
@@ -43,23 +43,23 @@ def export(
         entries, kept = [], {}
         for done, member in enumerate(shown):
             display.progress("scoring detectors", done, len(shown))
-            measured = measure(member, data, display)
+            measured = score_detector(member, data, display)
             if measured is not None:
                 entry, detector = measured
                 entries.append(entry)
-                if detector is not None and entry.detector is not None:
-                    kept[entry.detector] = (entry, detector.card)
+                if detector is not None and entry.folder is not None:
+                    kept[entry.folder] = (entry, detector.card)
                     save_detector(
-                        folder / entry.detector,
+                        folder / entry.folder,
                         detector.arch,
                         detector.module.state_dict(),
-                        cards.facts(entry, detector.card, run),
+                        cards.card_json(entry, detector.card, run),
                     )
         display.progress("scoring detectors", len(shown), len(shown))
         base = next((entry for entry in entries if entry.member.role == "base"), None)
         widths = Architecture.create(run.settings.model, run.settings.model_option).total_widths()
         for place, (entry, card) in kept.items():
-            text = cards.page(entry, card, run, front=len(kept), base=base, base_widths=widths)
+            text = cards.card_markdown(entry, card, run, front=len(kept), base=base, base_widths=widths)
             (folder / place / "card.md").write_text(text, encoding="utf-8")
         write_tables(folder, entries)
         # Not those that were stopped: their EER is that of an epoch, not of a detector.

@@ -1,4 +1,4 @@
-"""The folder of an export: it appears whole, and takes the place of an earlier export but of nothing else."""
+"""The folder of an export: written atomically; it replaces an earlier export and nothing else."""
 
 from __future__ import annotations
 
@@ -14,72 +14,72 @@ from typing import Any
 from trainables.errors import DropinError
 
 MARKER = "export.json"
-"""Says what the folder is and names its files, so that a later export knows that nothing of the user's is lost."""
+"""Has the export's metadata and the names of its files, so that a later export never deletes files of the user."""
 
 
 def check(target: Path) -> None:
-    """Make sure that an export may be written to `target`: nothing is there, an empty folder, or an earlier export.
+    """Make sure that an export may be written to `target`: it does not exist, is empty, or is an earlier export.
 
     Raises:
-        DropinError: something else is there, or the place cannot be written.
+        DropinError: it has other files, or cannot be written.
     """
-    existing = next(place for place in (target, *target.parents) if place.exists())
+    existing = next(path for path in (target, *target.parents) if path.exists())
     if not existing.is_dir():
-        raise DropinError(f"an export goes into a folder; {existing} is a file: choose another place")
+        raise DropinError(f"an export is written to a folder; {existing} is a file: choose another path")
     if not os.access(existing, os.W_OK) or not os.access(target.parent if existing == target else existing, os.W_OK):
-        raise DropinError(f"an export needs a folder that can be written; {existing} cannot: choose another place")
+        raise DropinError(f"an export needs a writable folder; {existing} is not: choose another path")
     if existing != target or not any(target.iterdir()):
         return
     try:
         known = {MARKER, *json.loads((target / MARKER).read_text(encoding="utf-8"))["files"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DropinError(
-            f"an export replaces only an earlier one; {target} holds something else: choose another place"
+            f"an export replaces only an earlier one; {target} has other files: choose another path"
         ) from error
     foreign = sorted(set(_files(target)) - known)
     if foreign:
         raise DropinError(
-            f"an export replaces only an earlier one; {target} also holds {', '.join(foreign[:5])}: move that away"
+            f"an export replaces only an earlier one; {target} also has {', '.join(foreign[:5])}: move them away"
         )
 
 
 @contextmanager
-def atomic_folder(target: Path, about: Mapping[str, Any]) -> Iterator[Path]:
-    """Within it, an empty folder to write to; at its end, that folder is `target`. On an error nothing changes.
+def atomic_folder(target: Path, metadata: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield an empty temporary folder, and rename it to `target` at the end. On an error nothing changes.
 
     Args:
-        target: absolute; what `check` lets pass.
-        about: JSON types; what the marker says besides the files.
+        target: absolute path that `check` accepts.
+        metadata: JSON types; written to the marker, beside the names of the files.
 
     Raises:
         DropinError: see `check`.
-        OSError: the place cannot be written.
+        OSError: the folder cannot be written.
     """
     check(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        yield part
-        marker = {**about, "files": sorted(_files(part))}
-        (part / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
-        part.chmod(0o755)
-        check(target)  # writing took a while
-        _swap(part, target)
+        yield temporary
+        marker = {**metadata, "files": sorted(_files(temporary))}
+        (temporary / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+        temporary.chmod(0o755)
+        check(target)  # again, since files may have been added meanwhile
+        _replace(temporary, target)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _swap(part: Path, target: Path) -> None:
-    old = part.with_name(part.name + ".old")
+def _replace(temporary: Path, target: Path) -> None:
+    backup = temporary.with_name(temporary.name + ".old")
     if target.exists():
-        os.replace(target, old)
+        os.replace(target, backup)
     try:
-        os.replace(part, target)
+        os.replace(temporary, target)
     except OSError:
-        if old.exists():
-            os.replace(old, target)
+        if backup.exists():
+            os.replace(backup, target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(backup, ignore_errors=True)
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Detectors of a run measured on its corpus: errors on dev and eval, size and cost."""
+"""Scoring of a run's detectors on its corpus: errors on dev and eval, size and multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from search.display.progress import Display
 from search.reporting.evaluation import Evaluation
-from search.reporting.tables import Entry
+from search.reporting.tables import DetectorResult
 from search.runs.members import Member, StoredRun
 from trainables import corpora
 from trainables.corpora.corpus import Corpus
@@ -25,12 +25,12 @@ from trainables.trial.training import scores, select_device
 
 
 @dataclass(frozen=True)
-class Data:
-    """What detectors are scored on.
+class ScoringData:
+    """The data that detectors are scored on.
 
     Attributes:
-        splits: features of dev, and of eval where the corpus has it.
-        asv: scores of a speaker verification by split, where the corpus has any.
+        splits: features of dev, and of eval if the corpus has it.
+        asv: ASV scores by split, if the corpus has any.
     """
 
     splits: Mapping[str, Split]
@@ -45,26 +45,26 @@ def load_scoring_data(
     cache: Path,
     skip_bad_files: bool,
     display: Display,
-) -> Data:
-    """Make ready what detectors are scored on; features that the cache has not are computed.
+) -> ScoringData:
+    """Load the features of dev and eval; those that are not in the cache are computed.
 
     Args:
-        run: whose corpus and settings count.
-        card: of any detector of the run: front end and seconds.
-        root: where the corpus lies now.
-        cache: folder of caches.
-        skip_bad_files: leave out up to 1 % of unreadable files, also where the run itself did not.
-        display: told how far it is.
+        run: the run, for its corpus and settings.
+        card: of any detector of the run, for front end and seconds.
+        root: folder of the corpus.
+        cache: the cache folder.
+        skip_bad_files: leave out up to 1 % of unreadable files, even if the run did not.
+        display: shows the progress.
 
     Raises:
-        DropinError: another corpus than the run's, or one that cannot be used.
+        DropinError: another corpus than the run's, or one that cannot be read.
     """
     settings = run.settings
     skip = settings.skip_bad_files or skip_bad_files
-    corpus = _corpus(run, root, cache, skip, display)
+    corpus = _read_corpus(run, root, cache, skip, display)
     names = ("dev", "eval") if corpus.splits["eval"] else ("dev",)
     if "eval" not in names:
-        display.message(f"corpus {corpus.name} has no eval split: what is said about eval stays empty")
+        display.message(f"corpus {corpus.name} has no eval split: results on eval stay empty")
     asv = {split: read_asv_scores(path) for split, path in corpus.asv_scores.items() if split in names}
     features = store.build(
         corpus,
@@ -76,10 +76,10 @@ def load_scoring_data(
         skip_bad_files=skip,
         progress=display.progress,
     )
-    return Data({name: store.open_split(features, name) for name in names}, asv)
+    return ScoringData({name: store.open_split(features, name) for name in names}, asv)
 
 
-def _corpus(run: StoredRun, root: Path | None, cache: Path, skip_bad_files: bool, display: Display) -> Corpus:
+def _read_corpus(run: StoredRun, root: Path | None, cache: Path, skip_bad_files: bool, display: Display) -> Corpus:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         corpus = corpora.read(
@@ -90,22 +90,24 @@ def _corpus(run: StoredRun, root: Path | None, cache: Path, skip_bad_files: bool
     display.status("corpus", f"{corpus.name}{f', {corpus.note}' if corpus.note else ''}")
     if corpus.digest() != run.corpus["digest"]:
         raise DropinError(
-            f"a front is scored on the corpus that its run read; {corpus.name} at {corpus.root} is not what the run's "
-            "corpus.json says: restore it, or say where it lies with --corpus-root"
+            f"a front must be scored on the corpus of its run; {corpus.name} at {corpus.root} has another digest than "
+            "the run's corpus.json: restore it, or give its folder by --corpus-root"
         )
     return corpus
 
 
-def measure(member: Member, data: Data, display: Display) -> tuple[Entry, Detector | None] | None:
-    """Score a detector.
+def score_detector(
+    member: Member, data: ScoringData, display: Display
+) -> tuple[DetectorResult, Detector | None] | None:
+    """Score a detector on dev and eval.
 
     Returns:
-        The row of the tables, and the detector. One that is there for comparison only may be gone: then its row holds
-        what the run's log says, if it says anything.
+        The result and the detector. If the detector of a recipe or the base is missing, the result is that of the trial
+        log without a detector, or ``None`` if the log has none.
 
     Raises:
         DropinError: a detector of the front is missing or damaged.
-        Diverged: it gives no finite scores.
+        Diverged: a score is not finite.
     """
     record = member.record
     try:
@@ -116,12 +118,12 @@ def measure(member: Member, data: Data, display: Display) -> tuple[Entry, Detect
         display.message(f"{member.name} is not scored: {error}")
         if record is None or record.size is None or record.eer is None:
             return None
-        return Entry(member, None, record.size, record.eer), None
+        return DetectorResult(member, None, record.size, record.eer), None
     device = select_device()
     threshold = float(detector.card["threshold"])
     module = detector.module.to(device)
-    found = {
-        name: Evaluation.of(
+    evaluations = {
+        name: Evaluation.from_scores(
             scores(module, split, batch_size=module.scoring_batch, device=device),
             split.labels,
             split.attacks,
@@ -132,19 +134,19 @@ def measure(member: Member, data: Data, display: Display) -> tuple[Entry, Detect
     }
     dev = data.splits["dev"]
     recorded = float(detector.card["eer_dev"])
-    if abs(found["dev"].eer - recorded) > 1 / min((dev.labels == 1).sum(), (dev.labels == 0).sum()):
+    if abs(evaluations["dev"].eer - recorded) > 1 / min((dev.labels == 1).sum(), (dev.labels == 0).sum()):
         display.message(
-            f"{member.name}: the run found a dev EER of {100 * recorded:.2f} %, here it is "
-            f"{100 * found['dev'].eer:.2f} %; another device computes other scores"
+            f"{member.name}: the dev EER was {100 * recorded:.2f} % in the run and is "
+            f"{100 * evaluations['dev'].eer:.2f} % here; scores differ between devices"
         )
-    entry = Entry(
+    result = DetectorResult(
         member,
         None if member.number is None else f"detectors/{member.number}",
         detector.arch.size(),
         recorded,
         threshold,
         macs(module, torch.from_numpy(dev.batch([0]))),
-        found["dev"],
-        found.get("eval"),
+        evaluations["dev"],
+        evaluations.get("eval"),
     )
-    return entry, detector
+    return result, detector

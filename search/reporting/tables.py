@@ -1,4 +1,4 @@
-"""Results as tables: a row for each detector of a front and for what it is compared with. Nothing is measured here."""
+"""Tables of results: a row for each member of the front, each recipe and the base. Nothing is computed here."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from search.runs.members import Member
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A row of the tables.
+class DetectorResult:
+    """Results of a detector, a row of the tables.
 
     Attributes:
         member: which detector.
-        detector: its folder in the export, ``None`` for what is there for comparison only.
-        size: parameters.
-        eer_dev: dev EER as the run found it, by which the front was chosen.
-        threshold: the detector's decision threshold; ``None`` where the detector is gone, as all below.
+        folder: its folder in the export; ``None`` for recipes and the base, which are not exported.
+        size: number of parameters.
+        eer_dev: dev EER in the run, by which the front was chosen.
+        threshold: the detector's decision threshold; ``None`` if the detector is missing, as all below.
         macs: multiply-accumulates for an utterance.
-        dev: how it does on dev.
-        eval: how it does on eval; ``None`` also where the corpus has no eval.
+        dev: evaluation on dev.
+        eval: evaluation on eval; ``None`` also if the corpus has no eval split.
     """
 
     member: Member
-    detector: str | None
+    folder: str | None
     size: int
     eer_dev: float
     threshold: float | None = None
@@ -43,35 +43,35 @@ class Entry:
 
     @property
     def eer_eval(self) -> float | None:
-        """EER on eval, where it was scored."""
+        """EER on eval, or ``None``."""
         return None if self.eval is None else self.eval.eer
 
 
-def table(entries: Sequence[Entry]) -> pa.Table:
-    """A row for each entry; errors are fractions, what is not known is null; low and high are 95 % bootstrap intervals.
+def table(results: Sequence[DetectorResult]) -> pa.Table:
+    """A row for each result; errors are fractions, unknown values null; low and high are 95 % bootstrap intervals.
 
-    ``eer_dev_ATTACK`` and ``eer_eval_ATTACK`` are there for every attack of the split; ``misses_eval`` and
-    ``false_alarms_eval`` are those at the detector's threshold; plan and total_widths are JSON.
+    ``eer_dev_ATTACK`` and ``eer_eval_ATTACK`` exist for every attack of the split; ``misses_eval`` and
+    ``false_alarms_eval`` are miss and false alarm rate at the detector's threshold; plan and total_widths are JSON.
     """
     columns: dict[str, tuple[pa.DataType, list[Any]]] = {
-        "role": (pa.string(), [e.member.role for e in entries]),
-        "name": (pa.string(), [e.member.name for e in entries]),
-        "detector": (pa.string(), [e.detector for e in entries]),
-        "size": (pa.int64(), [e.size for e in entries]),
-        "macs": (pa.int64(), [e.macs for e in entries]),
-        "eer_dev": (pa.float64(), [e.eer_dev for e in entries]),
-        "eer_dev_low": (pa.float64(), [e.dev and e.dev.interval[0] for e in entries]),
-        "eer_dev_high": (pa.float64(), [e.dev and e.dev.interval[1] for e in entries]),
-        "eer_eval": (pa.float64(), [e.eer_eval for e in entries]),
-        "eer_eval_low": (pa.float64(), [e.eval and e.eval.interval[0] for e in entries]),
-        "eer_eval_high": (pa.float64(), [e.eval and e.eval.interval[1] for e in entries]),
-        "min_tdcf_dev": (pa.float64(), [e.dev and e.dev.min_tdcf for e in entries]),
-        "min_tdcf_eval": (pa.float64(), [e.eval and e.eval.min_tdcf for e in entries]),
-        "threshold": (pa.float64(), [e.threshold for e in entries]),
-        "misses_eval": (pa.float64(), [e.eval and e.eval.misses for e in entries]),
-        "false_alarms_eval": (pa.float64(), [e.eval and e.eval.false_alarms for e in entries]),
+        "role": (pa.string(), [r.member.role for r in results]),
+        "name": (pa.string(), [r.member.name for r in results]),
+        "detector": (pa.string(), [r.folder for r in results]),
+        "size": (pa.int64(), [r.size for r in results]),
+        "macs": (pa.int64(), [r.macs for r in results]),
+        "eer_dev": (pa.float64(), [r.eer_dev for r in results]),
+        "eer_dev_low": (pa.float64(), [r.dev and r.dev.interval[0] for r in results]),
+        "eer_dev_high": (pa.float64(), [r.dev and r.dev.interval[1] for r in results]),
+        "eer_eval": (pa.float64(), [r.eer_eval for r in results]),
+        "eer_eval_low": (pa.float64(), [r.eval and r.eval.interval[0] for r in results]),
+        "eer_eval_high": (pa.float64(), [r.eval and r.eval.interval[1] for r in results]),
+        "min_tdcf_dev": (pa.float64(), [r.dev and r.dev.min_tdcf for r in results]),
+        "min_tdcf_eval": (pa.float64(), [r.eval and r.eval.min_tdcf for r in results]),
+        "threshold": (pa.float64(), [r.threshold for r in results]),
+        "misses_eval": (pa.float64(), [r.eval and r.eval.misses for r in results]),
+        "false_alarms_eval": (pa.float64(), [r.eval and r.eval.false_alarms for r in results]),
     }
-    records = [e.member.record for e in entries]
+    records = [r.member.record for r in results]
     columns |= {
         "trial": (pa.int64(), [r and r.number for r in records]),
         "recipe": (pa.string(), [r and r.recipe for r in records]),
@@ -80,9 +80,9 @@ def table(entries: Sequence[Entry]) -> pa.Table:
         "epochs": (pa.int64(), [r and r.epochs for r in records]),
         "seconds": (pa.float64(), [r and r.seconds for r in records]),
     }
-    for split, found in (("dev", [e.dev for e in entries]), ("eval", [e.eval for e in entries])):
-        for attack in sorted({name for one in found if one for name in one.by_attack}):
-            values = [one and one.by_attack.get(attack) for one in found]
+    for split, evaluations in (("dev", [r.dev for r in results]), ("eval", [r.eval for r in results])):
+        for attack in sorted({name for one in evaluations if one for name in one.by_attack}):
+            values = [one and one.by_attack.get(attack) for one in evaluations]
             columns[f"eer_{split}_{attack}"] = (pa.float64(), values)
     columns |= {
         "plan_in_words": (pa.string(), [r and "; ".join(plan_in_words(r.plan)) for r in records]),
@@ -92,8 +92,8 @@ def table(entries: Sequence[Entry]) -> pa.Table:
     return pa.table({name: pa.array(values, kind) for name, (kind, values) in columns.items()})
 
 
-def write_tables(folder: Path, entries: Sequence[Entry]) -> None:
-    """Write front.parquet and front.csv, which say the same, into an existing folder."""
-    rows = table(entries)
+def write_tables(folder: Path, results: Sequence[DetectorResult]) -> None:
+    """Write front.parquet and front.csv, with the same content, into an existing folder."""
+    rows = table(results)
     pq.write_table(rows, folder / "front.parquet")
     pyarrow.csv.write_csv(rows, folder / "front.csv")

@@ -174,7 +174,9 @@ def score(
         if record is not None and record.state != "COMPLETE":
             continue
         folder = own.paths.detector(name if record is None else record.number)
-        found = measurement.measure(Member("recipe", None, None, base if name == "base" else folder), data, display)
+        found = measurement.score_detector(
+            Member("recipe", None, None, base if name == "base" else folder), data, display
+        )
         if found is None:
             continue
         entry, _ = found

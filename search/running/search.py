@@ -73,9 +73,6 @@ def _search(
     sync: BucketSync | None,
     display: Display | None,
 ) -> Outcome:
-    # Two threads must not import parts of Ray at once: this waits for the one that starts it.
-    import ray  # noqa: F401
-
     # Only now: torch, Tune and all that needs them are imported while Ray starts.
     from search.display.progress import Display
     from search.running import confirm_front, preparation

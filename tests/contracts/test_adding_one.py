@@ -20,7 +20,8 @@ import trainables
 from search.reporting.plan_words import plan_in_words
 from search.running.trials import make_searcher
 from search.runs.trial_log import TrialLog
-from search.settings.options import Settings, parse
+from search.settings.command_line import parse
+from search.settings.options import Settings
 from search.tuning import space_check
 from spaces import recipes
 from trainable_trials import finish
@@ -55,7 +56,7 @@ def job(settings: Settings) -> dict[str, Any]:
     """Features of the corpus, a base that was trained on them, and what else every trial of the run is given."""
     corpus = corpora.read(settings.corpus, settings.corpus_root, cache=settings.cache)
     features = store.build(corpus, models.load(settings.model).FRONT_END, settings.cache, seconds=0.5, workers=1)
-    arch, base = Architecture.create(settings.model, settings.model_options), settings.run_folder / "base"
+    arch, base = Architecture.create(settings.model, settings.model_option), settings.run_folder / "base"
     card = {"front_end": "lfcc", "seconds": 0.5, "corpus": {"name": corpus.name}}
     training: dict[str, Any] = {"epochs": 1, "seed": 0, "random_crop": False, "card": card, "gpu": False}
     list(pretrain(arch, features=features, folder=base, **training))

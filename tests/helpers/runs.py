@@ -1,4 +1,4 @@
-"""Plans, bases, executions and feature folders small enough for tests of whole trials."""
+"""Small plans, bases, executions and feature folders for tests of whole trials."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class WindowedSplit(RandomSplit):
 
 @dataclass(frozen=True)
 class Entry:
-    """What training was handed at the beginning of an epoch; the optimiser is the live one."""
+    """Arguments of `train_epoch` at the start of an epoch; the optimiser is not a copy."""
 
     state: dict[str, Tensor]
     rates: list[float]
@@ -64,7 +64,7 @@ class Entry:
 
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
-    """A list that gets an entry for every epoch that an execution begins."""
+    """A list to which every epoch of an execution adds an entry."""
     seen: list[Entry] = []
 
     def watched(module: nn.Module, split: Any, optimizer: torch.optim.Optimizer, loss: Any, **settings: Any) -> Any:
@@ -107,12 +107,12 @@ def execution(
 
 
 def state_of(run: Execution) -> dict[str, Tensor]:
-    """A copy of the live detector's state dict."""
+    """A copy of the current detector's state dict."""
     return {key: value.clone() for key, value in run.module.state_dict().items()}
 
 
 def run_all(run: Execution) -> list[dict[str, Any]]:
-    """The results of every epoch that is left, without what they cost in time."""
+    """The results of all remaining epochs, without timings."""
     results = []
     while run.epoch < run.plan.epochs:
         result = run.run_epoch()

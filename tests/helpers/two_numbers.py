@@ -1,4 +1,4 @@
-"""Utterances of two numbers each, and a linear detector for them, to work training and scoring out by hand."""
+"""Utterances of two features each, and a linear detector for them, for closed forms of training and scoring."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ CPU = torch.device("cpu")
 
 
 class Rows:
-    """A split of given features; notes which utterances were asked for, and with what generator."""
+    """A split of given features that records the indices and the generator of every batch."""
 
     def __init__(self, features: list[list[float]], labels: list[int]) -> None:
         self.features, self.labels = np.array(features, np.float32), np.array(labels)
-        self.asked: list[list[int]] = []
+        self.indices: list[list[int]] = []
         self.generators: list[np.random.Generator | None] = []
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, indices: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-        self.asked.append(list(indices))
+        self.indices.append(list(indices))
         self.generators.append(rng)
         return self.features[indices]
 
@@ -44,7 +44,7 @@ def linear(weight: list[list[float]] | None = None) -> nn.Linear:
 
 
 def epoch(module: nn.Module, split: Any, rate: float = 0.0, loss: str = "cross_entropy", **settings: Any) -> Any:
-    """An epoch of gradient descent in batches of 3, unless told otherwise."""
+    """An epoch of SGD, by default in batches of 3."""
     optimizer = torch.optim.SGD(module.parameters(), lr=rate)
     settings = {"batch_size": 3, "order": np.random.default_rng(0), "device": CPU, **settings}
     return train_epoch(module, split, optimizer, LOSSES[loss], **settings)

@@ -153,7 +153,7 @@ def test_the_card_is_for_people(front: Path) -> None:
         f"| min t-DCF | - | {row['min_tdcf_eval']:.4f} |",
         f"score >= {row['threshold']:.4f}",
         "| layer4.0 | 32 | 8 |",
-        "cut layer4.0 and layer4.1 to 8 neurons (least effect on the loss first)",
+        "cut layer4.0 and layer4.1 to 8 neurons (smallest effect on the loss first)",
         "corpus asvspoof2019-la, digest `",
         "seed 0, weights of epoch 2 of 6",
     ):
@@ -231,12 +231,12 @@ def test_the_corpus_may_move_but_not_change_and_another_dev_eer_is_told(
     assert "gone" in capsys.readouterr().err
     assert export.main([*command, "--corpus-root", str(moved)]) == 0
     out = capsys.readouterr().out
-    assert "1: the run found a dev EER of 10.00 %, here it is" in out
-    assert "base: the run found" not in out
+    assert "1: the dev EER was 10.00 % in the run and is" in out
+    assert "base: the dev EER was" not in out
     before = contents(tmp_path / "out")
     next(moved.rglob("LA_E_*.flac")).write_bytes(next(moved.rglob("LA_D_*.flac")).read_bytes())
     assert export.main([*command, "--corpus-root", str(moved)]) == 1
-    assert "a front is scored on the corpus that its run read" in capsys.readouterr().err
+    assert "a front must be scored on the corpus of its run" in capsys.readouterr().err
     assert contents(tmp_path / "out") == before
 
 
@@ -265,8 +265,8 @@ def test_what_is_not_a_run_or_not_a_place_is_refused(
     assert "has no settings.json" in said(str(tmp_path / "none"), "--to", str(tmp_path / "out"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    assert "holds something else" in said(str(run), "--to", str(tmp_path / "mine"))
-    assert "holds something else" in said(str(run), "--to", str(run))
+    assert "has other files" in said(str(run), "--to", str(tmp_path / "mine"))
+    assert "has other files" in said(str(run), "--to", str(run))
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
     assert not (tmp_path / "out").exists()
 

@@ -29,16 +29,16 @@ from trainables.trial.training import scores
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A base of one epoch, its features and a run folder."""
-    place = tmp_path_factory.mktemp("run")
-    store = write_store(place / "features", train=12, dev=14)
+    folder = tmp_path_factory.mktemp("run")
+    store = write_store(folder / "features", train=12, dev=14)
     card = {"front_end": "lfcc", "corpus": {"name": "random"}}
     settings: dict[str, Any] = {"epochs": 1, "seed": 0, "random_crop": False, "card": card, "gpu": False}
-    list(pretrain(architecture("grnn"), features=store, folder=place / "base", **settings))
+    list(pretrain(architecture("grnn"), features=store, folder=folder / "base", **settings))
     return {
-        "base": str(place / "base"), "features": str(store), "run_folder": str(place), "size_weight": 0.5,
+        "base": str(folder / "base"), "features": str(store), "run_folder": str(folder), "size_weight": 0.5,
         "size_base": 841, "seed": 5, "threads": 1, "random_crop": False, "precision": "float32",
         "prunings_per_growth": 1, "growth_cache_limit": 0,
-        "gpu": False, "activations": str(place / "activations"), "activations_limit": 10**9,
+        "gpu": False, "activations": str(folder / "activations"), "activations_limit": 10**9,
     }  # fmt: skip
 
 
@@ -64,8 +64,8 @@ def test_what_a_trial_reports(
 ) -> None:
     """The structure changes for the last time before epoch 2 (dropin) or 4 (plasticity)."""
     eers = [0.5, 0.2, 0.3, 0.4]
-    told = iter(eers)
-    monkeypatch.setattr("trainables.trial.execution.eer_of", lambda *_: (next(told), 0.0))
+    remaining = iter(eers)
+    monkeypatch.setattr("trainables.trial.execution.eer_of", lambda *_: (next(remaining), 0.0))
     plan = Plan.from_config(PLANS[space], architecture("grnn"))
     trainable = start(here, space)
     for epoch, (eer, best) in enumerate(zip(eers, bests, strict=False), 1):
@@ -115,23 +115,23 @@ def test_the_threshold_of_the_card_is_the_detectors(here: dict[str, Any]) -> Non
     assert (found.card["eer_dev"], found.card["threshold"]) == (eer, between(again, threshold))
 
 
-def test_a_checkpoint_is_asked_for_when_the_last_is_old(
+def test_a_checkpoint_is_requested_when_the_last_is_old(
     here: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
     monkeypatch.setattr("trainables.base.time", SimpleNamespace(monotonic=lambda: clock[0]))
     trainable = start(here, "plasticity")
-    asked = []
+    requested = []
     for now in (31.0, 40.0, 62.0, 99.0):
         clock[0] = now
-        asked.append(trainable.train()["should_checkpoint"])
-        if asked[-1]:
+        requested.append(trainable.train()["should_checkpoint"])
+        if requested[-1]:
             trainable.save(str(tmp_path / f"{now}"))
-    assert asked == [True, False, True, False], "nothing is left to save after the last epoch"
+    assert requested == [True, False, True, False], "nothing is left to save after the last epoch"
 
 
 @pytest.mark.parametrize("space", ["dropin", "plasticity"])
-def test_it_goes_on_from_a_checkpoint(space: str, here: dict[str, Any], tmp_path: Path) -> None:
+def test_it_resumes_from_a_checkpoint(space: str, here: dict[str, Any], tmp_path: Path) -> None:
     trainable = start(here, space)
     undisturbed = finish(trainable)
     written = (tmp_path / "detectors" / "0" / "model.safetensors").read_bytes()
@@ -164,8 +164,8 @@ def test_a_reused_actor_does_what_a_fresh_one_does(space: str, here: dict[str, A
     assert all(torch.equal(shared[key], again[key]) for key in again)
 
 
-def test_an_actor_is_called_what_its_trial_is(here: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    """Its list of actors shows what Ray was told first; the actor's log says the rest."""
+def test_an_actor_is_named_after_its_trials(here: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """The dashboard's list of actors shows the first name; the actor's log has all."""
     trainable = load("dropin")(config={**config(here, "dropin"), "name": "dropin-0-paper"})
     assert repr(trainable) == "dropin-0-paper and later ones"
     assert trainable.reset({**config(here, "dropin", number=7), "name": "dropin-7-zero-1.1x"})
@@ -173,12 +173,12 @@ def test_an_actor_is_called_what_its_trial_is(here: dict[str, Any], capsys: pyte
     assert trainable.reset(config(here, "dropin", number=8))
     assert repr(trainable) == "dropin-8"
     assert capsys.readouterr().out.splitlines() == [
-        *("dropin-0-paper begins", "dropin-7-zero-1.1x begins", "dropin-8 begins")
+        *("trial dropin-0-paper started", "trial dropin-7-zero-1.1x started", "trial dropin-8 started")
     ]
 
 
 @pytest.mark.parametrize("prunings", [1, 2])
-def test_a_trial_says_whether_it_went_on_from_a_kept_stage(prunings: int, here: dict[str, Any]) -> None:
+def test_a_trial_reports_whether_it_started_from_the_growth_cache(prunings: int, here: dict[str, Any]) -> None:
     job = {**here, "prunings_per_growth": prunings, "growth_cache_limit": 10**9}
     found = []
     for number in (0, 1):

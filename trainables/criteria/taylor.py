@@ -14,7 +14,7 @@ from trainables.criteria import Evidence
 from trainables.criteria.neurons import per_neuron
 from trainables.models.site import Group, Slot
 
-WORDS = "least effect on the loss first"
+WORDS = "smallest effect on the loss first"
 SEARCHED = True
 NEEDS_DATA = True
 

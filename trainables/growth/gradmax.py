@@ -23,7 +23,7 @@ from trainables.growth import Growth
 from trainables.growth.zero import zero_outgoing_weights
 from trainables.models.site import Site
 
-WORDS = "that maximise the gradient"
+WORDS = "that maximise the gradient norm"
 SEARCHED = True
 NEEDS_SIGNAL = True
 

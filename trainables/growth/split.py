@@ -15,7 +15,7 @@ from torch import Tensor
 from trainables.growth import Growth
 from trainables.models.site import Group, Site, Slot
 
-WORDS = "split off existing ones"
+WORDS = "split from existing ones"
 SEARCHED = True
 NEEDS_SIGNAL = False
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from trainables.growth import Growth
 from trainables.models.site import Group, Site
 
-WORDS = "that at first add nothing"
+WORDS = "with zero outgoing weights"
 SEARCHED = True
 NEEDS_SIGNAL = False
 

@@ -126,7 +126,7 @@ def train(
         began = time.perf_counter()
         cost = train_epoch(
             module, train_split, optimizer, loss, batch_size=plan["batch_size"], order=order, device=device,
-            clip=plan["clip"], mixed=mixed,
+            clip=plan["clip"], autocast=mixed,
         )  # fmt: skip
         found = scores(module, dev, batch_size=module.scoring_batch, device=device)
         eer, threshold = eer_of(found, dev.labels)

@@ -106,7 +106,7 @@ def pretrain(
             device=device,
             clip=file.RECIPE["clip"],
             random_crop=random_crop,
-            mixed=use_bf16_autocast(precision, device, module),
+            autocast=use_bf16_autocast(precision, device, module),
             forward=forward,
         )
         found = scores(module, feed.dev, batch_size=module.scoring_batch, device=device, forward=forward)

@@ -1,4 +1,4 @@
-"""What one trial does: its plan, growth and cuts, training, and the state that a checkpoint holds.
+"""One trial: its plan, growth and pruning, training, and the state that a checkpoint holds.
 
 It may import every room of `trainables` but `jobs`.
 """

@@ -1,4 +1,4 @@
-"""Growing a detector: the wider architecture, and a state for it that a growth rule fills."""
+"""Growing a detector: the grown architecture, and its state dict, which a growth rule initialises."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainables.surgery.grow import grow
 from trainables.trial.training import Loss
 
 
-def grown(
+def grow_detector(
     module: Chain,
     arch: Architecture,
     neurons: Mapping[str, int],
@@ -26,20 +26,20 @@ def grown(
     batches: Callable[[], Sequence[tuple[Tensor, Tensor]]],
     loss: Loss,
 ) -> tuple[Architecture, dict[str, Tensor]]:
-    """The grown architecture, whose new neurons are groups of their own, and its state dict on the CPU.
+    """The grown architecture, in which the new neurons are groups of their own, and its state dict on the CPU.
 
     Args:
-        module, arch: the detector before.
+        module, arch: the detector before growth.
         neurons: how many to add, by site.
         rule: a name of ``trainables.growth.NAMES``.
-        seed: of the initialisation that rules start from.
-        generator: the rule's only other random generator.
-        batches: gives the training batches for a rule with ``NEEDS_SIGNAL``.
+        seed: of the default initialisation that rules start from.
+        generator: random numbers of the rule.
+        batches: returns the calibration batches (training data) of a rule with ``NEEDS_SIGNAL``.
         loss: mean loss of logits and labels, whose gradient such a rule reads.
     """
     wider = grow(arch, neurons)
     before, after = arch.sites(), wider.sites()
-    with torch.random.fork_rng(devices=[]):  # initialisation draws from the global state
+    with torch.random.fork_rng(devices=[]):  # initialisation draws from the global generator
         torch.manual_seed(seed)
         fresh = wider.build().state_dict()
     signals: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""Which parameters a stage trains, and by which optimiser."""
+"""The trainable parameters of a stage, and their optimiser."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from trainables.surgery.grow import new_keys
 
 
 def parameter_names(module: nn.Module, arch: Architecture, base: Architecture, trainable: str) -> list[str]:
-    """Names of the parameters that train.
+    """Names of the trainable parameters.
 
     Args:
-        trainable: ``all``, ``new`` (tensors that the base has not) or ``new+head`` (and the classifier). What the
-            model's file lists as ``FROZEN`` never trains.
+        module, arch: the detector.
+        base: architecture of the base.
+        trainable: ``all``, ``new`` (tensors that the base does not have) or ``new+head`` (and the classifier).
+            Parameters that the model's file lists as ``FROZEN`` are never trainable.
     """
     file = models.load(arch.model)
     frozen: Sequence[str] = getattr(file, "FROZEN", ())
@@ -37,5 +39,5 @@ def build_optimizer(parameters: Sequence[nn.Parameter], settings: Mapping[str, A
         settings: ``optimizer`` (adam or adamw), ``lr``, ``weight_decay``.
     """
     kind = torch.optim.AdamW if settings["optimizer"] == "adamw" else torch.optim.Adam
-    # Fused: one pass over all parameters; on CPUs a third of the time that the default takes, on GPUs one kernel.
+    # Fused: one pass over all parameters; on CPUs a third of the default's time, on GPUs one kernel.
     return kind(list(parameters), lr=settings["lr"], weight_decay=settings["weight_decay"], fused=True)

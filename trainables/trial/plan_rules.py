@@ -1,4 +1,4 @@
-"""The rules that a plan dict has to keep, whatever detector it is for: its keys, its values and their order in time."""
+"""Validation of a plan's config independent of the base: its keys, its values and the order of its epochs."""
 
 from __future__ import annotations
 
@@ -13,23 +13,13 @@ from trainables.errors import DropinError
 from trainables.models.bounds import MOST_NEURONS
 
 MOST_EPOCHS = 10_000
-"""Every cut is a stage of its own and has an epoch at least, so this bounds what a plan costs to read."""
+"""Every cut is a stage of at least one epoch, so this bounds the time that parsing a plan takes."""
 _DEFAULTS: Mapping[str, Any] = {"restarts": [], "grow_lr": None, "procedure": None}
 """``procedure``: the space's name, as in plans of versions in which a space was a procedure."""
 _REQUIRED = (
     *("space", "epochs", "grow", "rule", "grow_epoch", "grow_steps", "train", "prune_epoch", "prune_steps", "final"),
-    *(
-        "criterion",
-        "after",
-        "moments",
-        "optimizer",
-        "lr",
-        "recover_lr",
-        "schedule",
-        "weight_decay",
-        "clip",
-        "batch_size",
-    ),
+    *("criterion", "after", "moments", "optimizer", "lr", "recover_lr", "schedule"),
+    *("weight_decay", "clip", "batch_size"),
 )
 _CHOICES: Mapping[str, Sequence[str]] = {
     "train": ("new", "new+head", "all"),
@@ -40,19 +30,19 @@ _CHOICES: Mapping[str, Sequence[str]] = {
 }
 
 
-def checked(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan with every default filled in.
+def validate(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Check a plan's config and fill in its defaults.
 
     Raises:
-        DropinError: what rule it breaks, the value, and what to do.
+        DropinError: the rule that it breaks, the value, and what to do.
     """
-    complete = _complete(config)
+    complete = _fill_defaults(config)
     _check_values(complete)
     _check_schedule(complete)
     return complete
 
 
-def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
+def _fill_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(config, Mapping):
         raise DropinError(f"a plan must be an object with the keys {', '.join(_REQUIRED)}; got {config!r:.80}")
     missing = [key for key in _REQUIRED if key not in config]
@@ -75,15 +65,15 @@ def _check_values(c: Mapping[str, Any]) -> None:
     if not isinstance(c["space"], str) or not c["space"]:
         raise DropinError(f"plan: space must be the name of a space; got {c['space']!r:.80}")
     for key in ("epochs", "grow_steps", "prune_steps"):
-        _whole(key, c[key], 1, MOST_EPOCHS)
-    _whole("batch_size", c["batch_size"], 1)
+        _check_int(key, c[key], 1, MOST_EPOCHS)
+    _check_int("batch_size", c["batch_size"], 1)
     for key in ("grow_epoch", "prune_epoch"):
-        _whole(key, c[key], 0)
+        _check_int(key, c[key], 0)
     for key, least in (("grow", 1), ("final", 0)):
         if not isinstance(c[key], Mapping):
             raise DropinError(f"plan: {key} must map sites to numbers of neurons, {{}} for none; got {c[key]!r}")
         for name, count in c[key].items():
-            _whole(f"{key}[{name}]", count, least)
+            _check_int(f"{key}[{name}]", count, least)
     if not isinstance(c["restarts"], Sequence) or isinstance(c["restarts"], str):
         raise DropinError(f"plan: restarts must list epochs, [] for none; got {c['restarts']!r}")
     for key in ("lr", "grow_lr", "recover_lr"):
@@ -109,7 +99,7 @@ def _check_schedule(c: Mapping[str, Any]) -> None:
             "plan: final widths need a cut before the end: set prune_epoch below epochs, or leave final empty"
         )
     for epoch in c["restarts"]:
-        _whole("restarts", epoch, 0)
+        _check_int("restarts", epoch, 0)
         if epoch >= epochs:
             raise DropinError(f"plan: the optimiser can restart before epoch {epochs}; got {epoch}")
     if c["procedure"] == "plasticity" and (c["grow_steps"] != 1 or c["train"] != "all"):
@@ -122,7 +112,7 @@ def _check_schedule(c: Mapping[str, Any]) -> None:
         )
 
 
-def _whole(key: str, value: object, least: int, most: int = MOST_NEURONS) -> None:
+def _check_int(key: str, value: object, least: int, most: int = MOST_NEURONS) -> None:
     if type(value) is not int or value < least:
         raise DropinError(f"plan: {key} must be a whole number of at least {least}; got {value!r:.80}")
     if value > most:
@@ -130,5 +120,5 @@ def _whole(key: str, value: object, least: int, most: int = MOST_NEURONS) -> Non
 
 
 def _is_number(value: object) -> bool:
-    # Compared, since a whole number may be too large to become a float.
+    # Compared, not converted: an int may be too large for a float.
     return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]

@@ -57,9 +57,9 @@ def test_front_and_trials_are_tables(run: Run) -> None:
 
 def test_an_export_holds_what_it_returns(run: Run, tmp_path: Path) -> None:
     entries = run.export(tmp_path / "front")
-    members = [entry for entry in entries if entry.detector is not None]
+    members = [entry for entry in entries if entry.folder is not None]
     for entry in members:
-        assert load_detector(tmp_path / "front" / str(entry.detector)).size == entry.size
+        assert load_detector(tmp_path / "front" / str(entry.folder)).size == entry.size
     page = run.report(tmp_path / "page.html", front=tmp_path / "front")
     assert page == tmp_path / "page.html"
     with pytest.raises(DropinError, match=r"ends in \.html"):

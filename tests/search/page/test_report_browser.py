@@ -16,8 +16,8 @@ import finished_run
 from search import report
 from search.runs.members import StoredRun
 
-PATIENCE = 60
-"""Seconds after which a browser that does not answer is given up."""
+TIMEOUT = 60
+"""Seconds to wait for a condition in the browser."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """A browser without a network that shows the report."""
+    """A browser without network access that shows the report."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not driver:
         pytest.skip("no browser: apt install chromium chromium-driver")
@@ -38,7 +38,7 @@ def browser(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chr
     home = tmp_path_factory.mktemp("browser")
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--user-data-dir={home}"):
         options.add_argument(argument)
-    options.add_argument("--proxy-server=127.0.0.1:9")  # where nobody answers
+    options.add_argument("--proxy-server=127.0.0.1:9")  # a closed port
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     shown = Chrome(options=options, service=Service(driver))
     shown.set_window_size(1280, 900)
@@ -48,7 +48,7 @@ def browser(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chr
 
 
 def until(browser: Chrome, script: str) -> None:
-    WebDriverWait(browser, PATIENCE).until(lambda one: one.execute_script(f"return {script}"))
+    WebDriverWait(browser, TIMEOUT).until(lambda one: one.execute_script(f"return {script}"))
 
 
 def test_the_page_draws_everything_without_an_error(browser: Chrome) -> None:
@@ -61,7 +61,7 @@ def test_the_page_draws_everything_without_an_error(browser: Chrome) -> None:
 def test_as_many_points_are_drawn_as_trials_have_an_eer(browser: Chrome, run: Path) -> None:
     drawn = browser.find_elements(By.CSS_SELECTOR, "#plot-front .scatterlayer .points path.point")
     trials = [one for one in StoredRun.open(run).records if one.eer is not None and one.eer < 0.5]
-    assert len(drawn) == len(trials) + 2  # the base, and the ring around what is chosen
+    assert len(drawn) == len(trials) + 2  # the base, and the highlighted point
 
 
 def test_a_click_on_a_member_shows_its_card(browser: Chrome) -> None:

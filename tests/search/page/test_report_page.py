@@ -19,9 +19,10 @@ from search.page.document import document
 from search.page.report_data import ReportData
 from search.reporting.evaluation import Evaluation
 from search.reporting.export_folder import MARKER
-from search.reporting.tables import Entry, write_tables
+from search.reporting.tables import DetectorResult, write_tables
 from search.runs.members import StoredRun, members
-from search.runs.trial_log import Record, TrialLog, read
+from search.runs.record import Record
+from search.runs.trial_log import TrialLog, read
 from trainables.errors import DropinError
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
@@ -72,11 +73,12 @@ def run(original: Path, tmp_path: Path) -> Path:
 
 
 def exported(run: Path, folder: Path, attack: str = "A01") -> Path:
-    """What an export of the run says, by made-up numbers."""
+    """An export of the run with made-up results."""
     opened = StoredRun.open(run)
     dev = Evaluation(0.1, {attack: 0.125}, 0.0, 0.0, None, (0.0, 0.2))
     entries = [
-        Entry(m, f"detectors/{m.number}" if m.role == "front" else None, 100, 0.1, dev=dev) for m in members(opened)
+        DetectorResult(m, f"detectors/{m.number}" if m.role == "front" else None, 100, 0.1, dev=dev)
+        for m in members(opened)
     ]
     folder.mkdir()
     write_tables(folder, entries)
@@ -86,10 +88,10 @@ def exported(run: Path, folder: Path, attack: str = "A01") -> Path:
 
 
 def page(run: Path, export: Path | None = None) -> Page:
-    return Page(document(ReportData.of(StoredRun.open(run), export)))
+    return Page(document(ReportData.from_run(StoredRun.open(run), export)))
 
 
-def test_every_trial_with_an_eer_and_a_size_is_a_point_at_its_place(run: Path) -> None:
+def test_every_trial_with_an_eer_and_a_size_is_a_point(run: Path) -> None:
     traces = page(run).data["figures"]["front"]["data"]
     points = {
         number: (x, y)
@@ -104,7 +106,7 @@ def test_every_trial_with_an_eer_and_a_size_is_a_point_at_its_place(run: Path) -
         assert points[number] == (one.size, pytest.approx(100 * one.eer))
     groups = {trace["name"]: trace["customdata"] for trace in traces if "customdata" in trace}
     assert groups == {
-        "ran to their end": [],
+        "completed": [],
         "stopped early": [5],
         "front": [2, 3],
         "recipes": [0, 1],
@@ -117,26 +119,26 @@ def test_every_trial_has_its_card(run: Path) -> None:
     records = {str(one.number): one for one in StoredRun.open(run).records}
     assert set(cards) == {*records, "base"}
     assert cards["3"]["title"] == "Trial 3"
-    assert cards["3"]["state"] == "ran to its end, on the front"
+    assert cards["3"]["state"] == "completed, on the front"
     assert ["EER on dev", "10.00 %"] in cards["3"]["numbers"]
     widths = {site: now for site, _, now in cards["3"]["widths"]}
     assert widths == records["3"].total_widths
     assert cards["4"]["error"] == "Diverged: the loss is nan"
-    assert cards["5"]["numbers"][0] == ["EER on dev, of its last epoch", "1.00 %"]
+    assert cards["5"]["numbers"][0] == ["EER on dev, last epoch", "1.00 %"]
 
 
-def test_the_page_says_what_the_run_is(run: Path) -> None:
+def test_the_header_has_the_runs_settings_and_progress(run: Path) -> None:
     text = page(run).text
-    for words in ("plasticity: resnet18 on asvspoof2019-la", "6 ended: 4 ran to their end, 1 stopped early, 1 failed"):
+    for words in ("plasticity: resnet18 on asvspoof2019-la", "6 ended: 4 completed, 1 stopped early, 1 failed"):
         assert words in text
-    assert "Mind the corpus" not in text
+    assert "Note on the corpus" not in text
     assert "python -m search.export" in text
     corpus = json.loads((run / "corpus.json").read_text())
     (run / "corpus.json").write_text(json.dumps({**corpus, "note": "simulated speech"}))
-    assert "Mind the corpus. simulated speech" in page(run).text
+    assert "Note on the corpus: simulated speech" in page(run).text
 
 
-def test_attacks_are_shown_where_an_export_knows_them(run: Path, tmp_path: Path) -> None:
+def test_eers_by_attack_come_from_an_export(run: Path, tmp_path: Path) -> None:
     assert "attacks-dev" not in page(run).data["figures"]
     found = page(run, exported(run, tmp_path / "front")).data["figures"]
     assert found["attacks-dev"]["data"][0]["text"] == [["12.5"] * 5]
@@ -144,9 +146,9 @@ def test_attacks_are_shown_where_an_export_knows_them(run: Path, tmp_path: Path)
     assert "attacks-eval" not in found
 
 
-def test_plotly_takes_every_plot_once_its_colours_are_filled_in(run: Path, tmp_path: Path) -> None:
+def test_plotly_accepts_every_figure(run: Path, tmp_path: Path) -> None:
     found = page(run, exported(run, tmp_path / "front")).data["figures"]
-    assert {"front", "attacks-dev", "hypervolume", "weighted", "places", "times"} <= set(found)
+    assert {"front", "attacks-dev", "hypervolume", "weighted", "widths", "times"} <= set(found)
     style = (Path(report.__file__).parent / "page" / "page.css").read_text()
     for one in found.values():
         text = json.dumps({"data": one["data"], "layout": one["layout"]})
@@ -155,7 +157,7 @@ def test_plotly_takes_every_plot_once_its_colours_are_filled_in(run: Path, tmp_p
         go.Figure(json.loads(re.sub(r'"--[a-z-]+"', '"#123456"', text)))
 
 
-def test_the_page_fetches_nothing_and_runs_only_its_own_scripts(run: Path) -> None:
+def test_the_page_makes_no_requests_and_runs_only_its_own_scripts(run: Path) -> None:
     found = page(run)
     assert [attrs for tag, attrs in found.tags if "src" in attrs] == []
     assert {attrs["href"] for _, attrs in found.tags if "href" in attrs} == {"data:,"}
@@ -166,7 +168,7 @@ def test_the_page_fetches_nothing_and_runs_only_its_own_scripts(run: Path) -> No
     assert "url(" not in (Path(report.__file__).parent / "page" / "page.css").read_text()
 
 
-def test_whatever_comes_from_files_stays_text(run: Path, tmp_path: Path) -> None:
+def test_texts_from_files_are_escaped(run: Path, tmp_path: Path) -> None:
     log = [*StoredRun.open(run).records]
     (run / "trials.jsonl").unlink()
     changed = TrialLog(run / "trials.jsonl")
@@ -183,7 +185,7 @@ def test_whatever_comes_from_files_stays_text(run: Path, tmp_path: Path) -> None
     (run / "confirm" / "confirm.csv").write_text(
         f"detector,what,parameters,seed,eer_dev,eer_eval\n{quoted},{quoted},10,0,0.1,\n"
     )
-    html = document(ReportData.of(StoredRun.open(run), exported(run, tmp_path / "front", attack=HOSTILE)))
+    html = document(ReportData.from_run(StoredRun.open(run), exported(run, tmp_path / "front", attack=HOSTILE)))
     found = Page(html)
     assert "img" not in {tag for tag, _ in found.tags}
     assert len(found.scripts) == 3
@@ -230,7 +232,7 @@ def finished_plan(run: Path) -> dict[str, Any]:
     return finished_run.plans(settings, Architecture.create(settings.model, settings.model_option))["paper"]
 
 
-def test_a_base_that_is_gone_is_missed_and_nothing_else(run: Path) -> None:
+def test_a_missing_base_is_reported(run: Path) -> None:
     shutil.rmtree(run / "base")
     found = page(run)
     assert "The base is missing" in found.text
@@ -253,7 +255,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_a_run_without_trials_has_no_report(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "trials.jsonl").unlink()
     assert report.main([str(run)]) == 1
-    assert "a report shows trials that ended" in capsys.readouterr().err
+    assert "a report needs an ended trial" in capsys.readouterr().err
     assert not (run / "report.html").exists()
 
 

@@ -12,32 +12,32 @@ ATTACKS = np.array(["-", "-", "-", "-", "A02", "A01", "A01", "A01"], dtype=objec
 
 
 def test_hand_worked() -> None:
-    found = Evaluation.of(SCORES, LABELS, ATTACKS, threshold=-2.0)
-    # In all: at -1.0 nothing is missed and A02's one spoof of 4 accepted; at 0.0, 1/4 and 1/4.
-    assert found.eer == 0.25
-    assert dict(found.by_attack) == {"A01": 0.0, "A02": pytest.approx(0.25 / 2)}
-    assert list(found.by_attack) == ["A01", "A02"]
-    assert (found.misses, found.false_alarms) == (0.0, 0.5)
-    assert found.min_tdcf is None
+    evaluation = Evaluation.from_scores(SCORES, LABELS, ATTACKS, threshold=-2.0)
+    # Overall: at -1.0 no miss, and 1 of 4 spoofs is a false alarm; at 0.0 both rates are 1/4.
+    assert evaluation.eer == 0.25
+    assert dict(evaluation.by_attack) == {"A01": 0.0, "A02": pytest.approx(0.25 / 2)}
+    assert list(evaluation.by_attack) == ["A01", "A02"]
+    assert (evaluation.misses, evaluation.false_alarms) == (0.0, 0.5)
+    assert evaluation.min_tdcf is None
 
 
 def test_a_score_at_the_threshold_is_accepted() -> None:
-    found = Evaluation.of(SCORES, LABELS, ATTACKS, threshold=1.0)
-    assert (found.misses, found.false_alarms) == (0.25, 0.0)
+    evaluation = Evaluation.from_scores(SCORES, LABELS, ATTACKS, threshold=1.0)
+    assert (evaluation.misses, evaluation.false_alarms) == (0.25, 0.0)
 
 
 def test_the_order_of_utterances_does_not_matter() -> None:
     order = np.random.default_rng(0).permutation(len(SCORES))
-    shuffled = Evaluation.of(SCORES[order], LABELS[order], ATTACKS[order], threshold=0.5)
-    assert shuffled == Evaluation.of(SCORES, LABELS, ATTACKS, threshold=0.5)
+    shuffled = Evaluation.from_scores(SCORES[order], LABELS[order], ATTACKS[order], threshold=0.5)
+    assert shuffled == Evaluation.from_scores(SCORES, LABELS, ATTACKS, threshold=0.5)
 
 
-def test_speaker_verification_gives_a_cost() -> None:
+def test_asv_scores_give_a_min_tdcf() -> None:
     asv = AsvScores(np.array([2.0, 3.0]), np.array([-1.0, 0.0]), np.array([2.5, 1.0]))
-    found = Evaluation.of(SCORES, LABELS, ATTACKS, 0.0, asv)
-    assert found.min_tdcf == min_tdcf(SCORES[:4], SCORES[4:], asv)
+    evaluation = Evaluation.from_scores(SCORES, LABELS, ATTACKS, 0.0, asv)
+    assert evaluation.min_tdcf == min_tdcf(SCORES[:4], SCORES[4:], asv)
 
 
 def test_one_class_alone_is_refused() -> None:
     with pytest.raises(ValueError, match="spoof scores must be a non-empty array"):
-        Evaluation.of(SCORES[:4], LABELS[:4], ATTACKS[:4], 0.0)
+        Evaluation.from_scores(SCORES[:4], LABELS[:4], ATTACKS[:4], 0.0)

@@ -14,7 +14,7 @@ def write(target: Path, text: str = "one") -> None:
         (folder / "deep" / text).write_text(text)
 
 
-def test_a_folder_appears_whole_with_a_list_of_what_is_in_it(tmp_path: Path) -> None:
+def test_a_folder_is_written_atomically_with_a_list_of_its_files(tmp_path: Path) -> None:
     target = tmp_path / "a" / "b"
     with atomic_folder(target, {"run": "x"}) as folder:
         (folder / "file").write_text("text")
@@ -34,7 +34,7 @@ def test_an_earlier_export_is_replaced(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_an_error_leaves_everything_as_it_was(tmp_path: Path) -> None:
+def test_an_error_changes_nothing(tmp_path: Path) -> None:
     target = tmp_path / "front"
     write(target)
 
@@ -50,28 +50,28 @@ def test_an_error_leaves_everything_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("marker", [None, "not JSON", "[]", '{"files": 3}'])
-def test_a_folder_of_somebody_else_is_left_alone(marker: str | None, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused(marker: str | None, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
     if marker is not None:
         (tmp_path / MARKER).write_text(marker)
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="has other files"):
         check(tmp_path)
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="has other files"):
         write(tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 
 
-def test_what_was_put_into_an_export_is_not_lost(tmp_path: Path) -> None:
+def test_files_added_to_an_export_are_not_deleted(tmp_path: Path) -> None:
     target = tmp_path / "front"
     write(target)
     (target / "deep" / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"also holds deep/notes\.txt"):
+    with pytest.raises(ValueError, match=r"also has deep/notes\.txt"):
         write(target)
     (target / "deep" / "notes.txt").unlink()
     write(target)
 
 
-def test_what_comes_while_an_export_is_written_is_not_lost(tmp_path: Path) -> None:
+def test_files_added_during_an_export_are_not_deleted(tmp_path: Path) -> None:
     target = tmp_path / "front"
 
     def late() -> None:
@@ -79,12 +79,12 @@ def test_what_comes_while_an_export_is_written_is_not_lost(tmp_path: Path) -> No
             target.mkdir()
             (target / "late.txt").write_text("mine")
 
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="has other files"):
         late()
     assert (target / "late.txt").read_text() == "mine"
 
 
-def test_a_file_is_no_place(tmp_path: Path) -> None:
+def test_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for target in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ValueError, match="is a file"):

@@ -27,23 +27,23 @@ def plan(space: str, name: str = "control", **changed: Any) -> dict[str, Any]:
                 "add neurons with random weights: 64 to layer3.branch",
                 "retrain for 2 epochs",
                 "remove layer3.branch",
-                "go on from the weights that are left for 2 epochs",
+                "fine-tune the remaining weights for 2 epochs",
                 "adam, learning rate 0.001, batches of 32",
             ],
         ),
         (
             plan("plasticity"),
             [
-                "train everything for 6 epochs without growth and cuts",
-                "adam, learning rate 0.001, batches of 32, a fresh optimiser at epoch 3 and 5",
+                "train all parameters for 6 epochs without growth and cuts",
+                "adam, learning rate 0.001, batches of 32, optimiser restarted at epoch 3 and 5",
             ],
         ),
         (
             plan("plasticity", grow={"layer1": 4, "layer2": 8, "layer3": 4}, rule="split", grow_epoch=0, prune_epoch=6),
             [
-                "add neurons split off existing ones: 4 to layer1 and layer3, 8 to layer2",
+                "add neurons split from existing ones: 4 to layer1 and layer3, 8 to layer2",
                 "retrain for 6 epochs",
-                "adam, learning rate 0.001, batches of 32, a fresh optimiser at epoch 3 and 5",
+                "adam, learning rate 0.001, batches of 32, optimiser restarted at epoch 3 and 5",
             ],
         ),
         (
@@ -64,32 +64,32 @@ def plan(space: str, name: str = "control", **changed: Any) -> dict[str, Any]:
             ),
             [
                 "retrain for 1 epoch without growth",
-                "cut each of layer1, layer2 and layer3 to 8 neurons (smallest weights first) in 3 steps, an epoch each",
-                "go on from their values at growth for 3 epochs",
-                "adamw, learning rate 0.001, falling as a cosine, weight decay 0.01, gradients clipped at 1, "
-                "batches of 32, moments carried over",
+                "cut each of layer1, layer2 and layer3 to 8 neurons (smallest weights first) in 3 steps, one per epoch",
+                "rewind the remaining weights to their values at growth and retrain for 3 epochs",
+                "adamw, learning rate 0.001, cosine annealing, weight decay 0.01, gradients clipped at 1, "
+                "batches of 32, optimiser moments carried over",
             ],
         ),
         (
             plan("plasticity", prune_epoch=2, prune_steps=2, final={"layer1": 0, "layer2": 8, "layer3": 0}),
             [
                 "retrain for 2 epochs without growth",
-                "cut layer2 to 8 neurons (newest first) and remove layer1 and layer3 in 2 steps, an epoch each",
-                "go on from the weights that are left for 3 epochs",
-                "adam, learning rate 0.001, batches of 32, a fresh optimiser at epoch 3 and 5",
+                "cut layer2 to 8 neurons (newest first) and remove layer1 and layer3 in 2 steps, one per epoch",
+                "fine-tune the remaining weights for 3 epochs",
+                "adam, learning rate 0.001, batches of 32, optimiser restarted at epoch 3 and 5",
             ],
         ),
         (
             plan("dropin", grow={"layer1": 4}, rule="gradmax", grow_steps=2, train="new+head"),
             [
-                "add neurons that maximise the gradient: 4 to layer1 in two halves",
-                "train what is new and the classifier for 6 epochs",
+                "add neurons that maximise the gradient norm: 4 to layer1 in 2 steps",
+                "train new parameters and the classifier for 6 epochs",
                 "adam, learning rate 0.001, batches of 32",
             ],
         ),
         (
             plan("dropin"),
-            ["train everything for 6 epochs without growth", "adam, learning rate 0.001, batches of 32"],
+            ["train all parameters for 6 epochs without growth", "adam, learning rate 0.001, batches of 32"],
         ),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from search.reporting.evaluation import Evaluation
-from search.reporting.tables import Entry, table, write_tables
+from search.reporting.tables import DetectorResult, table, write_tables
 from search.runs.members import Member
 from search.runs.record import Record
 
@@ -18,21 +18,21 @@ PLAN = {
 }
 
 
-def entries() -> tuple[Entry, Entry]:
-    """A front of one, and a base."""
+def results() -> tuple[DetectorResult, DetectorResult]:
+    """Results of a front of one member, and of a base."""
     one = Record(7, "COMPLETE", "paper", PLAN, eer=0.1, size=1000, total_widths={"layer1.0": 8})
-    base = Entry(Member("base", None, None, Path()), None, 900, 0.2)
-    return Entry(Member("front", 0, one, Path()), "detectors/0", 1000, 0.1), base
+    base = DetectorResult(Member("base", None, None, Path()), None, 900, 0.2)
+    return DetectorResult(Member("front", 0, one, Path()), "detectors/0", 1000, 0.1), base
 
 
-def test_a_row_says_what_was_measured_and_null_where_nothing_was(tmp_path: Path) -> None:
-    first, second = entries()
+def test_a_row_has_the_results_and_null_for_unknown_ones(tmp_path: Path) -> None:
+    first, second = results()
     dev = Evaluation(0.11, {"A01": 0.2, "A02": 0.0}, 0.3, 0.4, None, (0.05, 0.2))
     on_eval = Evaluation(0.0, {"A07": 0.5}, 0.25, 0.75, 0.9, (0.0, 0.1))
-    first = Entry(first.member, first.detector, 1000, 0.1, -1.5, 12345, dev, on_eval)
+    first = DetectorResult(first.member, first.folder, 1000, 0.1, -1.5, 12345, dev, on_eval)
     rows = table([first, second]).to_pylist()
-    words = "add neurons that at first add nothing: 4 to layer1.0; train only what is new for 3 epochs; "
-    words += "adam, learning rate 0.001, batches of 32, moments carried over"
+    words = "add neurons with zero outgoing weights: 4 to layer1.0; train new parameters only for 3 epochs; "
+    words += "adam, learning rate 0.001, batches of 32, optimiser moments carried over"
     assert rows[0] == {
         **{"role": "front", "name": "0", "detector": "detectors/0", "size": 1000, "macs": 12345},
         **{"eer_dev": 0.1, "eer_eval": 0.0, "min_tdcf_dev": None, "min_tdcf_eval": 0.9, "threshold": -1.5},

@@ -97,7 +97,7 @@ def test_a_plan_ends_the_same_with_and_without(space: str, model: str, tmp_path:
         links = {result.pop("cached_links") for result in results}
         ends.append((results, state_of(run)))
     # Of full retraining only wav2vec 2.0's convolutions are frozen.
-    assert links == ({run.feed.boundary} if space == "dropin" else {int(model == "wav2vec2")})
+    assert links == ({run.inputs.boundary} if space == "dropin" else {int(model == "wav2vec2")})
     for before, after in zip(ends[0][0], ends[1][0], strict=True):
         assert after == pytest.approx(before, abs=1e-5)
     for key, value in ends[0][1].items():

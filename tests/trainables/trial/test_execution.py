@@ -1,4 +1,4 @@
-"""Plans carried out on small detectors: what trains, what stays, what is reported and what comes out."""
+"""Plans carried out on small detectors: trainable and frozen parameters, results and final detectors."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def test_dropin_ends_in_the_detector_that_was_best(model: str, train: str) -> No
 
 @MODELS
 @pytest.mark.parametrize("train", ["new", "all"])
-def test_steps_in_bfloat16_learn_what_those_in_float32_do(model: str, train: str) -> None:
-    """To what bfloat16 keeps of a number, 1 part in 256; the detector itself stays float32."""
+def test_bf16_autocast_trains_like_float32(model: str, train: str) -> None:
+    """To the precision of bfloat16, 1 part in 256; the detector itself stays float32."""
     config = plan_config("dropin", 2, grow=GROWN[model], train=train, lr=1e-3, grow_lr=1e-3)
-    exact, mixed = (execution(config, model, precision=precision) for precision in ("float32", "bfloat16"))
-    losses = [[result["loss"] for result in run_all(run)] for run in (exact, mixed)]
+    exact, autocast = (execution(config, model, precision=precision) for precision in ("float32", "bfloat16"))
+    losses = [[result["loss"] for result in run_all(run)] for run in (exact, autocast)]
     assert losses[0] != losses[1]
     np.testing.assert_allclose(losses[1], losses[0], rtol=0.05, atol=0.02)
-    assert all(value.dtype in (torch.float32, torch.int64) for value in (mixed.best or {}).values())
+    assert all(value.dtype in (torch.float32, torch.int64) for value in (autocast.best or {}).values())
 
 
 @MODELS
@@ -89,7 +89,7 @@ def test_an_epoch_with_another_size_is_never_the_best(monkeypatch: pytest.Monkey
 
 
 @MODELS
-def test_gradual_cuts_go_by_the_widths_that_the_plan_foresaw(model: str) -> None:
+def test_gradual_cuts_reach_the_widths_of_the_plan(model: str) -> None:
     steps = {
         "resnet18": ("layer1.1", 4, 5, 3, [9, 7, 5, 3]),
         "grnn": ("gru.1", 5, 5, 3, [10, 8, 5, 3]),  # 7.67 and 5.33 in between
@@ -110,7 +110,7 @@ def test_gradual_cuts_go_by_the_widths_that_the_plan_foresaw(model: str) -> None
 
 @MODELS
 @pytest.mark.parametrize("train", ["new", "new+head"])
-def test_what_is_frozen_stays_bit_for_bit(model: str, train: str) -> None:
+def test_frozen_tensors_stay_bit_for_bit(model: str, train: str) -> None:
     """Weights, BatchNorm statistics and counters, over both growths; nothing frozen holds a gradient."""
     base = base_detector(model)
     before = {key: value.clone() for key, value in base.module.state_dict().items()}
@@ -241,7 +241,7 @@ def test_trainable_parameters_by_hand() -> None:
     assert run.run_epoch()["trainable_parameters"] == run.plan.final.size()
 
 
-def test_divergence_is_told_apart() -> None:
+def test_diverged_loss_and_scores_raise() -> None:
     train = RandomSplit("resnet18", 20, seed=1)
     train.features[7] = np.nan
     with pytest.raises(Diverged, match="training loss is nan"):

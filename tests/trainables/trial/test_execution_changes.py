@@ -1,4 +1,4 @@
-"""What becomes of weights and moments where a plan grows, cuts and rewinds."""
+"""Weights and moments at growth, cuts and rewinding."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MODELS = pytest.mark.parametrize("model", models.NAMES)
 @pytest.mark.parametrize("space", ["dropin", "plasticity"])
 @pytest.mark.parametrize("rule", growth.NAMES)
 def test_growth_by_each_rule(rule: str, space: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only that by chance changes what the detector says before its first step."""
+    """Only rule ``random`` changes the detector's scores before its first step."""
     entries = watch(monkeypatch)
     run = execution(plan_config(space, 1, grow={"gru.0": 3, "gru.2": 2}, rule=rule))
     before = scores(run.module, run.dev)
@@ -44,10 +44,10 @@ def test_growth_by_each_rule(rule: str, space: str, monkeypatch: pytest.MonkeyPa
 
 @MODELS
 @pytest.mark.parametrize("carry", [True, False])
-def test_rewinding_returns_what_stays_to_its_values_at_growth(
+def test_rewinding_resets_the_remaining_weights_to_their_values_at_growth(
     model: str, carry: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the base had is kept, in two cuts; so recovery starts where growth found it. Its optimiser is fresh."""
+    """Two cuts keep the base's neurons; so recovery starts from the weights before growth, with a fresh optimiser."""
     entries = watch(monkeypatch)
     more = {name: 2 for name in GROWN[model] if "branch" not in name}
     widths = architecture(model).total_widths()

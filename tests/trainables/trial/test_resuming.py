@@ -1,4 +1,4 @@
-"""An execution loaded from its saved state goes on as if it had never stopped, whenever that was."""
+"""Resuming: an execution loaded from a saved state continues exactly, at whatever epoch it was saved."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CUT = {
 
 
 def configs(model: str) -> dict[str, dict[str, Any]]:
-    """Between them: each kind of change, with the epochs right before and after it, and all that is remembered."""
+    """Together they cover every kind of growth and cut, and every part of the saved state."""
     cuts = {"grow": FREE[model], "final": CUT[model], "prune_steps": 2}
     return {
         "rewound": plan_config(
@@ -61,7 +61,7 @@ def started(model: str, case: str) -> Execution:
 
 
 def ended(run: Execution) -> dict[str, Any]:
-    """Everything that the rest of a trial can depend on or show."""
+    """Final weights and results of an execution."""
     assert run.best is not None
     tensors = {f"best {key}": value for key, value in run.best.items()}
     tensors |= {f"live {key}": value for key, value in state_of(run).items()}
@@ -82,7 +82,7 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
         *[(model, case) for model in ("resnet18", "wav2vec2") for case in ("rewound", "dropin")],
     ],
 )
-def test_it_may_be_interrupted_before_every_epoch(model: str, case: str, tmp_path: Path) -> None:
+def test_resuming_is_exact_before_every_epoch(model: str, case: str, tmp_path: Path) -> None:
     run = started(model, case)
     undisturbed = run_all(run)
     end = ended(run)
@@ -103,7 +103,7 @@ def test_it_may_be_interrupted_before_every_epoch(model: str, case: str, tmp_pat
     assert_same(ended(run), end)
 
 
-def test_saving_changes_nothing_and_a_used_execution_can_be_set_back(tmp_path: Path) -> None:
+def test_saving_has_no_side_effect_and_a_used_execution_can_load_an_earlier_state(tmp_path: Path) -> None:
     untouched = started("grnn", "rewound")
     undisturbed, end = run_all(untouched), ended(untouched)
     run = started("grnn", "rewound")
@@ -119,7 +119,7 @@ def test_saving_changes_nothing_and_a_used_execution_can_be_set_back(tmp_path: P
         assert_same(ended(run), end)
 
 
-def test_what_is_not_this_trials_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_checkpoints_of_other_trials_are_refused(tmp_path: Path) -> None:
     saved = started("grnn", "carried")
     saved.run_epoch()
     saved.save(tmp_path)
@@ -131,7 +131,7 @@ def test_what_is_not_this_trials_checkpoint_is_refused(tmp_path: Path) -> None:
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json"] * 2 + [".safetensors"] * 6
 
 
-@pytest.mark.parametrize("name", ["model", "moments", "best", "snapshot", "chance", "state"])
+@pytest.mark.parametrize("name", ["model", "moments", "best", "snapshot", "rng_state", "state"])
 def test_damage_is_found_in_every_file(name: str, tmp_path: Path) -> None:
     run = started("grnn", "rewound")
     run.run_epoch()

@@ -21,7 +21,7 @@ def test_scores_are_finer_than_bfloat16() -> None:
 def test_batches_come_in_order() -> None:
     split = rows(7)
     found = list(batches(split, [6, 0, 3, 2, 1], 2, CPU))
-    assert split.asked == [[6, 0], [3, 2], [1]]
+    assert split.indices == [[6, 0], [3, 2], [1]]
     assert [y.tolist() for _, y in found] == [[0, 0], [1, 0], [1]]
     assert all(x.dtype == torch.float32 and y.dtype == torch.int64 for x, y in found)
     np.testing.assert_array_equal(found[1][0], split.features[[3, 2]])
@@ -45,7 +45,7 @@ def test_scores_do_not_depend_on_the_batch_size() -> None:
     whole = scores(module, split)
     for size in (1, 3, 7):
         np.testing.assert_allclose(scores(module, split, batch_size=size), whole, atol=1e-6)
-    assert split.asked[1:8] == [[number] for number in range(7)]
+    assert split.indices[1:8] == [[number] for number in range(7)]
     assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
 
 

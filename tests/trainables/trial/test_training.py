@@ -21,14 +21,14 @@ def test_the_loss_is_the_mean_over_utterances_not_batches() -> None:
     split = rows(5)
     expected = functional.cross_entropy(torch.tensor(split.features), torch.tensor(split.labels))
     assert epoch(linear(), split).loss == pytest.approx(float(expected), rel=1e-6)
-    assert [len(batch) for batch in split.asked] == [3, 2]
+    assert [len(batch) for batch in split.indices] == [3, 2]
 
 
 def test_cross_entropy_and_hinge_closed_form() -> None:
     logits, labels = torch.tensor([[0.0, 2.0], [1.5, 1.0], [0.0, 0.25]]), torch.tensor([1, 0, 0])
     expected = np.mean([np.log(1 + np.exp(-2.0)), np.log(1 + np.exp(-0.5)), np.log(1 + np.exp(0.25))])
     assert float(LOSSES["cross_entropy"](logits, labels)) == pytest.approx(expected)
-    # Half of what the right logit lacks to be 1 above the other.
+    # Half of the violation of a margin of 1.
     assert float(LOSSES["hinge"](logits, labels)) == pytest.approx((0 + 0.5 + 1.25) / 2 / 3)
     assert {models.load(name).RECIPE["loss"] for name in models.NAMES} <= set(LOSSES)
 
@@ -37,7 +37,7 @@ def test_cross_entropy_and_hinge_closed_form() -> None:
 def test_a_last_batch_of_one_is_left_out(count: int, left_out: int) -> None:
     split = rows(count)
     found = epoch(linear(), split)
-    seen = list(itertools.chain(*split.asked))
+    seen = list(itertools.chain(*split.indices))
     assert len(seen) == len(set(seen)) == count - left_out
     expected = functional.cross_entropy(torch.tensor(split.features[seen]), torch.tensor(split.labels[seen]))
     assert found.loss == pytest.approx(float(expected), rel=1e-6)
@@ -47,22 +47,22 @@ def test_which_one_is_left_out_changes_with_the_epoch() -> None:
     split, order = rows(4), np.random.default_rng(0)
     left_out = set()
     for _ in range(20):
-        split.asked.clear()
+        split.indices.clear()
         epoch(linear(), split, order=order)
-        left_out |= set(range(4)) - set(split.asked[0])
+        left_out |= set(range(4)) - set(split.indices[0])
     assert left_out == {0, 1, 2, 3}
 
 
 def test_batches_of_one_leave_nothing_out() -> None:
     split = rows(3)
     epoch(linear(), split, batch_size=1)
-    assert sorted(split.asked) == [[0], [1], [2]]
+    assert sorted(split.indices) == [[0], [1], [2]]
 
 
 def test_the_order_is_the_generators() -> None:
     split = rows(6)
     epoch(linear(), split, order=np.random.default_rng(9))
-    assert list(itertools.chain(*split.asked)) == np.random.default_rng(9).permutation(6).tolist()
+    assert list(itertools.chain(*split.indices)) == np.random.default_rng(9).permutation(6).tolist()
 
 
 def test_too_few_utterances_are_refused() -> None:
@@ -100,7 +100,7 @@ def test_only_what_requires_gradients_is_clipped_and_moves() -> None:
     assert module.training
 
 
-def test_in_mixed_precision_steps_compute_in_bfloat16_and_weights_stay_float32() -> None:
+def test_autocast_computes_in_bfloat16_and_weights_stay_float32() -> None:
     """1 + 2^-10 is 1 in bfloat16, which keeps 8 bits of it: the gradient is that of a logit of 1."""
     module = linear([[0.0, 0.0], [1 + 2**-10, 0.0]])
     dtypes = []
@@ -111,7 +111,7 @@ def test_in_mixed_precision_steps_compute_in_bfloat16_and_weights_stay_float32()
         return logits
 
     split = Rows([[1.0, 0.0], [1.0, 0.0]], [0, 0])
-    epoch(module, split, 0.5, mixed=True, forward=forward)
+    epoch(module, split, 0.5, autocast=True, forward=forward)
     epoch(linear(), split, 0.5, forward=module)
     assert dtypes == [torch.bfloat16]
     assert module.weight.dtype == torch.float32
@@ -121,7 +121,7 @@ def test_in_mixed_precision_steps_compute_in_bfloat16_and_weights_stay_float32()
 
 
 @pytest.mark.parametrize(
-    ("made_for_it", "capabilities"),
+    ("supported", "capabilities"),
     [
         (False, {}),
         (False, {"amx_bf16": False, "avx512_bf16": False, "avx512_f": True}),
@@ -129,36 +129,36 @@ def test_in_mixed_precision_steps_compute_in_bfloat16_and_weights_stay_float32()
         (True, {"amx_bf16": False, "avx512_bf16": True}),
     ],
 )
-def test_bfloat16_is_for_hardware_and_detectors_that_gain_by_it(
-    made_for_it: bool, capabilities: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+def test_auto_precision_is_bfloat16_on_supporting_hardware_for_detectors_that_gain(
+    supported: bool, capabilities: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities)
     convolutions, recurrent = (architecture(model).build() for model in ("resnet18", "grnn"))
-    assert use_bf16_autocast("auto", CPU, convolutions) == made_for_it
+    assert use_bf16_autocast("auto", CPU, convolutions) == supported
     assert not use_bf16_autocast("auto", CPU, recurrent)
     for module in (convolutions, recurrent):
         assert use_bf16_autocast("bfloat16", CPU, module)
         assert not use_bf16_autocast("float32", CPU, module)
 
 
-class Small:
-    """A forward pass that has memory for so many utterances."""
+class LimitedMemory:
+    """A forward pass that raises `torch.OutOfMemoryError` for more than `limit` utterances."""
 
-    def __init__(self, module: nn.Module, room: int) -> None:
-        self.module, self.room, self.sizes = module, room, list[int]()
+    def __init__(self, module: nn.Module, limit: int) -> None:
+        self.module, self.limit, self.sizes = module, limit, list[int]()
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         self.sizes.append(len(x))
-        if len(x) > self.room:
+        if len(x) > self.limit:
             raise torch.OutOfMemoryError("CUDA out of memory")
         logits: torch.Tensor = self.module(x)
         return logits
 
 
-def test_what_does_not_fit_the_memory_is_computed_in_parts(caplog: pytest.LogCaptureFixture) -> None:
-    """The same gradients as at once; once in parts, always in parts."""
+def test_gradients_are_accumulated_over_micro_batches_when_out_of_memory(caplog: pytest.LogCaptureFixture) -> None:
+    """The same gradients as of whole batches; later batches are split as well."""
     split, whole, parted = rows(16), linear(), linear()
-    small = Small(parted, 2)
+    small = LimitedMemory(parted, 2)
     costs = [
         epoch(whole, split, 0.5, batch_size=8),
         epoch(parted, split, 0.5, batch_size=8, forward=small),
@@ -166,15 +166,15 @@ def test_what_does_not_fit_the_memory_is_computed_in_parts(caplog: pytest.LogCap
     assert small.sizes == [8, 4, *[2] * 8]
     assert costs[0].loss == pytest.approx(costs[1].loss)
     torch.testing.assert_close(whole.weight, parted.weight)
-    assert "batches of 8 utterances are computed in 4 parts" in caplog.text
+    assert "splitting batches of 8 into 4 micro-batches" in caplog.text
 
 
-def test_what_never_fits_is_an_error() -> None:
+def test_micro_batches_that_do_not_fit_raise() -> None:
     with pytest.raises(torch.OutOfMemoryError):
-        epoch(linear(), rows(16), batch_size=8, forward=Small(linear(), 1))
+        epoch(linear(), rows(16), batch_size=8, forward=LimitedMemory(linear(), 1))
 
 
-def test_random_crop_hands_the_generator_on() -> None:
+def test_random_crop_uses_the_generator_of_the_order() -> None:
     split, order = rows(6), np.random.default_rng(0)
     epoch(linear(), split, order=order, random_crop=True)
     assert split.generators == [order, order]
@@ -183,7 +183,7 @@ def test_random_crop_hands_the_generator_on() -> None:
 
 
 def test_costs_are_means_over_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that goes on by 1 whenever it is read: at the start, and five times in each of two steps."""
+    """A clock that advances by 1 whenever it is read: at the start, and five times in each of two steps."""
     clock = itertools.count()
     monkeypatch.setattr("trainables.trial.training.time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
     cost = epoch(linear(), rows(6))
@@ -199,10 +199,10 @@ def test_a_loss_that_is_no_number_ends_training(value: float) -> None:
     assert torch.equal(module.weight, torch.eye(2))
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_a_gpu_is_taken_where_there_is_one_and_it_is_allowed(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    assert select_device().type == select_device(gpu=True).type == ("cuda" if there else "cpu")
+@pytest.mark.parametrize("available", [False, True])
+def test_a_gpu_is_selected_if_available_and_allowed(available: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert select_device().type == select_device(gpu=True).type == ("cuda" if available else "cpu")
     assert select_device(gpu=False).type == "cpu"
 
 
