@@ -47,7 +47,7 @@ from timing import table
 from trainables.models.architecture import Architecture
 
 PEERS = Path(__file__).resolve().parent / "peers"
-ENDED = re.compile(r"^(\S+ \S+) \w+ search\.watch: trial (\d+)(?: \(\S+\))?: EER", re.MULTILINE)
+ENDED = re.compile(r"^(\S+ \S+) \w+ search\.running\.tune_callback: trial (\d+)(?: \(\S+\))?: EER", re.MULTILINE)
 GRACE = 20.0
 """Seconds to end in good order; what ends then does not count."""
 Told = list[tuple[float, float, int]]

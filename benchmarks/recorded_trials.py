@@ -30,18 +30,20 @@ from ray.tune.result import SHOULD_CHECKPOINT
 
 from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
-from search.storage.run_paths import RunPaths
 from spaces import shared
 from trainables import models
 from trainables.base import CHECKPOINT_SECONDS
 from trainables.metrics.weighted_eer import weighted_eer
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import load_detector
+from trainables.storage.run_paths import RunPaths
 from trainables.trial.plan import Plan
 
 FILE = Path(__file__).with_name("recorded_curves.json")
-EPOCH = re.compile(r"^(\S+ \S+) INFO search\.watch: trial (\d+): epoch (\d+) of \d+, EER (\S+)$", re.MULTILINE)
-BEGIN = re.compile(r"^(\S+ \S+) INFO search\.watch: trial (\d+) begins", re.MULTILINE)
+EPOCH = re.compile(
+    r"^(\S+ \S+) INFO search\.running\.tune_callback: trial (\d+): epoch (\d+) of \d+, EER (\S+)$", re.MULTILINE
+)
+BEGIN = re.compile(r"^(\S+ \S+) INFO search\.running\.tune_callback: trial (\d+) begins", re.MULTILINE)
 PENALTIES = np.logspace(-2, 3, 26)
 CHOICES: Mapping[str, Sequence[str]] = {
     "rule": ("random", "zero", "split", "gradmax"),

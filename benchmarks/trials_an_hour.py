@@ -63,7 +63,7 @@ recipes.recipes, recipes.initial points = lambda *_: plans, lambda *_: {}
 from search import run
 sys.exit(run.main(sys.argv[2:]))
 """
-LOGGED = re.compile(r"(\S+ \S+) \w+ search\.watch: trial (\d+)(?: \(\S+\))?( begins)?")
+LOGGED = re.compile(r"(\S+ \S+) \w+ search\.running\.tune_callback: trial (\d+)(?: \(\S+\))?( begins)?")
 
 
 def draw(space: str, seed: int, options: argparse.Namespace) -> dict[str, dict[str, Any]]:

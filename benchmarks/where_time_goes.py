@@ -24,7 +24,7 @@ from timing import table, verdict
 WORK = ("training", "scoring")
 EPOCHS = {"plasticity": 24, "dropin": 44}
 """Of a trial of about twenty seconds on one core."""
-TRIAL = re.compile(r"^(\S+ \S+) \w+ search\.watch: trial \d+(?: \(\S+\))?:? (\S+)", re.MULTILINE)
+TRIAL = re.compile(r"^(\S+ \S+) \w+ search\.running\.tune_callback: trial \d+(?: \(\S+\))?:? (\S+)", re.MULTILINE)
 WORKERS = re.compile(r"^workers: (\d+) at once", re.MULTILINE)
 
 

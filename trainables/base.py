@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 from ray import tune
@@ -19,6 +19,7 @@ from trainables.errors import DropinError
 from trainables.features.split import Split
 from trainables.features.store import open_split
 from trainables.jobs.pretraining import class_counts
+from trainables.messages import TrialConfig, TrialProgress, TrialResult
 from trainables.metrics.weighted_eer import weighted_eer
 from trainables.storage.activations import ActivationCache
 from trainables.storage.checkpoint import Detector, load_detector, save_detector
@@ -30,18 +31,20 @@ from trainables.trial.training import Diverged, select_device
 
 CHECKPOINT_SECONDS = 30.0
 """Least seconds between two checkpoints of a trial: writing one takes longer than some epochs."""
+DIVERGED: tuple[Literal["eer", "weighted_eer", "best_eer", "best_weighted_eer", "loss"], ...] = (
+    *("eer", "weighted_eer", "best_eer", "best_weighted_eer", "loss"),
+)
+"""What a trial that diverged reports as NaN: Tune ends the whole experiment where a metric is missing."""
 
 
 class DetectorTrainable(tune.Trainable):
     """Carries out the plan in ``config["plan"]`` with the base and features that ``config["job"]`` names.
 
-    The config is a plain dict: job (base, features, activations, activations_limit, run_folder, size_weight,
-    size_base, seed, random_crop, precision, prunings_per_growth, growth_cache_limit, threads, gpu), plan, number, name,
-    recipe, exempt.
-    Each step trains one epoch, reports dev EER, loss, size and timings, and requests a checkpoint if the last one is
-    older than `CHECKPOINT_SECONDS`. The last step writes the detector of the lowest dev EER to
-    ``run_folder/detectors/<number>``. Without a shared file system, the job has ``storage``, the run's URI, and
-    ``cache``; base and features are then URIs, and the detector is uploaded to ``storage/detectors/<number>``.
+    Config and results are plain dicts, see `trainables.messages`. Each step trains one epoch, reports its result, and
+    requests a checkpoint if the last one is older than `CHECKPOINT_SECONDS`. The last step writes the detector of the
+    lowest dev EER to ``run_folder/detectors/<number>``. Without a shared file system, the job has ``storage``, the URI
+    of the run, and ``cache``; base and features are then URIs, and the detector is uploaded to
+    ``storage/detectors/<number>``.
     """
 
     procedure = ""
@@ -58,14 +61,14 @@ class DetectorTrainable(tune.Trainable):
         """
         importlib.import_module("torch._dynamo")  # else the first optimiser imports it, and its time counts as training
         started = time.monotonic()
-        job = config["job"]
-        self.job, self.number = job, int(config["number"])
-        self.name = str(config.get("name", f"{self.procedure}-{self.number}"))
+        trial = cast(TrialConfig, config)
+        job = self.job = trial["job"]
+        self.number, self.name = trial["number"], trial["name"]
         print(f"trial {self.name} started", flush=True)  # goes to the actor's log, which the dashboard shows
         torch.set_num_threads(job["threads"])
         paths = NodePaths.from_job(job)
         base = _base(str(paths.base))
-        plan = Plan.from_config(config["plan"], base.arch)
+        plan = Plan.from_config(trial["plan"], base.arch)
         if plan.procedure != self.procedure:
             raise DropinError(
                 f"{type(self).__name__} carries out plans of procedure {self.procedure}; got one of {plan.procedure}: "
@@ -85,7 +88,7 @@ class DetectorTrainable(tune.Trainable):
             precision=job["precision"],
             activations=ActivationCache(paths.activations, paths.features, job["activations_limit"]),
             growth_cache=GrowthCache(paths.growth_cache, job["growth_cache_limit"]) if share_growth else None,
-            choose_criterion=share_growth and not config["exempt"],
+            choose_criterion=share_growth and not trial["exempt"],
         )
         self.last_checkpoint = time.monotonic()
         self.seconds = {"setup": self.last_checkpoint - started, "detector": 0.0, "checkpoints": 0.0}
@@ -100,17 +103,19 @@ class DetectorTrainable(tune.Trainable):
         try:
             result = run.run_epoch()
         except Diverged as error:
-            no_values = dict.fromkeys(("eer", "weighted_eer", "best_eer", "best_weighted_eer", "loss"), math.nan)
-            return {**no_values, **self._progress(), "failed": str(error), "done": True}
+            diverged: TrialResult = {**self._progress(done=True), "failed": str(error)}
+            for name in DIVERGED:
+                diverged[name] = math.nan
+            return dict(diverged)
         done = run.epoch == run.plan.epochs
         best = result["eer"] if run.best is None else run.best_eer
         if done:
             with self._timed("detector"):
                 self._write_detector()
         checkpoint_due = not done and time.monotonic() - self.last_checkpoint > CHECKPOINT_SECONDS
-        return {
+        found: TrialResult = {
             **result,
-            **self._progress(),
+            **self._progress(done),
             "weighted_eer": self._weighted(result["eer"]),
             "best_eer": best,
             "best_weighted_eer": self._weighted(best),
@@ -119,10 +124,9 @@ class DetectorTrainable(tune.Trainable):
             "from_growth_cache": run.from_growth_cache,
             "criterion": run.plan.config["criterion"],
             "total_widths": run.plan.final.total_widths(),
-            "done": done,
             "seconds_parts": {**self.seconds, **run.seconds},
-            SHOULD_CHECKPOINT: checkpoint_due,
         }
+        return {**found, SHOULD_CHECKPOINT: checkpoint_due}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the full state of the trial."""
@@ -154,11 +158,18 @@ class DetectorTrainable(tune.Trainable):
         yield
         self.seconds[part] += time.monotonic() - started
 
-    def _progress(self) -> dict[str, Any]:
+    def _progress(self, done: bool) -> TrialProgress:
         """Progress of the plan, and the final size."""
         epoch, plan = self.execution.epoch, self.execution.plan
-        changes = {"last_change": plan.last_change, "last_cut": plan.last_cut, "work_done": plan.work_done(epoch)}
-        return {"epoch": epoch, "epochs": plan.epochs, "size": self.size, **changes}
+        return {
+            "epoch": epoch,
+            "epochs": plan.epochs,
+            "size": self.size,
+            "last_change": plan.last_change,
+            "last_cut": plan.last_cut,
+            "work_done": plan.work_done(epoch),
+            "done": done,
+        }
 
     def _weighted(self, eer: float) -> float:
         counts = class_counts(self.dev)

@@ -11,8 +11,8 @@ from pathlib import Path
 from search.page.numbers import UNKNOWN, percent
 from search.page.report_data import ReportData
 from search.runs.record import Record
-from search.storage.run_paths import RunPaths
 from trainables.errors import DropinError
+from trainables.storage.run_paths import RunPaths
 
 
 @dataclass(frozen=True)

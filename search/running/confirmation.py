@@ -117,31 +117,32 @@ def without_growth(plan: Mapping[str, Any], arch: Architecture) -> dict[str, Any
 
 
 def _replay(
-    name: str, final: Architecture, plan: Mapping[str, Any], own: Settings, base: Path, features: Path, place: Cluster
+    name: str, final: Architecture, plan: Mapping[str, Any], own: Settings, base: Path, features: Path, cluster: Cluster
 ) -> str:
     folder = own.paths.detector(name)
     if not folder.exists():
         epochs = own.base_epochs + plan["epochs"]
         settings: dict[str, Any] = {"epochs": epochs, "seed": own.seed, "random_crop": own.random_crop}
         card = {key: value for key, value in load_detector(base).card.items() if key != "eer_dev"}
-        rows = remote_training.train(
-            own, place, pretraining.pretrain, final, store=features, folder=folder, card=card, precision=own.precision,
-            from_scratch=True, threads=place.cpus, gpu=place.gpus > 0, cpus=place.cpus, **settings,
+        rows = remote_training.train_remotely(
+            own, cluster, pretraining.pretrain, final, store=features, folder=folder, card=card,
+            precision=own.precision,
+            from_scratch=True, threads=cluster.cpus, gpu=cluster.gpus > 0, cpus=cluster.cpus, **settings,
         )  # fmt: skip
         _last(rows)
     return f"{name}: trained from scratch"
 
 
 def _lora(
-    name: str, plan: Mapping[str, Any], parameters: int, own: Settings, base: Path, features: Path, place: Cluster
+    name: str, plan: Mapping[str, Any], parameters: int, own: Settings, base: Path, features: Path, cluster: Cluster
 ) -> str:
     if importlib.util.find_spec("peft") is None:
         return f"{name} is left out, since peft is not installed: pip install -e '.[bench]'"
     folder = own.paths.detector(name)
     if not folder.exists():
-        rows = remote_training.train(
-            own, place, lora.train, start=base, store=features, plan=dict(plan), parameters=parameters, seed=own.seed,
-            folder=folder, precision=own.precision, threads=place.cpus, gpu=place.gpus > 0, cpus=place.cpus,
+        rows = remote_training.train_remotely(
+            own, cluster, lora.train, start=base, store=features, plan=dict(plan), parameters=parameters, seed=own.seed,
+            folder=folder, precision=own.precision, threads=cluster.cpus, gpu=cluster.gpus > 0, cpus=cluster.cpus,
         )  # fmt: skip
         _last(rows)
     trained = load_detector(folder).card["trainable_parameters"]

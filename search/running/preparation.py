@@ -1,4 +1,4 @@
-"""What comes before the trials, one function a stage: the run's folder and log, the corpus, the base."""
+"""What comes before the trials: the run's folder and log, corpus and features, the base."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from trainables.storage.activations import ActivationCache
 from trainables.storage.checkpoint import load_detector
 
 logger = logging.getLogger(__name__)
-SECONDS = 4.0
-"""Of every utterance, how much is heard."""
+SEGMENT_SECONDS = 4.0
+"""Length of the segment of an utterance that a detector sees."""
 
 
 @contextmanager
 def run_log(settings: Settings) -> Iterator[None]:
-    """Make the run's folder, write what the run is, and within the context keep the run's log."""
+    """Make the run's folder, write settings and versions, and within the context write the run's log."""
     folder = settings.run_folder
     folder.mkdir(parents=True, exist_ok=True)
-    goes_on = settings.paths.settings.exists()
+    resumed = settings.paths.settings.exists()
     run_folder.write_text(settings.paths.settings, settings.to_json())
     run_folder.write_versions(folder)
     handler = logging.FileHandler(settings.paths.log, encoding="utf-8")
@@ -47,7 +47,7 @@ def run_log(settings: Settings) -> Iterator[None]:
     for room in rooms:
         room.setLevel(logging.INFO)
         room.addHandler(handler)
-    logger.info("run %s %s", folder, "goes on" if goes_on else "begins")
+    logger.info("run %s %s", folder, "resumes" if resumed else "starts")
     try:
         yield
     finally:
@@ -57,14 +57,14 @@ def run_log(settings: Settings) -> Iterator[None]:
 
 
 def prepare_features(settings: Settings, display: Display) -> tuple[Path, dict[str, Any]]:
-    """The corpus made ready, where the cache has it not.
+    """Prepare the corpus and its features; what the cache has is not computed again.
 
     Returns:
-        The folder of its features for the model's front end, and what the card of every detector says about it.
+        The feature folder for the model's front end, and what the card of every detector says about them.
 
     Raises:
-        CorpusError: everything wrong with the corpus.
-        DropinError: a resumed run finds another corpus than it began with.
+        CorpusError: every fault of the corpus.
+        DropinError: a resumed run finds another corpus than it started with.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -92,30 +92,32 @@ def prepare_features(settings: Settings, display: Display) -> tuple[Path, dict[s
         corpus,
         front_end,
         settings.cache,
-        seconds=SECONDS,
+        seconds=SEGMENT_SECONDS,
         random_crop=settings.random_crop,
         skip_bad_files=settings.skip_bad_files,
         progress=display.progress,
         splits=("train", "dev"),
     )
     about = {"name": corpus.name, "digest": corpus.digest(), "note": corpus.note}
-    return features, {"front_end": front_end, "seconds": SECONDS, "features": features.name, "corpus": about}
+    return features, {"front_end": front_end, "seconds": SEGMENT_SECONDS, "features": features.name, "corpus": about}
 
 
 def train_base(
-    settings: Settings, features: Path, card: Mapping[str, Any], place: Callable[[], Cluster], display: Display
+    settings: Settings, features: Path, card: Mapping[str, Any], cluster: Callable[[], Cluster], display: Display
 ) -> Path:
-    """The base's folder in the run, trained on the cluster, which is asked for only then, where the cache has none."""
+    """Train the base on the cluster, unless run or cache have it; its folder in the run."""
     arch = Architecture.create(settings.model, settings.model_option)
     base = settings.paths.base
-    came = "from the run" if _is_whole(base) else _bring_base(base, arch, settings, features, card, place, display)
+    source = (
+        "from the run" if _is_complete(base) else _copy_base(base, arch, settings, features, card, cluster, display)
+    )
     eer = load_detector(base).card["eer_dev"]
-    display.status("base", f"EER {100 * eer:.2f} % at {arch.size():,} parameters, {came}")
+    display.status("base", f"EER {100 * eer:.2f} % at {arch.size():,} parameters, {source}")
     return base
 
 
 def cached_base(settings: Settings, arch: Architecture, features: Path) -> Path:
-    """Where the base of a run is kept in the cache, or will be."""
+    """The folder in the cache of a run's base, trained or not."""
     return pretraining.base_folder(
         arch,
         features=features,
@@ -127,16 +129,16 @@ def cached_base(settings: Settings, arch: Architecture, features: Path) -> Path:
     )
 
 
-def _bring_base(
+def _copy_base(
     base: Path,
     arch: Architecture,
     settings: Settings,
     features: Path,
     card: Mapping[str, Any],
-    place: Callable[[], Cluster],
+    cluster: Callable[[], Cluster],
     display: Display,
 ) -> str:
-    """Put the base into the run's folder by way of the cache; how it came."""
+    """Copy the base from the cache into the run's folder, training it first where the cache has none; its source."""
     cached = cached_base(settings, arch, features)
     cached.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{cached}.lock")
@@ -146,26 +148,26 @@ def _bring_base(
         display.message("another run is training this base; waiting for it")
         lock.acquire()
     with lock:
-        came = "from the cache"
-        if not _is_whole(cached):
+        source = "from the cache"
+        if not _is_complete(cached):
             began = time.monotonic()
-            _pretrain(arch, settings, features, card, cached, place(), display)
-            came = f"trained in {clock_text(time.monotonic() - began)}"
+            _pretrain(arch, settings, features, card, cached, cluster(), display)
+            source = f"trained in {clock_text(time.monotonic() - began)}"
     shutil.rmtree(base, ignore_errors=True)
     part = base.with_name("base.part")
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(cached, part)
     part.replace(base)
-    return came
+    return source
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     if not folder.exists():
         return False
     try:
         load_detector(folder)
     except ValueError as error:
-        logger.warning("made anew: %s", error)
+        logger.warning("trained again: %s", error)
         return False
     return True
 
@@ -176,15 +178,15 @@ def _pretrain(
     features: Path,
     card: Mapping[str, Any],
     folder: Path,
-    place: Cluster,
+    cluster: Cluster,
     display: Display,
 ) -> None:
     # Nothing else runs yet: on one machine the base gets what all trials together will have, if that makes it faster.
     alone = settings.address is None and not getattr(models.load(settings.model), "SERIAL", False)
-    cpus = place.cpus * place.concurrent if alone else place.cpus
-    rows = remote_training.train(
+    cpus = cluster.cpus * cluster.concurrent if alone else cluster.cpus
+    rows = remote_training.train_remotely(
         settings,
-        place,
+        cluster,
         pretraining.pretrain,
         arch,
         store=features,
@@ -196,7 +198,7 @@ def _pretrain(
         card=dict(card),
         activations=ActivationCache(settings.activations, features, settings.activations_limit),
         threads=cpus,
-        gpu=place.gpus > 0,
+        gpu=cluster.gpus > 0,
         cpus=cpus,
     )
     display.progress("base", 0, settings.base_epochs)

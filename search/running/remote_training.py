@@ -1,6 +1,6 @@
-"""What workers are given that share no folder with the search: features and base in the storage, work that ends there.
+"""Training and features for workers that share no file system with the search: by way of the bucket.
 
-Where they share one, or are on this machine, all of it stays where it is.
+With a shared file system, or on this machine, paths are handed over as they are.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from trainables.storage.bucket_files import join_uri
 from trainables.storage.checkpoint import DIGESTS
 
 
-def features(settings: Settings, folder: Path) -> str:
-    """Where workers find a feature folder. Runs of one storage share it.
+def upload_features(settings: Settings, folder: Path) -> str:
+    """Path or URI of a feature folder for workers. Runs of one bucket share it.
 
     Raises:
-        OSError: the storage cannot be reached.
+        OSError: the bucket cannot be reached.
     """
-    return _offered(settings, folder, f"features/{folder.name}", node_paths.FEATURES)
+    return _upload(settings, folder, f"features/{folder.name}", node_paths.FEATURES)
 
 
-def base(settings: Settings, folder: Path) -> str:
-    """Where workers find a detector, addressed by what it holds.
+def upload_base(settings: Settings, folder: Path) -> str:
+    """Path or URI of a detector for workers; the URI has a digest of its weights.
 
     Raises:
-        OSError: the storage cannot be reached.
+        OSError: the bucket cannot be reached.
     """
     digest = hashlib.sha256((folder / DIGESTS).read_bytes()).hexdigest()[:20] if settings.no_shared_filesystem else ""
-    return _offered(settings, folder, f"bases/{settings.model}-{digest}", node_paths.DETECTOR)
+    return _upload(settings, folder, f"bases/{settings.model}-{digest}", node_paths.DETECTOR)
 
 
-def train(
+def train_remotely(
     settings: Settings,
-    place: Cluster,
+    cluster: Cluster,
     function: Callable[..., Iterator[dict[str, Any]]],
     *arguments: Any,
     start: Path | None = None,
@@ -50,11 +50,11 @@ def train(
     activations: ActivationCache | None = None,
     **named: Any,
 ) -> Iterator[dict[str, Any]]:
-    """Run a training function on the cluster, and yield what it yields as it comes; its detector is in `folder` then.
+    """Run a training function on the cluster and yield its results as they come; then its detector is in `folder`.
 
     Args:
         settings: of the run.
-        place: the cluster.
+        cluster: the Ray cluster.
         function: takes `arguments`, after the detector that it starts from if there is one, and by name features,
             folder, activations if there are any, and what else is named.
         arguments: passed on.
@@ -66,24 +66,24 @@ def train(
         named: passed on.
 
     Raises:
-        OSError: the storage cannot be reached.
+        OSError: the bucket cannot be reached.
         Exception: what the function raises.
     """
-    resources = {"cpus": cpus, "gpus": place.gpus}
+    resources = {"cpus": cpus, "gpus": cluster.gpus}
     if not settings.no_shared_filesystem:
         given = arguments if start is None else (start, *arguments)
         more = named if activations is None else {**named, "activations": activations}
         yield from ray_cluster.stream(function, *given, features=store, folder=folder, **more, **resources)
         return
-    assert settings.run_uri is not None, "workers are apart only where there is a storage"
-    # Of this run alone until it is fetched; the end of the run removes it.
+    assert settings.run_uri is not None, "without a shared file system there is a bucket"
+    # Of this run alone until it is downloaded; a run that ends removes it.
     uri = join_uri(settings.run_uri, "trained", folder.name)
     yield from ray_cluster.stream(
         node_paths.train_without_shared_filesystem,
         function,
         *arguments,
-        base=None if start is None else base(settings, start),
-        features=features(settings, store),
+        base=None if start is None else upload_base(settings, start),
+        features=upload_features(settings, store),
         folder=uri,
         cache=str(settings.cache),
         activations_limit=None if activations is None else activations.limit,
@@ -94,7 +94,7 @@ def train(
     bucket_files.delete(uri)
 
 
-def _offered(settings: Settings, folder: Path, name: str, files: tuple[str, ...]) -> str:
+def _upload(settings: Settings, folder: Path, name: str, files: tuple[str, ...]) -> str:
     if not settings.no_shared_filesystem:
         return str(folder)
     uri = join_uri(str(settings.bucket), *name.split("/"))

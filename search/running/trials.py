@@ -1,4 +1,4 @@
-"""The trials of a run: what each is given, what is refused, how they are run and ended, and what came of them."""
+"""The trials of a run: the searcher, the job that all trials share, the Tune experiment, and how it ends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
 from search.storage import bucket_sync
 from search.storage.bucket_sync import BucketSync
-from search.storage.run_paths import RunPaths
 from search.tuning.feasibility import check_feasibility
 from search.tuning.scheduler import HalvingScheduler
 from search.tuning.searcher import PlanSearch
@@ -40,14 +39,15 @@ from spaces import recipes
 from spaces.recipes import is_recipe
 from trainables.models.architecture import Architecture
 from trainables.storage import bucket_files
+from trainables.storage.run_paths import RunPaths
 
 logger = logging.getLogger(__name__)
 RETRIES = 2
-"""How often a trial is tried again that raised, or whose worker was lost."""
+"""How often Tune retries a trial that raised, or whose worker was lost."""
 NO_LIMIT = 1_000_000
-"""Trials, since Tune wants a number. The searcher says when there are enough: Tune counts those handed out anew."""
+"""Trials, since Tune wants a number. The searcher says when there are enough: Tune counts rescheduled ones twice."""
 GRACE = 30.0
-"""Seconds that a search may take to end in good order; Tune itself takes up to 10."""
+"""Seconds that a graceful shutdown may take; Tune itself takes up to 10."""
 
 
 def make_searcher(
@@ -64,7 +64,7 @@ def make_searcher(
         job: what is the same for all trials.
         log: the trials that ended.
         warm: trials of earlier runs.
-        plans: plans to try instead of recipes and initial points, by name; all of them, however others fare.
+        plans: plans to try instead of recipes and initial points, by name; none is rejected for what others reached.
     """
     arch = Architecture.create(settings.model, settings.model_option)
     sites, budget = scope(settings)
@@ -89,16 +89,16 @@ def make_searcher(
 
 
 def prunings(space: str, count: int, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Up to `count` - 1 points of a space that cut the grown stage of one otherwise."""
+    """Up to `count` - 1 other pruning configurations for the growth of a point, as points of the space."""
     found: list[dict[str, Any]] = spaces.load(space).prunings(parameters)
     return found[: count - 1]
 
 
-def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> dict[str, Any]:
+def make_job(settings: Settings, base: Path, features: Path, cluster: Cluster) -> dict[str, Any]:
     """What every trial of the run is given beside its plan."""
     return {
-        "base": remote_training.base(settings, base),
-        "features": remote_training.features(settings, features),
+        "base": remote_training.upload_base(settings, base),
+        "features": remote_training.upload_features(settings, features),
         "storage": settings.run_uri if settings.no_shared_filesystem else None,
         "cache": str(settings.cache),
         "activations": str(settings.activations),
@@ -111,13 +111,13 @@ def make_job(settings: Settings, base: Path, features: Path, place: Cluster) -> 
         "precision": settings.precision,
         "prunings_per_growth": settings.prunings_per_growth,
         "growth_cache_limit": int(settings.growth_cache_gb * 1e9),
-        "threads": place.cpus,
-        "gpu": place.gpus > 0,
+        "threads": cluster.cpus,
+        "gpu": cluster.gpus > 0,
     }
 
 
 def scheduler(settings: Settings, searcher: PlanSearch) -> TrialScheduler:
-    """Who stops trials early: nobody, or successive halving by the same objectives that the searcher has."""
+    """Early stopping: none, or successive halving by the objectives of the searcher."""
     if settings.stopping == "none":
         return FIFOScheduler()
     return HalvingScheduler(searcher.objectives, settings.paths.rungs)
@@ -133,36 +133,36 @@ def run_trials(
     searcher: PlanSearch,
     log: TrialLog,
     settings: Settings,
-    place: Cluster,
+    cluster: Cluster,
     display: Display,
     gauges: Gauges | None = None,
-    copy: BucketSync | None = None,
+    sync: BucketSync | None = None,
 ) -> None:
-    """Run trials until there are enough, time is over, or a signal asks for the end.
+    """Run trials until there are enough, the time limit is reached, or a signal stops the search.
 
-    Every trial that ends is in `log`; trials that were stopped by the end are not, and a resumed run starts them again.
+    Every ended trial is in `log`; those that are running when the search stops are not, and a resumed run retries them.
     """
-    if copy is not None:
-        fetch_detectors(copy, log)
+    if sync is not None:
+        fetch_detectors(sync, log)
     searcher.most = None if settings.trials is None else settings.trials - len(log.records)
     if searcher.most is not None and searcher.most <= 0:
         display.message(f"all {settings.trials} trials have ended; raise --trials for more")
         return
-    # Checkpoints of trials that an earlier process left under way; they start again from the base.
+    # Checkpoints of trials that were running when an earlier process ended; they start again from the base.
     shutil.rmtree(settings.paths.tune, ignore_errors=True)
     limits = StopConditions(settings.minutes)
-    elsewhere = copy if settings.no_shared_filesystem else None
+    elsewhere = sync if settings.no_shared_filesystem else None
     state: dict[str, Any] = {"storage_path": str(settings.run_folder)}
     if elsewhere is not None and settings.run_uri is not None:
         bucket_files.delete(bucket_files.join_uri(settings.run_uri, settings.paths.tune.name))
         state["storage_filesystem"], state["storage_path"] = bucket_files.open_filesystem(settings.run_uri)
     tuner = tune.Tuner(
-        with_resources(trainable, place),
+        with_resources(trainable, cluster),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler(settings, searcher),
             num_samples=NO_LIMIT,
-            max_concurrent_trials=place.concurrent,
+            max_concurrent_trials=cluster.concurrent,
             reuse_actors=True,
             trial_name_creator=lambda trial: str(trial.config["name"]),
             trial_dirname_creator=lambda trial: str(trial.config["number"]),
@@ -173,26 +173,26 @@ def run_trials(
             callbacks=[TuneCallback(log, display, limits, gauges, elsewhere, searcher.again)],
             stop=limits,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            # Trials ask for checkpoints themselves, by time; the watcher removes all but the latest.
+            # Trials request checkpoints themselves, by time; the callback removes all but the latest.
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             verbose=0,
         ),
     )
     for name, reason in searcher.left_out.items():
-        logger.warning("recipe %s is left out: %s", name, reason)
-        display.message(f"recipe {name} is left out: {reason}")
+        logger.warning("recipe %s is skipped: %s", name, reason)
+        display.message(f"recipe {name} is skipped: {reason}")
     display.start_trials(settings.trials, log.standings, limits.deadline)
 
-    def leave() -> None:
+    def exit_now() -> None:
         # A signal to all processes of the group, as batch systems send it, has ended Ray as well, and Ray's client
-        # waits for it in vain.
+        # waits for it for ever.
         logger.error("Ray does not answer; the run ends without it")
         code = int(not finish(settings, log, display))
-        if copy is not None:
-            bucket_sync.finish(copy)
+        if sync is not None:
+            bucket_sync.finish(sync)
         os._exit(code)
 
-    with graceful_shutdown(limits, leave):
+    with graceful_shutdown(limits, exit_now):
         tuner.fit()
     if elsewhere is not None:
         elsewhere.flush()
@@ -200,56 +200,56 @@ def run_trials(
         display.message(searcher.gave_up)
 
 
-def fetch_detectors(copy: BucketSync, log: TrialLog) -> None:
-    """Fetch from the copy what a search that was killed had not fetched yet: detectors of the front and of recipes."""
+def fetch_detectors(sync: BucketSync, log: TrialLog) -> None:
+    """Download detectors of the front and of recipes that a search which was killed had not downloaded yet."""
     records = [record for record in log.records.values() if record.state == "COMPLETE"]
     shown = [*log.standings.front, *(record for record in records if is_recipe(record.recipe))]
-    places = {RunPaths(log.path.parent).detector(record.number) for record in shown}
-    missing = sorted(place for place in places if not place.exists())
-    for place in missing:
-        copy.fetch(place)
+    folders = {RunPaths(log.path.parent).detector(record.number) for record in shown}
+    missing = sorted(folder for folder in folders if not folder.exists())
+    for folder in missing:
+        sync.fetch(folder)
     if missing:
-        copy.flush()
+        sync.flush()
 
 
-def with_resources(trainable: type[tune.Trainable], place: Cluster) -> type[tune.Trainable]:
+def with_resources(trainable: type[tune.Trainable], cluster: Cluster) -> type[tune.Trainable]:
     """The trainable, asking for a trial's CPUs and GPUs. Ray's own function of this name would rename the actors."""
 
     def request(cls: type[tune.Trainable], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
-        return ray_cluster.request(place.cpus, place.gpus)
+        return ray_cluster.request(cluster.cpus, cluster.gpus)
 
     extra = {"default_resource_request": classmethod(request), "__module__": trainable.__module__}
     return type(trainable.__name__, (trainable,), extra)
 
 
 @contextmanager
-def graceful_shutdown(limits: StopConditions, leave: Callable[[], None]) -> Iterator[None]:
-    """Within it the first SIGINT or SIGTERM ends the search in good order, the second at once as KeyboardInterrupt.
+def graceful_shutdown(limits: StopConditions, exit_now: Callable[[], None]) -> Iterator[None]:
+    """Within it the first SIGINT or SIGTERM stops the search gracefully, the second at once as KeyboardInterrupt.
 
     Args:
-        limits: what is told that somebody asked for the end.
-        leave: called in a thread when the context is not over `GRACE` seconds after the first signal.
+        limits: the stop conditions, which a signal sets.
+        exit_now: called in a thread when the context is not over `GRACE` seconds after the first signal.
     """
-    patience = threading.Timer(GRACE, leave)
-    patience.daemon = True
+    timer = threading.Timer(GRACE, exit_now)
+    timer.daemon = True
 
     def end(number: int, frame: FrameType | None) -> None:
         if limits.asked:
             raise KeyboardInterrupt
         limits.asked = True
-        patience.start()
+        timer.start()
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        patience.cancel()
+        timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def finish(settings: Settings, log: TrialLog, display: Display) -> bool:
-    """Write the tables and say what was found; whether there is a front."""
+    """Write the tables and print the front; whether there is one."""
     folder = settings.run_folder
     records = list(log.records.values())
     results.write_tables(settings.paths, records)
@@ -263,6 +263,6 @@ def finish(settings: Settings, log: TrialLog, display: Display) -> bool:
         display.message(f"report: python -m search.report {folder}")
         return True
     failures = [record.error for record in records if record.error]
-    reason = f"the first failed with: {failures[0]}" if failures else "none ended"
-    display.message(f"no trial gave a detector ({reason}); see {folder / 'run.log'}")
+    reason = f"the first error: {failures[0]}" if failures else "none ended"
+    display.message(f"no trial completed ({reason}); see {folder / 'run.log'}")
     return False

@@ -28,11 +28,11 @@ from search.runs import results
 from search.runs.record import Record, from_result
 from search.runs.trial_log import TrialLog
 from search.storage.bucket_sync import BucketSync
-from search.storage.run_paths import RunPaths
 from search.tuning import objective
 from search.tuning.searcher import METRIC, ending
 from spaces.recipes import is_recipe
-from trainables.trial.messages import TrialConfig
+from trainables.messages import TrialConfig
+from trainables.storage.run_paths import RunPaths
 
 logger = logging.getLogger(__name__)
 LONG_LINE = 200

@@ -13,10 +13,10 @@ from search.runs.front import front_of
 from search.runs.record import Record
 from search.settings.options import Settings, default_cache
 from search.storage import bucket_pull
-from search.storage.run_paths import RunPaths
 from spaces.recipes import is_recipe
 from trainables.errors import DropinError
 from trainables.storage import bucket_files
+from trainables.storage.run_paths import RunPaths
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def from_result(result: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a record that are taken from the last result of a trial; numbers that are not finite are unknown.
 
     Args:
-        result: a `trainables.trial.messages.TrialResult` with what Tune adds; empty where the trial reported nothing.
+        result: a `trainables.messages.TrialResult` with what Tune adds; empty where the trial reported nothing.
     """
     found = {}
     for one in fields(Record):

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from search.runs.front import front_of, separated
 from search.runs.record import Record, columns
-from search.storage.run_paths import RunPaths
 from spaces.recipes import is_recipe
+from trainables.storage.run_paths import RunPaths
 
 PORTION = 1000
 """Trials that are turned into rows of a table at once."""

@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from search.storage.run_paths import RunPaths
 from trainables.corpora.corpus import Corpus
+from trainables.storage.run_paths import RunPaths
 
 DISTRIBUTIONS = ("torch", "torchaudio", "ray", "optuna", "transformers", "numpy", "pyarrow", "soundfile", "safetensors")
 

@@ -16,10 +16,10 @@ from search.settings import values
 from search.settings.declaration import OPTION, Option, declared
 from search.settings.values import number, one_of, whole
 from search.storage import bucket_pull
-from search.storage.run_paths import RunPaths
 from trainables import corpora, models
 from trainables.errors import DropinError
 from trainables.storage import bucket_files
+from trainables.storage.run_paths import RunPaths
 
 SAMPLERS = ("tpe", "nsga2", "gp", "random")
 OBJECTIVES = ("weighted", "pareto")

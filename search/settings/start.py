@@ -10,9 +10,9 @@ from typing import Any
 from search.settings import values
 from search.settings.options import Settings, default_cache, options
 from search.storage import bucket_pull
-from search.storage.run_paths import RunPaths
 from trainables.errors import DropinError
 from trainables.storage import bucket_files
+from trainables.storage.run_paths import RunPaths
 
 
 def check_new(settings: Settings) -> None:

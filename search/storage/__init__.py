@@ -1,4 +1,4 @@
-"""Where runs lie: the paths of a run's folder, its copy in a bucket (`s3://`, `gs://`), and the way back from there.
+"""Runs in a bucket: the copy that follows a run's folder (`s3://`, `gs://`), and the way back from there.
 
 It imports no other room of `search`.
 """

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from search.storage.run_paths import SETTINGS, TEMPORARY, TRIALS
 from trainables.errors import DropinError
 from trainables.storage import bucket_files
 from trainables.storage.bucket_files import join_uri
+from trainables.storage.run_paths import SETTINGS, TEMPORARY, TRIALS
 
 
 def local_folder(uri: str, cache: Path) -> Path:

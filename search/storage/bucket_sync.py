@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.storage.run_paths import TEMPORARY
 from trainables.storage import bucket_files
 from trainables.storage.bucket_files import join_uri
+from trainables.storage.run_paths import TEMPORARY
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem

@@ -63,7 +63,7 @@ def job(settings: Settings) -> dict[str, Any]:
     return {
         "base": str(base), "features": str(features), "run_folder": str(settings.run_folder), "size_weight": 0.1,
         "size_base": arch.size(), "seed": 0, "threads": 1, "random_crop": False, "precision": "float32",
-        "prunings_per_growth": 1, "growth_cache_limit": 0, "gpu": False,
+        "prunings_per_growth": 1, "growth_cache_limit": 0, "gpu": False, "storage": None,
         "activations": str(settings.activations), "activations_limit": 0,
     }  # fmt: skip
 

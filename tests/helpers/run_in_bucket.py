@@ -70,7 +70,7 @@ def main() -> int:
             startup=3,
         )
         with display:
-            trials.run_trials(Writing, search, log, settings, place, display, copy=copy)
+            trials.run_trials(Writing, search, log, settings, place, display, sync=copy)
         found = trials.finish(settings, log, display)
         ray_cluster.stop()
     return int(not found)

@@ -21,7 +21,14 @@ PLANS = {"dropin": DROPIN, "plasticity": PLASTICITY}
 
 
 def config(job: dict[str, Any], space: str, number: int = 0) -> dict[str, Any]:
-    return {"job": job, "plan": PLANS[space], "number": number, "recipe": None, "exempt": False}
+    return {
+        "job": job,
+        "plan": PLANS[space],
+        "number": number,
+        "name": f"{space}-{number}",
+        "recipe": None,
+        "exempt": False,
+    }
 
 
 def start(job: dict[str, Any], space: str, number: int = 0) -> DetectorTrainable:

@@ -18,12 +18,12 @@ import project_file
 from search import export, score
 from search.runs import results
 from search.runs.trial_log import TrialLog, read
-from search.storage.run_paths import RunPaths
 from trainables import corpora
 from trainables.metrics.eer import eer
 from trainables.metrics.size import parameters
 from trainables.metrics.tdcf import min_tdcf, read_asv_scores
 from trainables.storage.checkpoint import load_detector
+from trainables.storage.run_paths import RunPaths
 
 ASV = """\
 bonafide target 4.0

@@ -37,7 +37,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {
         "base": str(folder / "base"), "features": str(store), "run_folder": str(folder), "size_weight": 0.5,
         "size_base": 841, "seed": 5, "threads": 1, "random_crop": False, "precision": "float32",
-        "prunings_per_growth": 1, "growth_cache_limit": 0,
+        "prunings_per_growth": 1, "growth_cache_limit": 0, "storage": None,
         "gpu": False, "activations": str(folder / "activations"), "activations_limit": 10**9,
     }  # fmt: skip
 

@@ -11,20 +11,20 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainables.messages import Job
 from trainables.storage.activations import ActivationCache
 from trainables.storage.bucket_files import join_uri, local_copy, upload
 from trainables.storage.checkpoint import DESCRIPTION, DIGESTS, WEIGHTS
+from trainables.storage.run_paths import RunPaths
 
 FEATURES = ("settings.json", "train.arrow", "dev.arrow")
 """The files of a feature folder that trials read."""
 DETECTOR = (WEIGHTS, DESCRIPTION, DIGESTS)
-GROWTH_CACHE_FOLDER = "growth_cache"
-"""Folder of the growth cache: in the run folder, where it is deleted when the run ends, or in the node's cache."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +42,22 @@ class NodePaths:
     growth_cache: Path
 
     @classmethod
-    def from_job(cls, job: Mapping[str, Any]) -> NodePaths:
+    def from_job(cls, job: Job) -> NodePaths:
         """The paths for a job config; downloads base and features if this node has no copy.
 
         Raises:
             OSError: they cannot be downloaded.
         """
-        if job.get("storage") is None:
-            folder = Path(job["run_folder"])
-            return cls(Path(job["base"]), Path(job["features"]), Path(job["activations"]), folder / GROWTH_CACHE_FOLDER)
+        if job["storage"] is None:
+            growth_cache = RunPaths(Path(job["run_folder"])).growth_cache
+            return cls(Path(job["base"]), Path(job["features"]), Path(job["activations"]), growth_cache)
         cache = node_cache(job["cache"])
         base = local_copy(job["base"], cache, DETECTOR)
         features = local_copy(job["features"], cache, FEATURES)
         # Keys of the growth cache are digests of plans; the folder is named after all else that an entry depends on.
         settings = [base.name, features.name, job["seed"], job["random_crop"], job["precision"]]
         digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:20]
-        return cls(base, features, cache / "activations", cache / GROWTH_CACHE_FOLDER / digest)
+        return cls(base, features, cache / "activations", cache / RunPaths(cache).growth_cache.name / digest)
 
 
 def node_cache(default: str) -> Path:
@@ -65,7 +65,7 @@ def node_cache(default: str) -> Path:
     return Path(os.environ.get("DROPIN_CACHE") or default)
 
 
-def store_detector(job: Mapping[str, Any], number: int, save: Callable[[Path], None]) -> None:
+def store_detector(job: Job, number: int, save: Callable[[Path], None]) -> None:
     """Write a trial's detector to the run folder, or upload it to object storage; complete when this returns.
 
     Args:
@@ -76,12 +76,12 @@ def store_detector(job: Mapping[str, Any], number: int, save: Callable[[Path], N
     Raises:
         OSError: it cannot be written or uploaded.
     """
-    if job.get("storage") is None:
-        save(Path(job["run_folder"]) / "detectors" / str(number))
+    if (storage := job["storage"]) is None:
+        save(RunPaths(Path(job["run_folder"])).detector(number))
         return
     with tempfile.TemporaryDirectory(prefix="detector-") as temporary:
         save(Path(temporary) / "detector")
-        upload(Path(temporary) / "detector", join_uri(job["storage"], "detectors", str(number)))
+        upload(Path(temporary) / "detector", join_uri(storage, RunPaths(Path()).detectors.name, str(number)))
 
 
 def train_without_shared_filesystem(

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from trainables import models
 from trainables.errors import DropinError
 from trainables.features.batches import batches
 from trainables.features.split import Split
+from trainables.messages import EpochResult
 from trainables.metrics.eer import between, eer_of
 from trainables.metrics.interval import eer_interval
 from trainables.models.architecture import Architecture
@@ -116,12 +117,8 @@ class Execution:
             except ValueError:
                 growth_cache.delete(plan)
 
-    def run_epoch(self) -> dict[str, Any]:
+    def run_epoch(self) -> EpochResult:
         """Train one epoch and score dev.
-
-        Returns:
-            stage, loss (training), eer, threshold, trainable_parameters, cached_links (how many links the epoch read
-            from the activation cache), seconds_forward, seconds_backward, seconds_step, seconds_data.
 
         Raises:
             Diverged: the loss or a score is not finite.
@@ -153,14 +150,10 @@ class Execution:
             self.best_eer, self.best_threshold, self.best_epoch = eer, between(dev_scores, threshold), self.epoch + 1
             self.best_interval = eer_interval(dev_scores, self.dev.labels)
         self.epoch += 1
-        return {
-            "stage": stage.name,
-            **asdict(stats),
-            "eer": eer,
-            "threshold": threshold,
-            "trainable_parameters": sum(p.numel() for p in self.module.parameters() if p.requires_grad),
-            "cached_links": self.inputs.boundary,
-        }
+        trained = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+        links = self.inputs.boundary
+        found = {"stage": stage.name, "eer": eer, "threshold": threshold, "trainable_parameters": trained}
+        return cast(EpochResult, {**found, **asdict(stats), "cached_links": links})
 
     def save(self, folder: Path) -> None:
         """Write the state into `folder`, which exists."""

@@ -23,9 +23,9 @@ from search.runs.typed_json import check_fields
 from search.scoring.scorer import Scorer
 from search.settings.command_line import parse
 from search.settings.options import Settings
-from search.storage.run_paths import RunPaths
 from search.tuning.halving import Halving, Rung, by_rung
 from trainables.storage.checkpoint import Detector
+from trainables.storage.run_paths import RunPaths
 
 RECORDS = [
     Record(0, "COMPLETE", "paper", {"grow": {"layer1.0": 3}}, eer=0.125, size=10, weighted_eer=1.0, epochs=2),

@@ -12,8 +12,8 @@ from search.runs.front import best_of, front_of, separated
 from search.runs.record import Record
 from search.runs.results import write_tables
 from search.runs.run_folder import corpus_digest, write_corpus, write_text, write_versions
-from search.storage.run_paths import RunPaths
 from trainables.corpora.corpus import Corpus, Utterance
+from trainables.storage.run_paths import RunPaths
 
 
 def record(number: int, eer: float | None, size: int | None, state: str = "COMPLETE") -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -12,6 +12,7 @@ from detectors import architecture
 from runs import plan_config, write_store
 from trainables import load
 from trainables.jobs.pretraining import pretrain
+from trainables.messages import Job
 from trainables.storage.bucket_files import download, join_uri, upload_missing
 from trainables.storage.checkpoint import DIGESTS, WEIGHTS
 from trainables.storage.node_paths import DETECTOR, FEATURES, NodePaths, node_cache, train_without_shared_filesystem
@@ -38,7 +39,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "node"
 
 
-def on_paths(trained: Path, run_folder: Path) -> dict[str, Any]:
+def on_paths(trained: Path, run_folder: Path) -> Job:
     return {
         "base": str(trained / "base"), "features": str(trained / "features"), "run_folder": str(run_folder),
         "size_weight": 0.5, "size_base": 841, "seed": 5, "threads": 1, "random_crop": False, "precision": "float32",
@@ -48,7 +49,7 @@ def on_paths(trained: Path, run_folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def in_storage(trained: Path, shared: Path) -> dict[str, Any]:
+def in_storage(trained: Path, shared: Path) -> Job:
     """The same job config without a shared file system, its base and features uploaded."""
     uri = shared.as_uri()
     base, features = join_uri(uri, "bases", "grnn-1"), join_uri(uri, "features", "lfcc-1")
@@ -56,12 +57,14 @@ def in_storage(trained: Path, shared: Path) -> dict[str, Any]:
     upload_missing(trained / "features", features, FEATURES)
     return {
         **on_paths(trained, Path("/nowhere")),
-        **{"base": base, "features": features, "storage": join_uri(uri, "one")},
+        "base": base,
+        "features": features,
+        "storage": join_uri(uri, "one"),
     }
 
 
-def run(job: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
-    config = {"job": job, "plan": PLAN, "number": number, "recipe": None, "exempt": False}
+def run(job: Job, number: int) -> Iterator[dict[str, Any]]:
+    config = {"job": job, "plan": PLAN, "number": number, "name": f"trial-{number}", "recipe": None, "exempt": False}
     trainable = load("plasticity")(config=config)
     while not (result := trainable.train())["done"]:
         yield result
@@ -75,7 +78,9 @@ def copies(cache: Path) -> dict[str, list[str]]:
 
 def test_on_paths_they_are_those_of_the_search(trained: Path, own: Path, tmp_path: Path) -> None:
     found = NodePaths.from_job(on_paths(trained, tmp_path))
-    assert found == NodePaths(trained / "base", trained / "features", tmp_path / "activations", tmp_path / "stages")
+    assert found == NodePaths(
+        trained / "base", trained / "features", tmp_path / "activations", tmp_path / "growth_cache"
+    )
     assert not own.exists()
 
 
@@ -89,9 +94,9 @@ def test_a_nodes_own_cache_goes_before_that_of_the_search(
 
 def test_growth_caches_of_other_seeds_have_other_folders(trained: Path, own: Path, tmp_path: Path) -> None:
     job = in_storage(trained, tmp_path / "shared")
-    assert NodePaths.from_job(job).growth_cache == NodePaths.from_job(dict(job)).growth_cache
+    assert NodePaths.from_job(job).growth_cache == NodePaths.from_job(job.copy()).growth_cache
     for other in ({"seed": 6}, {"random_crop": True}, {"precision": "bfloat16"}):
-        assert NodePaths.from_job({**job, **other}).growth_cache != NodePaths.from_job(job).growth_cache
+        assert NodePaths.from_job(cast(Job, {**job, **other})).growth_cache != NodePaths.from_job(job).growth_cache
 
 
 def test_trials_come_out_the_same_with_one_copy_of_all_that_they_need(trained: Path, own: Path, tmp_path: Path) -> None:
@@ -101,19 +106,19 @@ def test_trials_come_out_the_same_with_one_copy_of_all_that_they_need(trained: P
     here = list(run(on_paths(trained, tmp_path / "run"), 2))
     # The third trial there continues from the first one's entry of the growth cache.
     assert [result["eer"] for result in there] == [result["eer"] for result in here][-len(there) :]
-    download(join_uri(job["storage"], "detectors", "2"), tmp_path / "back")
+    download(join_uri(str(job["storage"]), "detectors", "2"), tmp_path / "back")
     left = tmp_path / "run" / "detectors" / "2"
     assert (tmp_path / "back" / WEIGHTS).read_bytes() == (left / WEIGHTS).read_bytes()
     assert sorted(path.name for path in (tmp_path / "shared" / "one" / "detectors").iterdir()) == ["0", "1", "2"]
     found = copies(own)
     assert (found["bases"], found["features"]) == (["grnn-1"], ["lfcc-1"])
-    assert len(found["stages"]) == 1
+    assert len(found["growth_cache"]) == 1
     assert not Path("/nowhere").exists()
 
 
 def test_a_base_trained_without_shared_filesystem_is_the_same(trained: Path, own: Path, tmp_path: Path) -> None:
     job = in_storage(trained, tmp_path / "shared")
-    uri = join_uri(job["storage"], "trained", "base")
+    uri = join_uri(str(job["storage"]), "trained", "base")
     rows = train_without_shared_filesystem(
         pretrain, architecture("grnn"), features=job["features"], folder=uri, cache="/nowhere", **SETTINGS
     )
@@ -132,7 +137,7 @@ def test_training_without_shared_filesystem_may_start_from_a_base(trained: Path,
         (folder / DIGESTS).write_text("{}")
         yield {}
 
-    uri = join_uri(job["storage"], "trained", "other")
+    uri = join_uri(str(job["storage"]), "trained", "other")
     list(
         train_without_shared_filesystem(train, base=job["base"], features=job["features"], folder=uri, cache="/nowhere")
     )

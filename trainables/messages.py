@@ -85,39 +85,48 @@ class TrialProgress(TypedDict):
     done: bool
 
 
-class TrialResult(TrialProgress, total=False):
-    """The result of an epoch. EERs are fractions, on dev; times are seconds.
+class EpochResult(TypedDict, total=False):
+    """What an epoch of a plan gives. EERs are fractions, on dev; times are seconds.
 
     Attributes:
-        eer, weighted_eer, threshold: of the detector after this epoch.
-        best_eer, best_weighted_eer, best_epoch, best_eer_interval: of the detector that is kept.
-        loss: mean training loss of the epoch.
         stage: name of the plan's stage.
+        eer, threshold: of the detector after this epoch.
+        loss: mean training loss of the epoch.
         trainable_parameters: how many parameters the epoch trained.
-        cached_links: links whose outputs were cached, and not computed.
+        cached_links: links whose outputs were read from the activation cache.
         seconds_step, seconds_forward, seconds_backward, seconds_data: mean of a training step and its parts.
-        seconds_parts: seconds of the trial so far by what they were spent on.
-        from_growth_cache: whether the trial began from a kept post-growth checkpoint.
-        criterion: by which neurons are or were cut.
-        total_widths: neurons by site of the final detector.
-        failed: why the trial cannot go on: loss or scores are not finite. EERs and loss are NaN then.
     """
 
-    eer: float
-    weighted_eer: float
-    threshold: float
-    best_eer: float
-    best_weighted_eer: float
-    best_epoch: int
-    best_eer_interval: tuple[float, float]
-    loss: float
     stage: str
+    eer: float
+    threshold: float
+    loss: float
     trainable_parameters: int
     cached_links: int
     seconds_step: float
     seconds_forward: float
     seconds_backward: float
     seconds_data: float
+
+
+class TrialResult(EpochResult, TrialProgress, total=False):
+    """The result that a trial reports after an epoch.
+
+    Attributes:
+        weighted_eer: of the detector after this epoch.
+        best_eer, best_weighted_eer, best_epoch, best_eer_interval: of the detector that is kept.
+        seconds_parts: seconds of the trial so far by what they were spent on.
+        from_growth_cache: whether the trial began from a cached post-growth checkpoint.
+        criterion: by which neurons are or were cut.
+        total_widths: neurons by site of the final detector.
+        failed: why the trial cannot go on: loss or scores are not finite. EERs and loss are NaN then.
+    """
+
+    weighted_eer: float
+    best_eer: float
+    best_weighted_eer: float
+    best_epoch: int
+    best_eer_interval: tuple[float, float]
     seconds_parts: Mapping[str, float]
     from_growth_cache: bool
     criterion: str
