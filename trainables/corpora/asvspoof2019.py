@@ -1,4 +1,4 @@
-"""ASVspoof 2019 as its organisers lay it out: logical access (LA) and physical access (PA), read through the protocols.
+"""ASVspoof 2019 in its official folders: logical access (LA) and physical access (PA), read by the protocols.
 
 Source: Wang et al., "ASVspoof 2019: a large-scale public database of synthesized, converted and replayed speech",
 Computer Speech & Language 64, 2020, and the README files of the corpus.
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
-from trainables.corpora.listing import LEAVES, Listing
+from trainables.corpora.listing import OUTSIDE, Listing
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
@@ -37,23 +37,23 @@ def read(
     skip_bad_files: bool = False,
     progress: Progress = silent,
 ) -> Corpus:
-    """Read the official tree, or any corpus that is laid out like it.
+    """Read the official tree, or any corpus with the same folders.
 
     Args:
         root: the folder above ``LA`` (or ``PA``), or that folder itself.
         variant: ``LA`` or ``PA``.
-        cache: not needed, nothing is written.
+        cache: not used.
         name: name of the corpus, by default ``asvspoof2019-la`` or ``asvspoof2019-pa``.
         note: see `Corpus`.
         skip_bad_files: leave out up to 1 % of the utterances, those with missing, unreadable or empty files.
-        progress: told how many files are checked.
+        progress: called with the number of checked files.
 
     Returns:
         The corpus. Eval is ``()`` if the tree has neither its protocol nor its folder: only export needs it.
 
     Raises:
         DropinError: no root given, or a variant other than these.
-        CorpusError: everything wrong with the tree, all at once, each with file and line.
+        CorpusError: all faults of the tree, each with file and line.
     """
     if variant not in COLUMNS:
         raise DropinError(f"variant must be one of {', '.join(COLUMNS)}; got {variant!r}")
@@ -76,23 +76,23 @@ def read(
 
 
 def protocol(tree: Path, variant: str, split: str) -> Path:
-    """The file that lists a split, below the folder ``LA`` or ``PA``."""
+    """The protocol of a split, below the folder ``LA`` or ``PA``."""
     return tree / f"ASVspoof2019_{variant}_cm_protocols" / f"ASVspoof2019.{variant}.cm.{_LISTS[split]}.txt"
 
 
 def audio_folder(tree: Path, variant: str, split: str) -> Path:
-    """The folder that holds the audio of a split, below the folder ``LA`` or ``PA``."""
+    """The audio folder of a split, below the folder ``LA`` or ``PA``."""
     return tree / f"ASVspoof2019_{variant}_{split}" / "flac"
 
 
 def _find_tree(listing: Listing, variant: str) -> Path | None:
     root = listing.root
-    if not listing.need_folder(root):
+    if not listing.check_folder(root):
         return None
     for tree in (root / variant, root):
         if (tree / f"ASVspoof2019_{variant}_cm_protocols").is_dir() or _has_split(tree, variant, "train"):
             return tree
-    listing.fault(root, f"neither it nor {variant} in it holds ASVspoof2019_{variant}_cm_protocols")
+    listing.fault(root, f"neither it nor its {variant} has ASVspoof2019_{variant}_cm_protocols")
     return None
 
 
@@ -101,15 +101,15 @@ def _has_split(tree: Path, variant: str, split: str) -> bool:
 
 
 def _read_split(listing: Listing, tree: Path, variant: str, split: str) -> bool:
-    """Take over the utterances of a split; False if it has no readable protocol."""
+    """Add the utterances of a split; ``False`` if it has no readable protocol."""
     folder = audio_folder(tree, variant, split)
-    # One listing is much faster than asking for each of 70,000 files.
-    present = frozenset(os.listdir(folder)) if listing.need_folder(folder) else frozenset()
+    # Listing the folder once is much faster than a stat of each of 70,000 files.
+    present = frozenset(os.listdir(folder)) if listing.check_folder(folder) else frozenset()
     path = protocol(tree, variant, split)
-    text = listing.text(path)
+    text = listing.read_text(path)
     if text is None:
         return False
-    # Lines as an editor counts them; splitlines() breaks at rarer characters, too.
+    # Line numbers as in an editor; splitlines() also breaks at other characters.
     for number, line in enumerate(text.split("\n"), 1):
         columns = line.split()
         if not columns:
@@ -139,15 +139,15 @@ def _line_faults(columns: list[str], variant: str) -> list[str]:
     if variant == "PA" and not _ENVIRONMENT.fullmatch(environment):
         faults.append(f"environment must be aaa to ccc; got {environment!r}")
     if name in (".", "..") or any(character in name for character in "/\\\0"):
-        faults.append(f"file must be a bare name that stays in its folder; got {name!r}")
+        faults.append(f"file must be a name without a path; got {name!r}")
     return faults
 
 
 def _asv_scores(listing: Listing, tree: Path, variant: str) -> dict[str, Path]:
     folder = tree / f"ASVspoof2019_{variant}_asv_scores"
-    named = {split: folder / f"ASVspoof2019.{variant}.asv.{split}.gi.trl.scores.txt" for split in ("dev", "eval")}
-    found = {split: path for split, path in named.items() if path.is_file()}
-    for path in found.values():
-        if not listing.holds(path):
-            listing.fault(path, LEAVES)
-    return found
+    paths = {split: folder / f"ASVspoof2019.{variant}.asv.{split}.gi.trl.scores.txt" for split in ("dev", "eval")}
+    existing = {split: path for split, path in paths.items() if path.is_file()}
+    for path in existing.values():
+        if not listing.contains(path):
+            listing.fault(path, OUTSIDE)
+    return existing

@@ -1,4 +1,4 @@
-"""Audio files as the rest of the project sees them: mono, 16 kHz, float."""
+"""Reading of audio files as mono float at 16 kHz."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import torchaudio.functional
 from trainables.errors import DropinError
 
 SAMPLE_RATE = 16000
-MOST_SAMPLES = 2**29
-"""Of a file, all channels together: an hour and a half of stereo at 48 kHz, 2 GB when decoded."""
-LEAST_RATE, MOST_RATE = 1000, 384_000
-"""In Hz."""
-MOST_PHASES = 2**22
-"""Taps of all phases of a resampling filter, 32 MB of them; all usual rates need far fewer."""
+MAX_SAMPLES = 2**29
+"""Samples of a file, all channels together: an hour and a half of stereo at 48 kHz, 2 GB when decoded."""
+MIN_RATE, MAX_RATE = 1000, 384_000
+"""Sampling rate in Hz."""
+MAX_FILTER_TAPS = 2**22
+"""Taps of all phases of a resampling filter, 32 MB; all usual rates need far fewer."""
 
 
 def read_audio(path: Path) -> np.ndarray:
     """Decode a file, average its channels and resample it to 16 kHz.
 
     Args:
-        path: WAV, FLAC or whatever else libsndfile decodes; any sample rate, any channel count.
+        path: WAV, FLAC or any other format of libsndfile; any sampling rate and number of channels.
 
     Returns:
         float32 ``[samples]``, full scale at -1 and 1, at least one sample.
 
     Raises:
-        DropinError: the file is missing, damaged or empty, or holds NaN or infinity.
+        DropinError: the file is missing, damaged or empty, or has NaN or infinite samples.
     """
     try:
         with soundfile.SoundFile(path) as file:
@@ -57,7 +57,7 @@ def mono_16k(samples: np.ndarray, rate: int, name: str = "the waveform") -> np.n
 
     Raises:
         DropinError: no samples, more than two dimensions, NaN or infinity, or a rate that is not between
-            `LEAST_RATE` and `MOST_RATE`.
+            `MIN_RATE` and `MAX_RATE`.
     """
     if samples.ndim not in (1, 2):
         raise DropinError(f"{name} has shape {samples.shape}; audio must be [samples] or [samples, channels]")
@@ -67,16 +67,16 @@ def mono_16k(samples: np.ndarray, rate: int, name: str = "the waveform") -> np.n
         raise DropinError(f"{name} is empty; audio must have samples")
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
     if not np.isfinite(mono).all():
-        raise DropinError(f"{name} holds NaN or infinity; audio must be finite")
+        raise DropinError(f"{name} has NaN or infinity; audio must be finite")
     if rate != SAMPLE_RATE:
         mono = _resampled(mono, rate)
     return np.ascontiguousarray(mono, dtype=np.float32)
 
 
 def header_fault(path: Path) -> str | None:
-    """What is wrong with a file as far as its header tells, or ``None``.
+    """The fault of a file's header, or ``None``.
 
-    Fast, because nothing is decoded; damage further on shows when the file is read.
+    Fast, because nothing is decoded; damage behind the header is found when the file is read.
     """
     try:
         with soundfile.SoundFile(path) as file:
@@ -86,28 +86,28 @@ def header_fault(path: Path) -> str | None:
 
 
 def _size_fault(file: soundfile.SoundFile) -> str | None:
-    """What a file says of itself that nobody should believe: memory is taken for it before it is decoded."""
-    if file.frames * file.channels > MOST_SAMPLES:
-        return f"claims {file.frames} times {file.channels} samples; audio must have at most {MOST_SAMPLES} in all"
+    """An implausible size or rate in the header, by which memory would be allocated before decoding, or ``None``."""
+    if file.frames * file.channels > MAX_SAMPLES:
+        return f"claims {file.frames} times {file.channels} samples; audio must have at most {MAX_SAMPLES} in all"
     return _rate_fault(file.samplerate)
 
 
 def _rate_fault(rate: int) -> str | None:
-    if not LEAST_RATE <= rate <= MOST_RATE:
-        return f"has a rate of {rate} Hz; it must be from {LEAST_RATE} to {MOST_RATE}"
+    if not MIN_RATE <= rate <= MAX_RATE:
+        return f"has a sampling rate of {rate} Hz; it must be from {MIN_RATE} to {MAX_RATE}"
     return None
 
 
 def _resampled(mono: np.ndarray, rate: int) -> np.ndarray:
     common = math.gcd(rate, SAMPLE_RATE)
-    if rate * SAMPLE_RATE // common**2 <= MOST_PHASES:
+    if rate * SAMPLE_RATE // common**2 <= MAX_FILTER_TAPS:
         resampled: np.ndarray = torchaudio.functional.resample(torch.from_numpy(mono), rate, SAMPLE_RATE).numpy()
         return resampled
-    # Rates that nobody records at: torchaudio would lay out every phase of its filter, gigabytes of them.
-    from scipy.signal import resample_poly  # which scoring an ordinary file does not wait for
+    # Unusual rates: torchaudio would allocate all phases of its filter, gigabytes of them.
+    from scipy.signal import resample_poly  # a slow import that usual rates do not need
 
-    odd: np.ndarray = resample_poly(mono, SAMPLE_RATE // common, rate // common)
-    return odd
+    unusual: np.ndarray = resample_poly(mono, SAMPLE_RATE // common, rate // common)
+    return unusual
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -117,6 +117,6 @@ def _reason(path: Path, error: Exception) -> str:
             return "is missing"
         if not path.stat().st_size:
             return "is empty"
-    except OSError as place:  # a name that is too long, a folder that may not be read
-        return f"cannot be read ({place.strerror})"
+    except OSError as cause:  # a name that is too long, a folder without permission
+        return f"cannot be read ({cause.strerror})"
     return f"cannot be read ({str(error).rpartition(': ')[2].strip()})"

@@ -1,4 +1,4 @@
-"""What a corpus is: labelled audio files in three splits, and the error that names everything wrong with one."""
+"""A corpus: labelled utterances in three splits, and the error with all faults of one."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SHOWN_FAULTS = 20
 
 @dataclass(frozen=True)
 class Utterance:
-    """One audio file.
+    """An audio file with a label.
 
     Attributes:
-        name: unique in its corpus, as the corpus itself calls it.
+        name: its name in the corpus, unique.
         path: absolute path of the audio file.
         label: 1 for bona fide, 0 for spoof.
-        speaker: who speaks, or ``-`` where the corpus does not say.
-        attack: what made the spoof, or ``-`` for bona fide speech.
+        speaker: the speaker, or ``-`` if unknown.
+        attack: the attack of a spoof, or ``-`` for bona fide utterances.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Corpus:
     Attributes:
         name: its name in ``corpora.NAMES``, the longer one where it has two (``fake-or-real-norm``).
         root: absolute folder the corpus was read from.
-        splits: utterances by split; always all three, eval is ``()`` where the corpus came without one.
-        skipped: one line for every utterance left out because its file is bad.
-        asv_scores: files of speaker verification scores by split (dev, eval), where there are any: for min t-DCF.
-        note: what a reader of results has to know about the corpus (simulated speech), or nothing.
+        splits: utterances by split; always all three, eval is ``()`` if the corpus has none.
+        skipped: a line for every utterance that was left out, with its fault.
+        asv_scores: files of ASV scores by split (dev, eval), if there are any: for min t-DCF.
+        note: a warning for readers of results (such as simulated speech), or an empty text.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Corpus:
     def digest(self) -> str:
         """SHA-256, in hex, of each utterance's split, name, label, speaker, attack and file size, in their order.
 
-        It does not depend on where the corpus lies, so a copy elsewhere finds the same cached features.
+        It does not depend on the corpus' path, so a copy elsewhere uses the same cached features.
 
         Raises:
-            CorpusError: a file went away since the corpus was read.
+            CorpusError: a file was deleted since the corpus was read.
         """
         total = hashlib.sha256()
         for split in SPLITS:
@@ -82,14 +82,14 @@ class Unavailable(RuntimeError):
 
 
 class CorpusError(DropinError):
-    """A corpus that cannot be used as it is.
+    """A corpus that cannot be used.
 
     Attributes:
-        faults: every fault found, each naming its file and, for protocols, its line.
+        faults: all faults, each with its file and, for protocols, its line.
     """
 
     def __init__(self, summary: str, faults: Sequence[str]) -> None:
-        """Take a line about the whole and the faults; ``str()`` gives the line, 20 faults and how many more."""
+        """Take a one-line summary and all faults; ``str()`` has the summary, 20 faults and the number of others."""
         self.faults = tuple(faults)
         super().__init__(summary, self.faults)
 

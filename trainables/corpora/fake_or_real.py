@@ -1,4 +1,4 @@
-"""FakeOrReal in its four variants, read from its folders: it has no protocol, names tell nothing but the class.
+"""Fake-or-Real in its four variants, read from its folders: it has no protocols, and paths have only the class.
 
 Source: Reimao and Tzerpos, "FoR: a dataset for synthetic speech detection", SpeD 2019.
 """
@@ -30,7 +30,7 @@ FOLDERS = {
     "2sec": ("for-2sec", "for-2seconds"),
     "rerec": ("for-rerec", "for-rerecorded"),
 }
-"""Names that the outer or the inner folder of a variant goes by."""
+"""Names of the outer or the inner folder of a variant."""
 _PARTS = {"train": "training", "dev": "validation", "eval": "testing"}
 _CLASSES = (("real", BONA_FIDE, "-"), ("fake", SPOOF, "fake"))
 _SUFFIXES = (".wav", ".flac")
@@ -51,24 +51,24 @@ def read(
     Args:
         root: the folder above ``for-norm`` (or the variant's own folder), that folder, or the one inside it that holds
             ``training``, ``validation`` and ``testing``; inner folders go by several names.
-        variant: ``original``, ``norm`` (sampling rate, volume and channels evened out), ``2sec`` (cut to 2 s) or
-            ``rerec`` (played and recorded again).
-        cache: not needed, nothing is written.
+        variant: ``original``, ``norm`` (sampling rate, volume and channels normalised), ``2sec`` (truncated to 2 s) or
+            ``rerec`` (re-recorded).
+        cache: not used.
         skip_bad_files: leave out up to 1 % of the utterances, those with unreadable or empty files.
-        progress: told how many files are checked.
+        progress: called with the number of checked files.
 
     Returns:
         The corpus. Eval is ``()`` if there is no ``testing``: only export needs it.
 
     Raises:
         DropinError: no root given, or a variant other than these.
-        CorpusError: everything wrong with the corpus, all at once.
+        CorpusError: all faults of the corpus.
     """
     if variant not in FOLDERS:
         raise DropinError(f"variant must be one of {', '.join(FOLDERS)}; got {variant!r}")
     if root is None:
         raise DropinError(
-            f"FakeOrReal must be given with its root, the folder above {FOLDERS[variant][0]}; download it first"
+            f"Fake-or-Real must be given with its root, the folder above {FOLDERS[variant][0]}; download it first"
         )
     listing = Listing(f"fake-or-real-{variant}", Path(root).resolve())
     inner = _find_inner(listing, variant)
@@ -81,9 +81,9 @@ def read(
 
 
 def _find_inner(listing: Listing, variant: str) -> Path | None:
-    """The folder that holds training, validation and testing."""
+    """The folder with training, validation and testing."""
     root = listing.root
-    if not listing.need_folder(root):
+    if not listing.check_folder(root):
         return None
     others = {folder for other, folders in FOLDERS.items() if other != variant for folder in folders}
     if root.name in others:
@@ -96,20 +96,20 @@ def _find_inner(listing: Listing, variant: str) -> Path | None:
         return found[0]
     if found:
         listing.fault(
-            outer, f"several folders hold a training; give one of {', '.join(one.name for one in found)} as root"
+            outer, f"several folders have training; give one of {', '.join(one.name for one in found)} as root"
         )
     else:
-        listing.fault(outer, f"neither it nor a folder in it holds {', '.join(_PARTS.values())}")
+        listing.fault(outer, f"neither it nor a folder in it has {', '.join(_PARTS.values())}")
     return None
 
 
 def _read_split(listing: Listing, inner: Path, split: str) -> None:
     for kind, label, attack in _CLASSES:
         folder = inner / _PARTS[split] / kind
-        if not listing.need_folder(folder):
+        if not listing.check_folder(folder):
             continue
         for file in sorted(os.listdir(folder)):
-            # Archives made on macOS hold a "._" twin of every file.
+            # Archives made on macOS have a "._" file for every file.
             if file.lower().endswith(_SUFFIXES) and not file.startswith("."):
                 name = f"{_PARTS[split]}/{kind}/{file}"
                 listing.add(split, Utterance(name, folder / file, label, "-", attack), folder / file)

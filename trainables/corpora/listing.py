@@ -1,4 +1,4 @@
-"""The utterances a reader has found so far and everything wrong with them, judged as a whole at the end."""
+"""The utterances that a reader collects and all their faults, which are raised together at the end."""
 
 from __future__ import annotations
 
@@ -16,61 +16,61 @@ from trainables.progress import Progress, silent
 
 MAX_SKIPPED = 0.01
 """Largest share of the utterances that may be left out because their files are bad."""
-# Headers are small reads: threads hide the latency of network disks, more of them only wait for each other.
+# Headers are small reads: threads hide the latency of network disks, but more than these do not help.
 _THREADS = 8
-_FILES_A_TASK = 64
-LONGEST_NAME = 255
-"""Bytes of a file's name, as file systems have it."""
-LEAVES = "is a link that leaves the corpus' folder; put what it points to in its place"
+_FILES_PER_TASK = 64
+MAX_NAME_BYTES = 255
+"""Limit of common file systems."""
+OUTSIDE = "is a link to a path outside the corpus; replace it by the file"
 
 
 class Listing:
-    """Collects a corpus while it is read. Faults are noted, not raised: `corpus` raises them all at once.
+    """Collects the utterances and faults of a corpus while it is read; `corpus` raises all faults at once.
 
-    Corpora come from others. So names of files, speakers and attacks are texts without control characters, whatever is
-    read lies under the root even where links are followed, and a fault is one line that a terminal can show.
+    A corpus is untrusted input: names of files, speakers and attacks must have no control characters, all files must
+    be below the root, also through links, and a fault is one line of printable text.
     """
 
     def __init__(self, name: str, root: Path) -> None:
-        """Start with no utterances and no faults for the corpus `name` under the folder `root`."""
+        """Start an empty listing of the corpus `name` in the folder `root`."""
         self.name = name
         self.root = root
         self._real_root = root.resolve()
         self.faults: list[str] = []
         self._splits: dict[str, list[tuple[Utterance, str]]] = {split: [] for split in SPLITS}
         self._seen: dict[str, str] = {}
-        self._lost_folders: set[Path] = set()
+        self._unusable_folders: set[Path] = set()
 
-    def fault(self, where: Path, what: str, line: int | None = None) -> None:
-        """Note that something is wrong with a file or folder, at a line of it where one is given."""
-        self.faults.append(f"{self._place(where, line)}: {printable(what)}")
+    def fault(self, path: Path, fault: str, line: int | None = None) -> None:
+        """Add a fault of a file or folder, or of a line of it."""
+        self.faults.append(f"{self._location(path, line)}: {printable(fault)}")
 
-    def need_folder(self, folder: Path) -> bool:
-        """Whether a folder is there. If not, that is one fault, and the files it should hold are none of their own."""
+    def check_folder(self, folder: Path) -> bool:
+        """Whether a folder can be read. If not, that is one fault, and its files are no further faults."""
         if not folder.is_dir():
             fault = "no such folder"
-        elif not self.holds(folder):
-            fault = LEAVES
+        elif not self.contains(folder):
+            fault = OUTSIDE
         elif not os.access(folder, os.R_OK | os.X_OK):
-            fault = "a folder that may not be read"
+            fault = "permission denied"
         else:
             return True
         self.fault(folder, fault)
-        self._lost_folders.add(folder)
+        self._unusable_folders.add(folder)
         return False
 
-    def holds(self, path: Path) -> bool:
-        """Whether a file or folder lies under the root, links followed."""
+    def contains(self, path: Path) -> bool:
+        """Whether a file or folder is below the root after resolving links."""
         try:
             return path.resolve().is_relative_to(self._real_root)
-        except (OSError, RuntimeError):  # links in a circle
+        except (OSError, RuntimeError):  # a cycle of links
             return False
 
-    def text(self, path: Path) -> str | None:
-        """What a text file of the corpus says; ``None`` after a fault."""
+    def read_text(self, path: Path) -> str | None:
+        """Content of a text file of the corpus; ``None`` after a fault."""
         try:
-            if not self.holds(path):
-                self.fault(path, LEAVES)
+            if not self.contains(path):
+                self.fault(path, OUTSIDE)
             elif not path.exists():
                 self.fault(path, "no such protocol")
             elif not path.is_file():
@@ -81,17 +81,17 @@ class Listing:
             self.fault(path, f"not a readable text file ({error})")
         return None
 
-    def add(self, split: str, utterance: Utterance, listed: Path, line: int | None = None) -> None:
-        """Take an utterance that `listed` (a protocol and a line of it, or the file itself) puts into the split."""
-        place = self._place(listed, line)
+    def add(self, split: str, utterance: Utterance, source: Path, line: int | None = None) -> None:
+        """Add an utterance to a split, with its source: a line of a protocol, or the audio file itself."""
+        location = self._location(source, line)
         faults = _text_faults(utterance)
         if utterance.name in self._seen:
-            faults.append(f"utterance {utterance.name} is there already, see {self._seen[utterance.name]}")
+            faults.append(f"duplicate utterance {utterance.name}, first in {self._seen[utterance.name]}")
         if faults:
-            self.faults += [f"{place}: {printable(fault)}" for fault in faults]
+            self.faults += [f"{location}: {printable(fault)}" for fault in faults]
             return
-        self._seen[utterance.name] = place
-        self._splits[split].append((utterance, place))
+        self._seen[utterance.name] = location
+        self._splits[split].append((utterance, location))
 
     def corpus(
         self,
@@ -102,18 +102,18 @@ class Listing:
         skip_bad_files: bool = False,
         progress: Progress = silent,
     ) -> Corpus:
-        """Check every audio file's header and both classes of every split, and hand the corpus over.
+        """Check the header of every audio file and the classes of every split, and build the corpus.
 
         Args:
-            required: splits that must hold both classes; the others may also be empty.
+            required: splits that must have both classes; the others may also be empty.
             asv_scores: see `Corpus`.
             note: see `Corpus`.
             skip_bad_files: leave out utterances whose file is missing, unreadable or empty, up to 1 % of all. No other
-                fault is ever passed over.
-            progress: told how many files are checked.
+                fault is ever ignored.
+            progress: called with the number of checked files.
 
         Raises:
-            CorpusError: any fault noted or found, all in one.
+            CorpusError: all faults.
         """
         bad = self._check_files(progress)
         total = len(self._seen)
@@ -134,26 +134,26 @@ class Listing:
             raise CorpusError(summary, faults)
         return Corpus(self.name, self.root, splits, tuple(bad.values()), dict(asv_scores or {}), note)
 
-    def _place(self, path: Path, line: int | None = None) -> str:
+    def _location(self, path: Path, line: int | None = None) -> str:
         shown = path.relative_to(self.root) if path.is_relative_to(self.root) and path != self.root else path
         return printable(shown if line is None else f"{shown}:{line}")
 
     def _check_files(self, progress: Progress) -> dict[str, str]:
         entries = [
-            (one, place)
+            (one, location)
             for split in SPLITS
-            for one, place in self._splits[split]
-            if one.path.parent not in self._lost_folders
+            for one, location in self._splits[split]
+            if one.path.parent not in self._unusable_folders
         ]
-        tasks = [entries[start : start + _FILES_A_TASK] for start in range(0, len(entries), _FILES_A_TASK)]
+        tasks = [entries[start : start + _FILES_PER_TASK] for start in range(0, len(entries), _FILES_PER_TASK)]
         bad: dict[str, str] = {}
         done = 0
         with ThreadPoolExecutor(_THREADS) as pool:
             for task, faults in zip(tasks, pool.map(self._file_faults, tasks), strict=True):
-                for (one, listed), fault in zip(task, faults, strict=True):
+                for (one, location), fault in zip(task, faults, strict=True):
                     if fault is not None:
-                        file = self._place(one.path)
-                        bad[one.name] = f"{file}: {fault}" if file == listed else f"{listed}: {file} {fault}"
+                        file = self._location(one.path)
+                        bad[one.name] = f"{file}: {fault}" if file == location else f"{location}: {file} {fault}"
                 done += len(task)
                 progress("checking audio files", done, len(entries))
         return bad
@@ -162,33 +162,33 @@ class Listing:
         return [self._file_fault(one.path) for one, _ in entries]
 
     def _file_fault(self, path: Path) -> str | None:
-        """What is wrong with an audio file as far as its place and its header tell; its folder is known to be good."""
+        """The fault of an audio file's path or header, or ``None``; its folder has been checked."""
         try:
-            kind = path.lstat().st_mode
-            if stat.S_ISLNK(kind):
-                if not self.holds(path):
-                    return LEAVES
-                kind = path.stat().st_mode
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                if not self.contains(path):
+                    return OUTSIDE
+                mode = path.stat().st_mode
         except FileNotFoundError:
             return "is missing"
         except OSError as error:
             return f"cannot be read ({error.strerror})"
         # A pipe would never end, and neither would a device.
-        fault = header_fault(path) if stat.S_ISREG(kind) else "is not a file"
+        fault = header_fault(path) if stat.S_ISREG(mode) else "is not a file"
         return None if fault is None else printable(fault)
 
 
 def _text_faults(utterance: Utterance) -> list[str]:
-    """What is wrong with what an utterance says about itself."""
-    said = {"file": utterance.path.name, "speaker": utterance.speaker, "attack": utterance.attack}
+    """Faults of the names of an utterance's file, speaker and attack."""
+    texts = {"file": utterance.path.name, "speaker": utterance.speaker, "attack": utterance.attack}
     faults = [
-        f"{what} must be text without control characters; got {text!r}"
-        for what, text in said.items()
+        f"{kind} must be text without control characters; got {text!r}"
+        for kind, text in texts.items()
         if not text.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
     ]
     length = len(utterance.path.name.encode("utf-8", "surrogateescape"))
-    if length > LONGEST_NAME:
-        faults.append(f"file must have a name of at most {LONGEST_NAME} bytes; got {length}")
+    if length > MAX_NAME_BYTES:
+        faults.append(f"file must have a name of at most {MAX_NAME_BYTES} bytes; got {length}")
     return faults
 
 
@@ -196,7 +196,7 @@ def _class_faults(splits: Mapping[str, Sequence[Utterance]], required: Sequence[
     faults = []
     for split in SPLITS:
         labels = {one.label for one in splits[split]}
-        lacking = [word for label, word in ((BONA_FIDE, "bona fide"), (SPOOF, "spoof")) if label not in labels]
-        if lacking and (labels or split in required):
-            faults.append(f"{split}: a split needs both classes; no {' and no '.join(lacking)} utterance in it")
+        missing = [name for label, name in ((BONA_FIDE, "bona fide"), (SPOOF, "spoof")) if label not in labels]
+        if missing and (labels or split in required):
+            faults.append(f"{split}: a split needs both classes; it has no {' and no '.join(missing)} utterance")
     return faults

@@ -1,7 +1,7 @@
-"""What a detector is fed: front ends by name, and the Arrow store that keeps what they compute.
+"""Front ends by name, and the Arrow files that cache their features.
 
-A front end is a module that offers ``SETTINGS`` (JSON types; part of the store's address), ``DTYPE`` (of what is
-stored), ``shape(samples) -> tuple`` and ``transform(audio) -> array`` for one segment of that many samples.
+A front end is a module with ``SETTINGS`` (JSON types; part of the digest of the features), ``DTYPE`` (of stored
+features), ``shape(samples) -> tuple`` and ``transform(audio) -> array`` for one segment of that many samples.
 """
 
 from __future__ import annotations

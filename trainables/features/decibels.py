@@ -1,4 +1,4 @@
-"""Power in bands as decibels of zero mean and unit variance, whatever the level of the recording."""
+"""Band power in decibels with zero mean and unit variance, independent of the recording's level."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ RANGE_DB = 80.0
 
 
 def standardised_decibels(power: torch.Tensor) -> torch.Tensor:
-    """``10 log10`` of the power, cut off 80 dB below the segment's maximum, standardised over all bands and frames.
+    """``10 log10`` of the power, clamped at 80 dB below the segment's maximum, standardised over all bands and frames.
 
-    The cut-off follows the maximum, so that the result does not change with level, and digital silence, which some
-    synthesisers leave and no microphone does, does not dominate mean and variance.
+    The clamp is relative to the maximum, so that the result does not depend on the level. It keeps digital silence,
+    which some synthesisers produce and no microphone does, from dominating mean and variance.
 
     Args:
         power: ``[bands, frames]``, not negative.
 
     Returns:
-        ``[bands, frames]`` of mean 0 and variance 1; all zero where the power is the same everywhere (silence). Power
-        that is not finite gives levels that are not.
+        ``[bands, frames]`` of mean 0 and variance 1; all zero if the power is constant (silence). Not finite if the
+        power is not.
     """
     loudest = power.amax()
     if loudest == 0:

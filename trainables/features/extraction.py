@@ -1,4 +1,4 @@
-"""From audio files to feature rows: in the given order, in bounded memory, over processes where they pay."""
+"""Features of audio files in the given order and in bounded memory, with several processes where these are faster."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ import numpy as np
 from trainables.features.processes import in_processes
 from trainables.features.windows import CHUNK, Extraction, Job
 
-TIMED = 32
-"""Files by whose time it is decided whether processes pay."""
+TIMED_FILES = 32
+"""Number of first files whose time decides on the number of processes."""
 POOL_START_SECONDS = 4.0
-"""Less work than that is not worth starting processes that import torch."""
+"""Work below which starting processes that import torch takes longer than it saves."""
 
 
 def extract(
     jobs: Sequence[Job], extraction: Extraction, workers: int | None = None
 ) -> Generator[np.ndarray | str, None, None]:
-    """Features of every file in order: ``[windows, *shape]``, or a string that says what is wrong with the file.
+    """Features of every file in order: ``[windows, *shape]``, or a string with the file's fault.
 
     Args:
         jobs: audio files, each with the reach of its windows (see `Extraction.windows`).
         extraction: what to compute.
-        workers: processes; 1 works in this one; by default some first files are timed here, and where the rest is
-            worth it, a process per CPU does it.
+        workers: number of processes; 1 for the calling one; by default the first `TIMED_FILES` are timed, and if the
+            rest takes long enough, one process per CPU computes it.
 
     Raises:
         RuntimeError: a process died.
     """
     if workers is None:
-        first = extraction.chunk(jobs[:1])  # the first call in a process imports and prepares; not timed
-        began = time.monotonic()
-        first += extraction.chunk(jobs[1:TIMED])
-        seconds = (time.monotonic() - began) / max(1, len(first) - 1)
+        first = extraction.chunk(jobs[:1])  # not timed: the first call in a process imports and precomputes
+        started = time.monotonic()
+        first += extraction.chunk(jobs[1:TIMED_FILES])
+        seconds = (time.monotonic() - started) / max(1, len(first) - 1)
         yield from first
-        jobs = jobs[TIMED:]
+        jobs = jobs[TIMED_FILES:]
         workers = _worthwhile_workers(seconds * len(jobs))
     if workers == 1 or not jobs:
         for begin in range(0, len(jobs), CHUNK):
@@ -47,6 +47,6 @@ def extract(
 
 
 def _worthwhile_workers(seconds: float) -> int:
-    # Not os.cpu_count: a container or taskset may leave fewer.
+    # Not os.cpu_count: a container or taskset may allow fewer.
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cpus if seconds > POOL_START_SECONDS else 1

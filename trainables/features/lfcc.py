@@ -1,8 +1,8 @@
 """Linear-frequency cepstra: 20 coefficients a frame of the standardised log energies of 128 linear bands.
 
-The energies are standardised per utterance over bands and frames before the cosine transform: that takes the level out
-and leaves the long-term spectral shape in, by which many spoofs are told and which normalising the mean and variance of
-each coefficient would take out. The bands and the transform are torchaudio's.
+The energies are standardised per utterance over bands and frames before the cosine transform: that removes the level
+and keeps the long-term spectral shape, which reveals many spoofs and which normalising the mean and variance of
+each coefficient would remove. The bands and the transform are torchaudio's.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Chunks of files worked on by several processes: one is spawned and imports what is needed, the others are its forks.
+"""Feature extraction in several processes: one is spawned and imports what is needed, the workers are its forks.
 
-Importing torch takes longer than a second, so it is done once; what it holds of memory, the forks share. The process
-that asks works on chunks itself until they are there. Not forks of that one: a fork of a process with threads (torch's,
-Ray's, a progress bar's) may hang.
+Importing torch takes longer than a second, so it is done once, and the forks share its memory. Until they are ready,
+the calling process works on chunks itself. The workers are not forks of the caller: a fork of a process with threads
+(torch's, Ray's, a progress bar's) may hang.
 
-Rows come back through shared memory, in a slot a chunk. Chunks are begun and given back in order, and one is begun only
-when the slot it will use is free, so memory is bounded however many chunks there are.
+Rows come back through shared memory, one slot for each chunk. Chunks are started and returned in order, and one is
+started only when its slot is free, so memory is bounded for any number of chunks.
 """
 
 from __future__ import annotations
@@ -35,59 +35,59 @@ if TYPE_CHECKING:
 
 SLOTS_PER_PROCESS = 3
 ORPHAN_SECONDS = 1.0
-"""How often a process that waits for a slot looks whether it has been left alone."""
+"""How often a worker that waits for a slot checks whether its parent still exists."""
 
 Outcome = list[int | str]
-"""For each file of a chunk the number of its windows, or what is wrong with it."""
+"""For each file of a chunk the number of its windows, or its fault."""
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What the processes share.
+class SharedState:
+    """State that all processes share.
 
     Attributes:
-        work: the chunks, pickled one after the other: of objects that forks touch, each would have a copy, and what is
-            handed to a spawned process holds up the one that spawns it.
-        ends: where each of them ends.
-        extraction: what to do with it.
-        slots: rows of chunks that are done; chunk n uses slot ``n % slots``.
-        begun: how many chunks have been begun.
-        free: slots that are free.
-        over: whether nobody wants the rest.
-        telling: one tells at a time.
-        teller: takes ``(number of chunk, outcome or error)``.
+        chunks: the pickled chunks, concatenated. In shared memory, since forks would copy the pages of objects that
+            they touch, and arguments of a spawned process delay its start.
+        ends: offset of the end of each pickled chunk.
+        extraction: what to compute.
+        slots: shared memory for rows; chunk n uses slot ``n % len(slots)``.
+        next_chunk: number of the chunk to start next.
+        free_slots: counts the free slots.
+        cancelled: whether the remaining chunks are not needed.
+        send_lock: held while a worker sends.
+        sender: sends ``(number of chunk, outcome or error)`` to the calling process.
     """
 
-    work: Array[c_char]
+    chunks: Array[c_char]
     ends: Sequence[int]
     extraction: Extraction
     slots: Sequence[Array[c_char]]
-    begun: Synchronized[int]
-    free: Semaphore
-    over: c_bool
-    telling: Lock
-    teller: Connection
+    next_chunk: Synchronized[int]
+    free_slots: Semaphore
+    cancelled: c_bool
+    send_lock: Lock
+    sender: Connection
 
     def take(self) -> int | None:
-        """The next chunk, for whoever holds a free slot; ``None`` when there is none."""
-        with self.begun.get_lock():
-            number = self.begun.value
-            self.begun.value = number + 1
-        return None if self.over.value or number >= len(self.ends) else number
+        """The number of the next chunk for a process that has acquired a slot; ``None`` when there is none."""
+        with self.next_chunk.get_lock():
+            number = self.next_chunk.value
+            self.next_chunk.value = number + 1
+        return None if self.cancelled.value or number >= len(self.ends) else number
 
     def rows(self, number: int) -> np.ndarray:
         """The slot of a chunk, ``[rows, *shape]``."""
-        what = self.extraction
-        return np.frombuffer(memoryview(self.slots[number % len(self.slots)]), what.dtype).reshape(-1, *what.shape)
+        dtype, shape = self.extraction.dtype, self.extraction.shape
+        return np.frombuffer(memoryview(self.slots[number % len(self.slots)]), dtype).reshape(-1, *shape)
 
-    def lay(self, number: int) -> Outcome:
-        """Work on a chunk and put its rows into its slot."""
+    def compute(self, number: int) -> Outcome:
+        """Compute the features of a chunk and write them into its slot."""
         rows, used = self.rows(number), 0
         outcome: Outcome = []
-        begin = self.ends[number - 1] if number else 0
-        jobs: Sequence[Job] = pickle.loads(memoryview(self.work)[begin : self.ends[number]])
+        start = self.ends[number - 1] if number else 0
+        jobs: Sequence[Job] = pickle.loads(memoryview(self.chunks)[start : self.ends[number]])
         for path, reach in jobs:
-            found = self.extraction.attempt(path, reach)
+            found = self.extraction.windows_or_fault(path, reach)
             if isinstance(found, str):
                 outcome.append(found)
             else:
@@ -97,7 +97,7 @@ class Bench:
         return outcome
 
     def collect(self, number: int, outcome: Outcome) -> Iterator[np.ndarray | str]:
-        """What `lay` put there, copied."""
+        """Copies of the rows that `compute` wrote, and the faults."""
         rows, used = self.rows(number), 0
         for found in outcome:
             if isinstance(found, int):
@@ -110,130 +110,135 @@ class Bench:
 def in_processes(
     chunks: Sequence[Sequence[Job]], extraction: Extraction, processes: int
 ) -> Generator[np.ndarray | str, None, None]:
-    """Features of every file in order, as `extraction.extract` gives them.
+    """Features of every file in order, as `extraction.extract` yields them.
 
     Args:
         chunks: the files.
         extraction: what to compute.
-        processes: how many, besides this one, which writes down what they find.
+        processes: number of worker processes, besides the calling one.
 
     Raises:
         RuntimeError: a process died.
-        Exception: what computing raised other than ValueError.
+        Exception: any error other than ValueError of the computation.
     """
     spawn = multiprocessing.get_context("spawn")
     processes = min(processes, len(chunks))
-    receiver, teller = spawn.Pipe(duplex=False)
+    state, receiver = _share(chunks, extraction, slots=processes * SLOTS_PER_PROCESS)
+    fork_server = spawn.Process(target=serve_forks, args=(state, processes))
+    with _interrupts_ignored():
+        fork_server.start()
+    state.sender.close()
+    done: dict[int, Iterator[np.ndarray | str]] = {}
+    ready = False  # whether workers have started
+    try:
+        for number in range(len(chunks)):
+            while number not in done:
+                ready = ready or receiver.poll()
+                if not ready and fork_server.is_alive() and state.free_slots.acquire(block=False):
+                    if (own := state.take()) is not None:
+                        done[own] = iter(extraction.chunk(chunks[own]))
+                        continue
+                    ready = True
+                received, outcome = _receive(receiver, fork_server.sentinel)
+                done[received] = state.collect(received, outcome)
+            yield from done.pop(number)
+            state.free_slots.release()
+    finally:
+        state.cancelled.value = True
+        receiver.close()  # so that no worker blocks on a full pipe
+        for _ in range(processes):
+            state.free_slots.release()
+        if not ready:
+            fork_server.terminate()  # it may be importing for seconds
+        fork_server.join()
+
+
+def _share(chunks: Sequence[Sequence[Job]], extraction: Extraction, *, slots: int) -> tuple[SharedState, Connection]:
+    """The shared state, and the receiver of its sender."""
+    spawn = multiprocessing.get_context("spawn")
+    receiver, sender = spawn.Pipe(duplex=False)
     most = max(sum(extraction.most_windows(reach) for _, reach in chunk) for chunk in chunks)
-    slot = most * extraction.row_bytes
-    slots = processes * SLOTS_PER_PROCESS
     pickled = [pickle.dumps(chunk) for chunk in chunks]
-    whole = spawn.RawArray(c_char, sum(map(len, pickled)))
-    whole.raw = b"".join(pickled)
-    bench = Bench(
-        whole,
+    concatenated = spawn.RawArray(c_char, sum(map(len, pickled)))
+    concatenated.raw = b"".join(pickled)
+    state = SharedState(
+        concatenated,
         list(itertools.accumulate(map(len, pickled))),
         extraction,
-        [spawn.RawArray(c_char, slot) for _ in range(slots)],
+        [spawn.RawArray(c_char, most * extraction.row_bytes) for _ in range(slots)],
         spawn.Value("q", 0),
         spawn.Semaphore(slots),
         spawn.RawValue(c_bool, False),
         spawn.Lock(),
-        teller,
+        sender,
     )
-    leader = spawn.Process(target=lead, args=(bench, processes))
-    with _interrupts_ignored():
-        leader.start()
-    teller.close()
-    done: dict[int, Iterator[np.ndarray | str]] = {}
-    up = False
-    try:
-        for number in range(len(chunks)):
-            while number not in done:
-                up = up or receiver.poll()
-                if not up and leader.is_alive() and bench.free.acquire(block=False):
-                    if (own := bench.take()) is not None:
-                        done[own] = iter(extraction.chunk(chunks[own]))
-                        continue
-                    up = True
-                told, outcome = _hear(receiver, leader.sentinel)
-                done[told] = bench.collect(told, outcome)
-            yield from done.pop(number)
-            bench.free.release()
-    finally:
-        bench.over.value = True
-        receiver.close()  # nobody waits for room in the pipe any more
-        for _ in range(processes):
-            bench.free.release()
-        if not up:
-            leader.terminate()  # it may be at an import of seconds
-        leader.join()
+    return state, receiver
 
 
-def lead(bench: Bench, processes: int) -> None:
-    """Be the spawned process: prepare, fork, and end all when one dies or the parent has."""
+def serve_forks(state: SharedState, processes: int) -> None:
+    """Main function of the spawned process: import, fork the workers, and kill all if one or the caller dies."""
     torch.set_num_threads(1)  # before anything is computed: threads do not survive a fork
-    bench.extraction.prepare()
+    state.extraction.prepare()
     gc.collect()
-    gc.freeze()  # what is there now stays shared: collecting garbage would write to all of it
+    gc.freeze()  # garbage collection would write to all objects, and so copy their shared pages
     fork = multiprocessing.get_context("fork")
-    crew = [fork.Process(target=work, args=(bench,)) for _ in range(processes)]
-    for process in crew:
+    workers = [fork.Process(target=work, args=(state,)) for _ in range(processes)]
+    for process in workers:
         process.start()
-    bench.teller.close()
-    above = multiprocessing.parent_process()
-    assert above is not None, "this runs in a process that was spawned"
-    while crew:
-        ended = wait([*(process.sentinel for process in crew), above.sentinel])
-        for process in crew:
+    state.sender.close()
+    caller = multiprocessing.parent_process()
+    assert caller is not None, "this runs in a spawned process"
+    while workers:
+        ended = wait([*(process.sentinel for process in workers), caller.sentinel])
+        for process in workers:
             if process.sentinel in ended:
                 process.join()
-        if above.sentinel in ended or any(process.exitcode for process in crew):
-            for process in crew:
+        if caller.sentinel in ended or any(process.exitcode for process in workers):
+            for process in workers:
                 process.kill()
             sys.exit(1)
-        crew = [process for process in crew if process.exitcode is None]
+        workers = [process for process in workers if process.exitcode is None]
 
 
-def work(bench: Bench) -> None:
-    """Be a fork: work on chunks while there are any."""
-    leader = os.getppid()
+def work(state: SharedState) -> None:
+    """Main function of a worker: compute chunks until there are no more."""
+    parent = os.getppid()
     while True:
-        while not bench.free.acquire(timeout=ORPHAN_SECONDS):
-            if os.getppid() != leader:
+        while not state.free_slots.acquire(timeout=ORPHAN_SECONDS):
+            if os.getppid() != parent:
                 return
-        number = bench.take()
+        number = state.take()
         if number is None:
             return
         try:
-            outcome: Outcome | Exception = bench.lay(number)
+            outcome: Outcome | Exception = state.compute(number)
         except Exception as error:
             outcome = error
         try:
-            with bench.telling:
-                bench.teller.send((number, outcome))
+            with state.send_lock:
+                state.sender.send((number, outcome))
         except BrokenPipeError:
-            return  # nobody listens any more
+            return  # the caller has closed the receiver
 
 
-def _hear(receiver: Connection, leader: int) -> tuple[int, Outcome]:
+def _receive(receiver: Connection, fork_server: int) -> tuple[int, Outcome]:
     try:
-        if receiver in wait([receiver, leader]):
+        if receiver in wait([receiver, fork_server]):
             number, outcome = receiver.recv()
             if isinstance(outcome, Exception):
                 raise outcome
             return number, outcome
     except EOFError:
-        pass  # it died with nothing said, as when the leader ends: told below
+        pass  # all senders died without a message: reported below
     raise RuntimeError(
-        "a process that computes features died: not enough memory, or the script that was started lacks its "
-        'guard `if __name__ == "__main__":`; with workers=1 no processes are needed'
+        "a process that computes features died: not enough memory, or the main script has no guard "
+        '`if __name__ == "__main__":`; with workers=1 no processes are needed'
     )
 
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Processes started meanwhile ignore Ctrl-C: it reaches all of a terminal's, and this one decides what it means."""
+    """Let processes that are started within ignore Ctrl-C, which a terminal sends to all; the caller handles it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Utterances of any length as segments of one length: short ones repeat, long ones are cut."""
+"""Segments of fixed length from utterances of any length: short ones are repeated, long ones truncated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def samples_in(seconds: float, rate: int) -> int:
 
 
 def segment(audio: np.ndarray, samples: int, start: int = 0) -> np.ndarray:
-    """`samples` samples of an utterance from `start` on; an utterance that ends before is repeated from its beginning.
+    """`samples` samples of an utterance from `start` on; a shorter utterance is repeated.
 
     Args:
         audio: ``[length]``, at least one sample.
@@ -30,13 +30,13 @@ def segment(audio: np.ndarray, samples: int, start: int = 0) -> np.ndarray:
         start: first sample, ``0 <= start <= max(0, length - samples)``.
 
     Returns:
-        ``[samples]``, a view of `audio` where nothing had to be repeated.
+        ``[samples]``, a view of `audio` unless it is repeated.
 
     Raises:
         DropinError: empty audio or a window that does not lie in it.
     """
     if audio.ndim != 1 or not len(audio):
-        raise DropinError(f"audio must be one row of at least one sample; got shape {audio.shape}")
+        raise DropinError(f"audio must have one dimension and at least one sample; got shape {audio.shape}")
     if samples < 1:
         raise DropinError(f"a segment must have at least one sample; got {samples}")
     if not 0 <= start <= max(0, len(audio) - samples):
@@ -47,15 +47,15 @@ def segment(audio: np.ndarray, samples: int, start: int = 0) -> np.ndarray:
 
 
 def window_starts(length: int, samples: int, step: int, reach: int) -> tuple[int, ...]:
-    """Where the windows of an utterance begin that random cropping chooses from.
+    """First samples of the windows of an utterance that random cropping draws from.
 
-    Every `step` samples one, and one that ends where the utterance or its first `reach` samples end, so that nothing in
-    reach is never seen. The first is always 0; a short utterance has no other.
+    One window every `step` samples, and one that ends at the end of the utterance or of its first `reach` samples, so
+    that every sample in reach is in a window. The first is 0; a short utterance has no other.
 
     Args:
         length: samples of the utterance.
         samples: samples of a window.
-        step: samples between the beginnings of neighbours, at least 1.
+        step: samples between the starts of two windows, at least 1.
         reach: windows lie in the first `reach` samples.
     """
     last = max(0, min(length, reach) - samples)

@@ -1,7 +1,7 @@
-"""One split's features as an Arrow IPC file: written as a stream, read as mapped memory without a copy.
+"""Features of a split as an Arrow IPC file: written as a stream, memory-mapped for reading.
 
-A row is one segment; the rows of an utterance follow each other, window 0 first. A last, empty record batch carries the
-summary, which is not known before; a file without it was cut off.
+A row is one segment; the rows of an utterance are adjacent, window 0 first. The last, empty record batch has the
+summary, which is known only at the end; a file without it is truncated.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ LABELS = pa.schema({"window": pa.int32(), **UTTERANCE})
 
 
 class SplitWriter:
-    """Writes the file of a split, utterance by utterance. Memory is bounded by one record batch of 8 MiB.
+    """Writes the file of a split, utterance by utterance, with at most one record batch (8 MiB) in memory.
 
-    As a context manager it closes the file; without `finish` the file is refused by `Split`.
+    As a context manager it closes the file; `Split` refuses a file that was closed without `finish`.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ class SplitWriter:
 
         Args:
             path: a new file in an existing folder.
-            settings: JSON types; what `Split.settings` will be. Must hold ``shape`` and ``dtype`` (its name) of a row.
+            settings: JSON types, read back as `Split.settings`; with ``shape`` and ``dtype`` (its name) of a row.
         """
         self._shape = tuple(settings["shape"])
         width = int(np.prod(self._shape))
@@ -55,8 +55,8 @@ class SplitWriter:
         """Append an utterance.
 
         Args:
-            utterance: whose features these are.
-            windows: ``[windows, *shape]``, at least one.
+            utterance: the utterance.
+            windows: its features ``[windows, *shape]``, at least one window.
         """
         assert windows.shape == (len(windows), *self._shape)
         assert windows.dtype == self._features.dtype
@@ -68,10 +68,10 @@ class SplitWriter:
         self._utterances += 1
 
     def finish(self, skipped: Sequence[str]) -> None:
-        """Write what is left and the summary.
+        """Write the remaining rows and the summary.
 
         Args:
-            skipped: a line for each utterance that was left out.
+            skipped: a line for each utterance that was left out, with its fault.
         """
         if self._labels:
             self._flush()
@@ -89,7 +89,7 @@ class SplitWriter:
 
     def _flush(self) -> None:
         rows = len(self._labels)
-        values = self._features[:rows].reshape(-1)  # written before it changes again, so nothing need be copied
+        values = self._features[:rows].reshape(-1)  # no copy: written before the buffer is used again
         features = pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), values.size, [None, pa.py_buffer(values)])
         columns = pa.RecordBatch.from_pylist(self._labels, schema=LABELS).columns
         columns.append(pa.FixedSizeListArray.from_arrays(features, self._features.shape[1]))
@@ -99,13 +99,13 @@ class SplitWriter:
 
 
 class Split:
-    """Features and labels of a split, mapped from its file: opening costs milliseconds, and processes share the memory.
+    """Features and labels of a split in a memory-mapped file: it opens in milliseconds, and processes share the memory.
 
     Attributes:
         path: the file.
-        settings: what the features were computed with.
-        shape: of one utterance's features as `batch` returns them.
-        skipped: a line for each utterance of the corpus that was left out because its file is bad.
+        settings: of the features.
+        shape: of one utterance's features in `batch`.
+        skipped: a line for each utterance of the corpus that was left out, with its fault.
         labels: int64 ``[n]``, 1 bona fide, 0 spoof; read-only.
     """
 
@@ -113,7 +113,7 @@ class Split:
         """Map a file that `SplitWriter` wrote.
 
         Raises:
-            DropinError: the file is missing, cut off, damaged, or something else.
+            DropinError: the file is missing, truncated, damaged, or no feature file.
         """
         self.path = path
         try:
@@ -143,54 +143,54 @@ class Split:
 
     @cached_property
     def names(self) -> np.ndarray:
-        """Utterances' names, str objects ``[n]``."""
+        """Names of the utterances, str objects ``[n]``."""
         return self._column("name")[self._firsts]
 
     @cached_property
     def speakers(self) -> np.ndarray:
-        """Who speaks, str objects ``[n]``; ``-`` where the corpus does not say."""
+        """Speakers, str objects ``[n]``; ``-`` for unknown ones."""
         return self._column("speaker")[self._firsts]
 
     @cached_property
     def attacks(self) -> np.ndarray:
-        """What made each spoof, str objects ``[n]``; ``-`` for bona fide speech."""
+        """Attacks, str objects ``[n]``; ``-`` for bona fide utterances."""
         return self._column("attack")[self._firsts]
 
     def batch(self, indices: np.ndarray | Sequence[int], rng: np.random.Generator | None = None) -> np.ndarray:
-        """Features of some utterances, ready to be fed.
+        """Input features of some utterances.
 
         Args:
             indices: ``[b]`` of ``0 .. len - 1``.
-            rng: draws one of an utterance's windows, where the features were built for random cropping; without it, the
-                first window.
+            rng: draws one of an utterance's windows, if the features were built for random cropping; the first window
+                without it.
 
         Returns:
-            float32 ``[b, *shape]``, a fresh array.
+            float32 ``[b, *shape]``, a new array.
 
         Raises:
-            IndexError: no such utterance.
+            IndexError: an index out of range.
         """
-        wanted = np.asarray(indices, np.int64)
-        rows = self._firsts[wanted]
+        index = np.asarray(indices, np.int64)
+        rows = self._firsts[index]
         if rng is not None:
-            rows = rows + rng.integers(self._windows[wanted])
+            rows = rows + rng.integers(self._windows[index])
         batches = np.searchsorted(self._ends, rows, side="right")
         half = self._rows[0].dtype == np.float16
         out = np.empty((len(rows), *self.shape), np.float16 if half else np.float32)
-        for place, (row, batch) in enumerate(zip(rows, batches, strict=True)):
-            # Negative: counted from the end of its record batch.
+        for position, (row, batch) in enumerate(zip(rows, batches, strict=True)):
+            # A negative index, which counts from the end of the record batch.
             features = self._rows[batch][row - self._ends[batch]]
-            out[place] = standardised(features) if features.dtype == np.int16 else features
-        return _single(out) if half else out
+            out[position] = standardised(features) if features.dtype == np.int16 else features
+        return _to_float32(out) if half else out
 
     def _column(self, name: str) -> np.ndarray:
         parts = [batch.column(name).to_numpy(zero_copy_only=False) for batch in self._batches]
         return np.concatenate(parts)
 
 
-def _single(values: np.ndarray) -> np.ndarray:
-    """float16 as float32. torch converts many times as fast as numpy; opening a split does without it."""
+def _to_float32(values: np.ndarray) -> np.ndarray:
+    """float16 as float32. torch converts many times as fast as numpy; it is not needed to open a split."""
     import torch
 
-    single: np.ndarray = torch.from_numpy(values).float().numpy()
-    return single
+    converted: np.ndarray = torch.from_numpy(values).float().numpy()
+    return converted

@@ -1,4 +1,4 @@
-"""Features computed once per corpus and settings: a folder addressed by digest, a file a split, written atomically."""
+"""Cache of features: computed once per corpus and settings, in a folder named by digest with one file per split."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from trainables.features.split import Split, SplitWriter
 from trainables.progress import Progress, silent
 
 VERSION = 1
-"""Part of the address: to be raised whenever the same settings and audio give other features or another file."""
+"""Part of the digest: raise it whenever the same settings and audio give other features or another file."""
 
 REACH = 3
 STEP = 0.25
 STALE_SECONDS = 3600.0
-TOLD_EVERY = 32
+PROGRESS_EVERY = 32
 
 
 def build(
@@ -43,29 +43,29 @@ def build(
     skip_bad_files: bool = False,
     progress: Progress = silent,
 ) -> Path:
-    """Compute what is not there yet.
+    """Compute the features of splits that are not cached yet.
 
-    Splits that are there and intact are left as they are. A split appears whole or not at all, so that an interrupted
-    build goes on where it stopped, and builds of the same features at the same time do not harm each other.
+    A split is written atomically, so that an interrupted build can be continued, and concurrent builds of the same
+    features do not interfere.
 
     Args:
-        corpus: what to read.
+        corpus: the corpus.
         front_end: a name of ``trainables.features.NAMES``.
-        cache: folder of caches; the features go to ``cache/features``.
+        cache: the cache folder; the features are written to ``cache/features``.
         splits: which splits are needed.
-        seconds: length of a segment; shorter utterances are repeated, of longer ones the first segment is taken.
-        random_crop: keep further windows of long training utterances, from their first 3 segments' time, one every
-            quarter of a segment: `Split.batch` then draws one when it is given a generator.
-        workers: processes; by default as many as CPUs where that is faster, else none.
-        skip_bad_files: leave out files that cannot be used, up to 1 % of the corpus, what reading it left out included.
-        progress: told after every few files.
+        seconds: length of a segment; shorter utterances are repeated, longer ones truncated.
+        random_crop: add further windows of long training utterances, from the time of their first 3 segments, one
+            every quarter of a segment: `Split.batch` draws one of them when it is given a generator.
+        workers: number of processes; by default one per CPU where that is faster, else only the calling one.
+        skip_bad_files: leave out unusable files, up to 1 % of the corpus, including those left out when it was read.
+        progress: called after every few files.
 
     Returns:
-        The folder, for `open_split`. Beside the splits it holds ``settings.json``, which says what they are.
+        The folder, for `open_split`. Beside the splits it has their ``settings.json``.
 
     Raises:
         DropinError: a bad argument.
-        CorpusError: files that cannot be used, all of them.
+        CorpusError: unusable files, with all their faults.
         RuntimeError: a process that computes features died.
     """
     if workers is not None and workers < 1:
@@ -76,36 +76,36 @@ def build(
             raise DropinError(f"splits must be ones that corpus {corpus.name} has ({has}); got {split!r}")
     settings = _settings(corpus, front_end, seconds, random_crop)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    place = cache / "features"
-    folder = place / f"{front_end}-{digest[:20]}"
-    there = {split: _intact(folder, split, settings) for split in splits}
-    missing = [split for split, opened in there.items() if opened is None]
-    faults = [fault for opened in there.values() if opened is not None for fault in opened.skipped]
+    parent = cache / "features"
+    folder = parent / f"{front_end}-{digest[:20]}"
+    cached = {split: _open_cached(folder, split, settings) for split in splits}
+    missing = [split for split, opened in cached.items() if opened is None]
+    faults = [fault for opened in cached.values() if opened is not None for fault in opened.skipped]
     if missing:
-        place.mkdir(parents=True, exist_ok=True)
-        _remove_stale(place)
-        # Closed here and now, also when interrupted: processes may be at work behind it.
+        parent.mkdir(parents=True, exist_ok=True)
+        _delete_stale(parent)
+        # Closed even if interrupted, which ends the generator's processes.
         rows = closing(_extract(corpus, missing, settings, workers))
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=place) as temporary, rows as extracted:
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=parent) as temporary, rows as extracted:
             for split in missing:
                 path = Path(temporary, f"{split}.arrow")
-                found = _write_split(path, corpus, split, settings, extracted, progress)
-                faults += found
-                if skip_bad_files and found:
+                new_faults = _write_split(path, corpus, split, settings, extracted, progress)
+                faults += new_faults
+                if skip_bad_files and new_faults:
                     _check_skipped(corpus, path, faults)
-                # After a first fault the rest is still read, so that all are told at once.
+                # After a first fault the remaining files are still read, to report all faults at once.
                 if skip_bad_files or not faults:
-                    _keep(path, folder, settings)
+                    _move(path, folder, settings)
     if faults and not skip_bad_files:
         raise CorpusError(_summary(corpus, "cannot be used"), faults)
     return folder
 
 
 def open_split(folder: Path, split: str) -> Split:
-    """Map a split that `build` wrote.
+    """Open a split that `build` wrote.
 
     Raises:
-        DropinError: it is not there, or its file is damaged.
+        DropinError: it does not exist, or its file is damaged.
     """
     path = folder / f"{split}.arrow"
     if not path.is_file():
@@ -114,7 +114,7 @@ def open_split(folder: Path, split: str) -> Split:
 
 
 def _settings(corpus: Corpus, front_end: str, seconds: float, random_crop: bool) -> dict[str, Any]:
-    from trainables.corpora.audio import SAMPLE_RATE  # brings torchaudio, which opening a split does not need
+    from trainables.corpora.audio import SAMPLE_RATE  # imports torchaudio, which is not needed to open a split
 
     module = features.load(front_end)
     samples = samples_in(seconds, SAMPLE_RATE)
@@ -134,8 +134,8 @@ def _settings(corpus: Corpus, front_end: str, seconds: float, random_crop: bool)
 def _extract(
     corpus: Corpus, splits: Sequence[str], settings: dict[str, Any], workers: int | None
 ) -> Generator[np.ndarray | str, None, None]:
-    """Features, or faults, of the utterances of these splits, one split after the other."""
-    from trainables.features.extraction import extract  # likewise
+    """Features or faults of the utterances of these splits, split by split."""
+    from trainables.features.extraction import extract  # imports torchaudio as well
     from trainables.features.windows import Extraction
 
     samples = settings["samples"]
@@ -154,11 +154,15 @@ def _write_split(
     extracted: Iterator[np.ndarray | str],
     progress: Progress,
 ) -> list[str]:
-    """Write a split's file; returns what is wrong with utterances that are not in it."""
+    """Write a split's file.
+
+    Returns:
+        The faults of the utterances that were left out.
+    """
     utterances = corpus.splits[split]
-    what = f"{settings['front_end']} features of {split}"
+    task = f"{settings['front_end']} features of {split}"
     faults: list[str] = []
-    progress(what, 0, len(utterances))
+    progress(task, 0, len(utterances))
     with SplitWriter(path, settings) as writer:
         for done, utterance in enumerate(utterances, 1):
             windows = next(extracted)
@@ -166,48 +170,50 @@ def _write_split(
                 faults.append(windows)
             else:
                 writer.add(utterance, windows)
-            if done % TOLD_EVERY == 0 or done == len(utterances):
-                progress(what, done, len(utterances))
+            if done % PROGRESS_EVERY == 0 or done == len(utterances):
+                progress(task, done, len(utterances))
         writer.finish(faults)
     return faults
 
 
-def _intact(folder: Path, split: str, settings: dict[str, Any]) -> Split | None:
+def _open_cached(folder: Path, split: str, settings: dict[str, Any]) -> Split | None:
+    """The cached split, or ``None`` if it is missing, damaged or has other settings."""
     try:
-        there = open_split(folder, split)
+        cached = open_split(folder, split)
     except ValueError:
         return None
-    return there if there.settings == settings else None
+    return cached if cached.settings == settings else None
 
 
-def _keep(path: Path, folder: Path, settings: dict[str, Any]) -> None:
+def _move(path: Path, folder: Path, settings: dict[str, Any]) -> None:
+    """Move a complete split into its folder, with the settings."""
     folder.mkdir(exist_ok=True)
-    described = path.with_name("settings.json")
-    described.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    os.replace(described, folder / described.name)
+    settings_file = path.with_name("settings.json")
+    settings_file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    os.replace(settings_file, folder / settings_file.name)
     os.replace(path, folder / path.name)
 
 
-def _remove_stale(place: Path) -> None:
-    """Remove what killed builds left: a build that lives writes its file all the time."""
-    for folder in place.glob(".building-*"):
+def _delete_stale(parent: Path) -> None:
+    """Delete temporary folders of killed builds, which are those without a recent modification."""
+    for folder in parent.glob(".building-*"):
         try:
             latest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
         except OSError:
-            continue  # another build ended and removed it
+            continue  # another build ended and deleted it
         if time.time() - latest > STALE_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_skipped(corpus: Corpus, path: Path, faults: Sequence[str]) -> None:
-    from trainables.corpora.listing import MAX_SKIPPED  # likewise
+    from trainables.corpora.listing import MAX_SKIPPED  # imports soundfile
 
     files = sum(len(utterances) for utterances in corpus.splits.values()) + len(corpus.skipped)
     if len(faults) + len(corpus.skipped) > MAX_SKIPPED * files:
         raise CorpusError(_summary(corpus, f"cannot be used, more than {MAX_SKIPPED:.0%} of {files}"), faults)
     if len(set(Split(path).labels.tolist())) < 2:
-        raise CorpusError(_summary(corpus, f"cannot be used, and {path.stem} without them lacks a class"), faults)
+        raise CorpusError(_summary(corpus, f"cannot be used, and {path.stem} has one class without them"), faults)
 
 
-def _summary(corpus: Corpus, complaint: str) -> str:
-    return f"audio files of corpus {corpus.name} {complaint}; mend them, or leave up to 1 % out with --skip-bad-files"
+def _summary(corpus: Corpus, problem: str) -> str:
+    return f"audio files of corpus {corpus.name} {problem}; repair them, or leave up to 1 % out by --skip-bad-files"

@@ -1,4 +1,4 @@
-"""Raw audio for detectors with a front end of their own: kept as 16-bit integers, fed with zero mean, unit variance."""
+"""Raw audio for end-to-end detectors: stored as 16-bit integers, standardised to zero mean and unit variance."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def shape(samples: int) -> tuple[int]:
 def transform(audio: np.ndarray) -> np.ndarray:
     """A segment as 16-bit integers.
 
-    The level is no feature (see `standardised`), so it is chosen to use the integers well: the largest power of two at
-    which nothing clips. Audio that was 16-bit in its file is kept without loss.
+    The level does not matter (see `standardised`), so audio is scaled by the largest power of two without clipping.
+    Audio of 16-bit files is stored without loss.
 
     Args:
         audio: float32 ``[samples]``.
@@ -36,7 +36,7 @@ def transform(audio: np.ndarray) -> np.ndarray:
 
 
 def standardised(stored: np.ndarray) -> np.ndarray:
-    """Stored samples as a detector is fed them.
+    """Stored samples as the input of a detector.
 
     Args:
         stored: int16 ``[samples]``.

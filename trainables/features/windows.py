@@ -1,4 +1,4 @@
-"""What is computed of every audio file: the features of its windows, or what is wrong with it."""
+"""Features of the windows of an audio file, or its fault."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainables.errors import DropinError
 from trainables.features.segment import segment, window_starts
 
 Job = tuple[Path, int]
-"""A file, and the reach of its windows."""
+"""An audio file, and the reach of its windows in samples."""
 
 CHUNK = 32
 CHUNK_BYTES = 2**21
@@ -23,7 +23,7 @@ CHUNK_BYTES = 2**21
 
 @dataclass(frozen=True)
 class Extraction:
-    """What is computed of every file.
+    """Settings of the features of every file.
 
     Attributes:
         front_end: a name of ``trainables.features.NAMES``.
@@ -43,21 +43,21 @@ class Extraction:
 
     @property
     def dtype(self) -> np.dtype:
-        """Type of a row."""
+        """Data type of a row."""
         dtype: np.dtype = features.load(self.front_end).DTYPE
         return dtype
 
     @property
     def row_bytes(self) -> int:
-        """Size of a row."""
+        """Size of a row in bytes."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
     def most_windows(self, reach: int) -> int:
-        """How many windows a file has at most."""
+        """Largest number of windows of a file."""
         return len(window_starts(reach, self.samples, self.step, reach))
 
     def prepare(self) -> None:
-        """Import and compute what the first call in a process would."""
+        """Do the imports and precomputations of the first call in a process."""
         features.load(self.front_end).transform(np.zeros(self.samples, np.float32))
 
     def windows(self, path: Path, reach: int) -> np.ndarray:
@@ -65,10 +65,10 @@ class Extraction:
 
         Args:
             path: the file.
-            reach: windows lie in its first `reach` samples; with those of one segment there is one window.
+            reach: windows lie in its first `reach` samples; one window if that is the length of a segment.
 
         Raises:
-            DropinError: the audio cannot be used.
+            DropinError: the audio cannot be read, or its features are not finite.
         """
         return self.rows(read_audio(path), reach, str(path))
 
@@ -91,31 +91,31 @@ class Extraction:
             raise DropinError(f"features must be finite; the samples of {name} are too large for that")
         return rows
 
-    def attempt(self, path: Path, reach: int) -> np.ndarray | str:
-        """Features of a file's windows, or what is wrong with it. To be called on one thread: it is little work."""
+    def windows_or_fault(self, path: Path, reach: int) -> np.ndarray | str:
+        """Features of a file's windows, or its fault. Call it with one torch thread: the work is small."""
         try:
             return self.windows(path, reach)
         except ValueError as error:
             return str(error)
 
     def chunk(self, jobs: Sequence[Job]) -> list[np.ndarray | str]:
-        """What `attempt` finds of each file."""
+        """`windows_or_fault` of each file."""
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            return [self.attempt(path, reach) for path, reach in jobs]
+            return [self.windows_or_fault(path, reach) for path, reach in jobs]
         finally:
             torch.set_num_threads(before)
 
     def chunks(self, jobs: Sequence[Job]) -> list[Sequence[Job]]:
-        """The files in portions of at most `CHUNK` files and about `CHUNK_BYTES` of features."""
-        rows = max(1, CHUNK_BYTES // self.row_bytes)
-        found: list[Sequence[Job]] = []
-        begin = held = 0
+        """The files in chunks of at most `CHUNK` files and about `CHUNK_BYTES` of features."""
+        max_rows = max(1, CHUNK_BYTES // self.row_bytes)
+        chunks: list[Sequence[Job]] = []
+        start = rows = 0
         for end, (_, reach) in enumerate(jobs):
             more = self.most_windows(reach)
-            if end > begin and (held + more > rows or end - begin == CHUNK):
-                found.append(jobs[begin:end])
-                begin, held = end, 0
-            held += more
-        return [*found, jobs[begin:]] if jobs else found
+            if end > start and (rows + more > max_rows or end - start == CHUNK):
+                chunks.append(jobs[start:end])
+                start, rows = end, 0
+            rows += more
+        return [*chunks, jobs[start:]] if jobs else chunks

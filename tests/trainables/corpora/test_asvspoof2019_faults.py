@@ -70,24 +70,24 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "spoof by no attack": (listed("train", "LA_1 LA_T_3 - - spoof\n"), f"{TRAIN}:3: attack must be - for bonafide"),
     "twice in a split": (
         listed("train", "LA_0001 LA_T_1 - - bonafide\n"),
-        f"{TRAIN}:3: utterance LA_T_1 is there already, see {TRAIN}:1",
+        f"{TRAIN}:3: duplicate utterance LA_T_1, first in {TRAIN}:1",
     ),
     "in two splits": (
         listed("dev", "LA_0001 LA_T_1 - - bonafide\n"),
-        f"LA/{PROTOCOLS}/ASVspoof2019.LA.cm.dev.trl.txt:3: utterance LA_T_1 is there already, see {TRAIN}:1",
+        f"LA/{PROTOCOLS}/ASVspoof2019.LA.cm.dev.trl.txt:3: duplicate utterance LA_T_1, first in {TRAIN}:1",
     ),
     "one class": (
         lambda tree: list_of(tree, "train").write_text("LA_0001 LA_T_1 - - bonafide\n"),
-        "train: a split needs both classes; no spoof utterance in it",
+        "train: a split needs both classes; it has no spoof utterance",
     ),
     "empty protocol": (
         lambda tree: list_of(tree, "train").write_text(""),
-        "train: a split needs both classes; no bona fide and no spoof utterance in it",
+        "train: a split needs both classes; it has no bona fide and no spoof utterance",
     ),
     "not text": (listed("train", b"\xff\xfe\x00"), f"{TRAIN}: not a readable text file"),
     "name leaves the folder": (
         listed("train", "LA_1 ../flac/LA_T_1 - A01 spoof\n"),
-        f"{TRAIN}:3: file must be a bare name that stays in its folder; got '../flac/LA_T_1'",
+        f"{TRAIN}:3: file must be a name without a path; got '../flac/LA_T_1'",
     ),
 }
 
@@ -161,7 +161,7 @@ def test_no_name_leaves_its_folder(tmp_path: Path, name: str) -> None:
         assert "is missing" in str(info.value)
         assert f"ASVspoof2019_LA_train/flac/{printable(name)}.flac" in str(info.value)
     else:
-        assert any(fault.startswith(f"{TRAIN}:2: file must be a bare name") for fault in info.value.faults)
+        assert any(fault.startswith(f"{TRAIN}:2: file must be a name without a path") for fault in info.value.faults)
         assert "is missing" not in str(info.value)
 
 
@@ -172,5 +172,5 @@ def test_bad_arguments(tmp_path: Path) -> None:
         asvspoof2019.read(None)
     with pytest.raises(CorpusError, match="no such folder"):
         asvspoof2019.read(tmp_path / "nowhere")
-    with pytest.raises(CorpusError, match="neither it nor LA in it holds ASVspoof2019_LA_cm_protocols"):
+    with pytest.raises(CorpusError, match="neither it nor its LA has ASVspoof2019_LA_cm_protocols"):
         asvspoof2019.read(tmp_path)

@@ -1,4 +1,4 @@
-"""Decoding to mono 16 kHz, and what is said about files that cannot be decoded."""
+"""Decoding to mono at 16 kHz, and the faults of files that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -82,26 +82,26 @@ def test_samples_must_be_finite(tmp_path: Path, value: float) -> None:
 
 
 @pytest.mark.parametrize("rate", [1001, 11127, 44101, 99991, 383_999])
-def test_rates_that_nobody_records_at(tmp_path: Path, rate: int) -> None:
+def test_unusual_rates(tmp_path: Path, rate: int) -> None:
     seconds = 0.5
     soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(2 * np.pi * 100 * np.arange(int(seconds * rate)) / rate), rate)
-    heard = read_audio(tmp_path / "a.wav")
-    assert abs(len(heard) - seconds * SAMPLE_RATE) <= 17
-    expected = 0.5 * np.sin(2 * np.pi * 100 * np.arange(len(heard)) / SAMPLE_RATE)
-    np.testing.assert_allclose(heard[1000:-1000], expected[1000:-1000], atol=0.01)
+    resampled = read_audio(tmp_path / "a.wav")
+    assert abs(len(resampled) - seconds * SAMPLE_RATE) <= 17
+    expected = 0.5 * np.sin(2 * np.pi * 100 * np.arange(len(resampled)) / SAMPLE_RATE)
+    np.testing.assert_allclose(resampled[1000:-1000], expected[1000:-1000], atol=0.01)
 
 
 def claim(path: Path, *, samples: int = 1000, rate: int = SAMPLE_RATE) -> Path:
     """A FLAC file of silence whose header claims to be of this size and rate."""
     soundfile.write(path, np.zeros(1000), SAMPLE_RATE)
     content = bytearray(path.read_bytes())
-    about = rate << 44 | 15 << 36 | samples
-    content[18:26] = about.to_bytes(8, "big")
+    stream_info = rate << 44 | 15 << 36 | samples
+    content[18:26] = stream_info.to_bytes(8, "big")
     path.write_bytes(content)
     return path
 
 
-def test_the_header_is_where_the_test_writes(tmp_path: Path) -> None:
+def test_the_forged_header_is_at_its_offset(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.flac", np.zeros(1000), SAMPLE_RATE)
     before = (tmp_path / "a.flac").read_bytes()
     assert claim(tmp_path / "a.flac").read_bytes() == before
@@ -111,10 +111,10 @@ def test_the_header_is_where_the_test_writes(tmp_path: Path) -> None:
     ("claimed", "fault"),
     [
         ({"samples": 2**36 - 1}, "claims 68719476735 times 1 samples; audio must have at most 536870912 in all"),
-        ({"rate": 999}, "has a rate of 999 Hz; it must be from 1000 to 384000"),
+        ({"rate": 999}, "has a sampling rate of 999 Hz; it must be from 1000 to 384000"),
     ],
 )
-def test_claims_of_a_header_are_not_believed(claimed: dict[str, int], fault: str, tmp_path: Path) -> None:
+def test_implausible_headers_are_refused(claimed: dict[str, int], fault: str, tmp_path: Path) -> None:
     path = claim(tmp_path / "a.flac", **claimed)
     assert (header_fault(path) or "").startswith(fault)
     with pytest.raises(ValueError, match=f"a.flac {fault}"):
@@ -123,13 +123,13 @@ def test_claims_of_a_header_are_not_believed(claimed: dict[str, int], fault: str
 
 def test_all_channels_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros((100, 3)), SAMPLE_RATE)
-    monkeypatch.setattr(audio, "MOST_SAMPLES", 300)
+    monkeypatch.setattr(audio, "MAX_SAMPLES", 300)
     assert header_fault(tmp_path / "a.wav") is None
-    monkeypatch.setattr(audio, "MOST_SAMPLES", 299)
+    monkeypatch.setattr(audio, "MAX_SAMPLES", 299)
     assert (header_fault(tmp_path / "a.wav") or "").startswith("claims 100 times 3 samples")
 
 
-def test_a_rate_beyond_all_is_refused(tmp_path: Path) -> None:
+def test_too_high_a_rate_is_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(10), 999_983)
-    with pytest.raises(ValueError, match="has a rate of 999983 Hz"):
+    with pytest.raises(ValueError, match="has a sampling rate of 999983 Hz"):
         read_audio(tmp_path / "a.wav")

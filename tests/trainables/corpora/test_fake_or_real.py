@@ -57,13 +57,13 @@ def test_the_folder_of_another_variant_is_refused(tmp_path: Path) -> None:
     make(tmp_path / "for-original" / "for-original")
     with pytest.raises(CorpusError, match=r"is not the variant norm \(for-norm\)"):
         fake_or_real.read(tmp_path / "for-original", variant="norm")
-    with pytest.raises(CorpusError, match="neither it nor a folder in it holds training, validation, testing"):
+    with pytest.raises(CorpusError, match="neither it nor a folder in it has training, validation, testing"):
         fake_or_real.read(tmp_path, variant="norm")
 
 
 def test_another_variant_is_not_taken_for_an_inner_folder(tmp_path: Path) -> None:
     make(tmp_path / "for-original")
-    with pytest.raises(CorpusError, match="neither it nor a folder in it holds training, validation, testing"):
+    with pytest.raises(CorpusError, match="neither it nor a folder in it has training, validation, testing"):
         fake_or_real.read(tmp_path, variant="norm")
 
 
@@ -96,8 +96,8 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
     assert set(info.value.faults) == {
         "for-norm/validation/real: no such folder",
         "for-norm/validation/fake: no such folder",
-        "dev: a split needs both classes; no bona fide and no spoof utterance in it",
-        "eval: a split needs both classes; no spoof utterance in it",
+        "dev: a split needs both classes; it has no bona fide and no spoof utterance",
+        "eval: a split needs both classes; it has no spoof utterance",
         "for-norm/training/real/file2.wav: is empty",
     }
 
@@ -105,7 +105,7 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
 def test_several_inner_folders_are_ambiguous(tmp_path: Path) -> None:
     make(tmp_path / "for-norm" / "one")
     make(tmp_path / "for-norm" / "two")
-    with pytest.raises(CorpusError, match="several folders hold a training; give one of one, two as root"):
+    with pytest.raises(CorpusError, match="several folders have training; give one of one, two as root"):
         fake_or_real.read(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""What is passed over with `skip_bad_files`, what never, and that all faults come at once."""
+"""Faults of a corpus: all are raised at once, and `skip_bad_files` skips bad files only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainables.corpora.listing import Listing
 
 
 def listing_of(root: Path, good: int, bad: int, *, bad_label: int = 0) -> Listing:
-    """A listing with `good` train utterances of both classes and `bad` ones without a file, dev as small as can be."""
+    """A listing with `good` train utterances of both classes, `bad` ones without a file, and a minimal dev split."""
     soundfile.write(root / "good.wav", np.zeros(100), 16000)
     listing = Listing("test", root)
     for number in range(good):
@@ -46,13 +46,13 @@ def test_more_than_one_percent_is_refused(tmp_path: Path, good: int, bad: int) -
     assert len(info.value.faults) == bad
 
 
-def test_nothing_is_skipped_unasked(tmp_path: Path) -> None:
+def test_nothing_is_skipped_by_default(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="skip_bad_files would leave these utterances out") as info:
         listing_of(tmp_path, 300, 1).corpus(required=REQUIRED)
     assert info.value.faults == ("list:1: b0.wav is missing",)
 
 
-def test_no_other_fault_is_passed_over(tmp_path: Path) -> None:
+def test_no_other_fault_is_skipped(tmp_path: Path) -> None:
     listing = listing_of(tmp_path, 300, 1)
     listing.fault(tmp_path / "list", "odd", 7)
     with pytest.raises(CorpusError) as info:
@@ -65,7 +65,7 @@ def test_skipping_must_leave_both_classes(tmp_path: Path) -> None:
     for name, label in (("e0", 0), ("e1", 1)):
         file = "good.wav" if label else "gone.wav"
         listing.add("eval", Utterance(name, tmp_path / file, label, "s", "-A"[1 - label]), tmp_path / "list", 5)
-    with pytest.raises(CorpusError, match="eval: a split needs both classes; no spoof utterance in it"):
+    with pytest.raises(CorpusError, match="eval: a split needs both classes; it has no spoof utterance"):
         listing.corpus(required=REQUIRED, skip_bad_files=True)
 
 
@@ -74,20 +74,20 @@ def test_an_utterance_may_be_listed_once_in_all_splits(tmp_path: Path) -> None:
     listing.add("dev", Utterance("g0", tmp_path / "good.wav", 0, "s", "A"), tmp_path / "other", 3)
     with pytest.raises(CorpusError) as info:
         listing.corpus(required=REQUIRED)
-    assert info.value.faults == ("other:3: utterance g0 is there already, see list:1",)
+    assert info.value.faults == ("other:3: duplicate utterance g0, first in list:1",)
 
 
 def test_empty_splits_are_faults_only_where_required(tmp_path: Path) -> None:
     assert listing_of(tmp_path, 4, 0).corpus(required=REQUIRED).splits["eval"] == ()
     with pytest.raises(CorpusError) as info:
         listing_of(tmp_path, 4, 0).corpus()
-    assert info.value.faults == ("eval: a split needs both classes; no bona fide and no spoof utterance in it",)
+    assert info.value.faults == ("eval: a split needs both classes; it has no bona fide and no spoof utterance",)
 
 
 def test_files_of_a_missing_folder_are_one_fault(tmp_path: Path) -> None:
     listing = listing_of(tmp_path, 4, 0)
-    assert listing.need_folder(tmp_path)
-    assert not listing.need_folder(tmp_path / "lost")
+    assert listing.check_folder(tmp_path)
+    assert not listing.check_folder(tmp_path / "lost")
     for number in range(3):
         listing.add("train", Utterance(f"l{number}", tmp_path / "lost" / "x", 1, "s", "-"), tmp_path / "list", number)
     with pytest.raises(CorpusError) as info:
@@ -95,8 +95,8 @@ def test_files_of_a_missing_folder_are_one_fault(tmp_path: Path) -> None:
     assert info.value.faults == ("lost: no such folder",)
 
 
-def test_progress_tells_how_many_files_are_checked(tmp_path: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-    listing_of(tmp_path, 150, 0).corpus(required=REQUIRED, progress=lambda *call: told.append(call))
-    assert [done for _, done, _ in told] == [64, 128, 152]
-    assert {(what, total) for what, _, total in told} == {("checking audio files", 152)}
+def test_progress_has_the_number_of_checked_files(tmp_path: Path) -> None:
+    calls: list[tuple[str, int, int]] = []
+    listing_of(tmp_path, 150, 0).corpus(required=REQUIRED, progress=lambda *call: calls.append(call))
+    assert [done for _, done, _ in calls] == [64, 128, 152]
+    assert {(task, total) for task, _, total in calls} == {("checking audio files", 152)}

@@ -1,4 +1,4 @@
-"""Building the store: the same features whoever computes them, addressed, atomic."""
+"""The cache of features: the front end's features, digests, atomic and concurrent builds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAMPLES = 6400
 
 @pytest.fixture
 def make_corpus(tmp_path: Path) -> MakeCorpus:
-    """``make_corpus(train=6, dev=4, eval=4, seconds=0.3)``: that many files of noise a split."""
+    """``make_corpus(train=6, dev=4, eval=4, seconds=0.3)``: the number of files of noise in each split."""
     return partial(noisy_corpus.made, tmp_path / "audio")
 
 
@@ -58,17 +58,17 @@ def test_random_crop_keeps_further_windows_of_training_utterances_only(make_corp
     assert len(audio) == 16100
     starts = [0, 1600, 3200, 4800, 6400, 8000, 9600, 9700]
     windows = {train.batch([1], np.random.default_rng(seed)).tobytes() for seed in range(100)}
-    transform, fed = features.load("waveform").transform, features.load("waveform").standardised
-    assert windows == {fed(transform(segment(audio, SAMPLES, start))).tobytes() for start in starts}
-    assert train.batch([1]).tobytes() == fed(transform(segment(audio, SAMPLES))).tobytes()
+    transform, standardised = features.load("waveform").transform, features.load("waveform").standardised
+    assert windows == {standardised(transform(segment(audio, SAMPLES, start))).tobytes() for start in starts}
+    assert train.batch([1]).tobytes() == standardised(transform(segment(audio, SAMPLES))).tobytes()
     assert sum(len(rows) for rows in dev._rows) == len(dev) == 2
 
 
 def test_progress_goes_from_none_to_all_of_each_split(make_corpus: MakeCorpus, tmp_path: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-    store.build(make_corpus(train=40), "lfcc", tmp_path, seconds=SECONDS, progress=lambda *step: told.append(step))
+    steps: list[tuple[str, int, int]] = []
+    store.build(make_corpus(train=40), "lfcc", tmp_path, seconds=SECONDS, progress=lambda *step: steps.append(step))
     train, dev = "lfcc features of train", "lfcc features of dev"
-    assert told == [(train, 0, 40), (train, 32, 40), (train, 40, 40), (dev, 0, 4), (dev, 4, 4)]
+    assert steps == [(train, 0, 40), (train, 32, 40), (train, 40, 40), (dev, 0, 4), (dev, 4, 4)]
 
 
 def test_a_real_corpus_is_built(mini_la: Path, tmp_path: Path) -> None:
@@ -83,10 +83,10 @@ def test_a_real_corpus_is_built(mini_la: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(batch.std(axis=(1, 2, 3)), 1, atol=1e-4)
 
 
-# Address
+# Digest
 
 
-def test_the_address_follows_settings_and_corpus(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+def test_the_digest_depends_on_settings_and_corpus(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     corpus = make_corpus(train=2, dev=2)
     train = corpus.splits["train"]
     reordered = replace(corpus, splits={**corpus.splits, "train": train[::-1]})
@@ -104,7 +104,7 @@ def test_the_address_follows_settings_and_corpus(make_corpus: MakeCorpus, tmp_pa
     assert store.build(renamed, "log_mel", tmp_path, seconds=SECONDS) == folders[0]
 
 
-def test_another_version_has_another_address(
+def test_another_version_has_another_digest(
     make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = make_corpus(train=2, dev=2)
@@ -113,10 +113,10 @@ def test_another_version_has_another_address(
     assert store.build(corpus, "log_mel", tmp_path, seconds=SECONDS) != before
 
 
-# Again, later, interrupted, at the same time
+# Cached, interrupted and concurrent builds
 
 
-def test_what_is_there_is_not_built_again_and_eval_only_when_asked(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+def test_cached_splits_are_not_built_again_and_eval_only_on_request(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     corpus = make_corpus()
     folder = store.build(corpus, "log_mel", tmp_path, seconds=SECONDS)
     before = {path.name: path.stat().st_ino for path in folder.glob("*.arrow")}
@@ -124,10 +124,14 @@ def test_what_is_there_is_not_built_again_and_eval_only_when_asked(make_corpus: 
         ValueError, match=r"features of eval must be built before they are opened; there is no .*eval\.arrow"
     ):
         store.open_split(folder, "eval")
-    told: list[str] = []
-    every = ("train", "dev", "eval")
-    store.build(corpus, "log_mel", tmp_path, splits=every, seconds=SECONDS, progress=lambda *step: told.append(step[0]))
-    assert set(told) == {"log_mel features of eval"}
+    tasks: list[str] = []
+    splits = ("train", "dev", "eval")
+
+    def record(task: str, done: int, total: int) -> None:
+        tasks.append(task)
+
+    store.build(corpus, "log_mel", tmp_path, splits=splits, seconds=SECONDS, progress=record)
+    assert set(tasks) == {"log_mel features of eval"}
     assert len(store.open_split(folder, "eval")) == 4
     assert {name: (folder / name).stat().st_ino for name in before} == before
 
@@ -153,7 +157,7 @@ def test_a_file_with_other_settings_is_built_again(make_corpus: MakeCorpus, tmp_
 
 
 @pytest.mark.parametrize(("interrupted", "left"), [("train", []), ("dev", ["settings.json", "train.arrow"])])
-def test_an_interrupted_build_leaves_nothing_half_made(
+def test_an_interrupted_build_leaves_no_incomplete_split(
     make_corpus: MakeCorpus, tmp_path: Path, interrupted: str, left: list[str]
 ) -> None:
     corpus = make_corpus(train=40, dev=40)
@@ -171,7 +175,7 @@ def test_an_interrupted_build_leaves_nothing_half_made(
     assert len(store.open_split(folder, "train")) == len(store.open_split(folder, "dev")) == 40
 
 
-def test_two_builds_at_the_same_time_both_end(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+def test_concurrent_builds_both_end(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     corpus = make_corpus()
     folders: list[Path] = []
 
@@ -188,7 +192,7 @@ def test_two_builds_at_the_same_time_both_end(make_corpus: MakeCorpus, tmp_path:
     assert (mapped[0].batch(range(6)) == again.batch(range(6))).all()
 
 
-def test_what_a_killed_build_left_is_removed_once_it_is_old(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+def test_temporary_folders_of_killed_builds_are_deleted_once_stale(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     old, fresh = (tmp_path / "features" / f".building-{name}" for name in ("old", "fresh"))
     long_ago = time.time() - 2 * store.STALE_SECONDS
     for folder in (old, fresh):
@@ -202,13 +206,13 @@ def test_what_a_killed_build_left_is_removed_once_it_is_old(make_corpus: MakeCor
     assert (fresh / "train.arrow").exists()
 
 
-# Where processes pay
+# Number of processes
 
 
 @pytest.mark.parametrize(
     ("seconds", "cpus", "workers"), [(3.9, 2, 1), (4.1, 2, 2), (4.1, 16, 16), (0.0, 16, 1), (99, 1, 1)]
 )
-def test_processes_are_started_where_they_pay(
+def test_processes_are_started_where_they_are_faster(
     monkeypatch: pytest.MonkeyPatch, seconds: float, cpus: int, workers: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cpus)), raising=False)

@@ -1,4 +1,4 @@
-"""Files that no features can be computed from: all told at once, and few of them left out where that is asked."""
+"""Files without usable audio: all reported at once, and up to 1 % left out on request."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SECONDS = 0.4
 
 @pytest.fixture
 def make_corpus(tmp_path: Path) -> MakeCorpus:
-    """``make_corpus(train=6, dev=4, eval=4, seconds=0.3)``: that many files of noise a split."""
+    """``make_corpus(train=6, dev=4, eval=4, seconds=0.3)``: the number of files of noise in each split."""
     return partial(noisy_corpus.made, tmp_path / "audio")
 
 
-def test_every_bad_file_is_told_at_once(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+def test_all_bad_files_are_reported_at_once(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     corpus = make_corpus()
     damage(corpus, "train", 1, 4)
     damage(corpus, "dev", 3)
@@ -37,7 +37,7 @@ def test_every_bad_file_is_told_at_once(make_corpus: MakeCorpus, tmp_path: Path)
     assert contents(tmp_path / "features") == []
 
 
-def test_samples_too_large_to_compute_with_are_a_bad_file(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+def test_samples_that_overflow_are_a_bad_file(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     corpus = make_corpus()
     soundfile.write(corpus.splits["train"][2].path, np.tile([1e30, -1e30], 4000), 16000, subtype="FLOAT")
     with pytest.raises(CorpusError, match=r"features must be finite; .*train_2\.wav"):
@@ -54,7 +54,7 @@ def test_one_percent_of_bad_files_can_be_left_out(make_corpus: MakeCorpus, tmp_p
     assert len(split.skipped) == 1
     assert "train_7.wav" in split.skipped[0]
     assert store.open_split(folder, "dev").skipped == ()
-    # What was left out is no secret to a build that leaves nothing out, though all files are there.
+    # A build that skips nothing reports the skipped file, though the features are cached.
     with pytest.raises(CorpusError, match=r"train_7\.wav"):
         store.build(corpus, "waveform", tmp_path, seconds=0.1)
     assert store.build(corpus, "waveform", tmp_path, seconds=0.1, skip_bad_files=True) == folder
@@ -72,8 +72,8 @@ def test_more_than_one_percent_is_refused_all_splits_and_reading_together(
         store.build(another, "waveform", tmp_path / "other", seconds=0.1, skip_bad_files=True)
 
 
-def test_a_class_must_not_be_lost(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+def test_skipping_must_leave_both_classes(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     corpus = make_corpus(train=150, dev=2)
     damage(corpus, "dev", 1)
-    with pytest.raises(CorpusError, match="dev without them lacks a class"):
+    with pytest.raises(CorpusError, match="dev has one class without them"):
         store.build(corpus, "waveform", tmp_path, seconds=0.1, skip_bad_files=True)

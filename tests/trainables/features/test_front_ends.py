@@ -145,14 +145,14 @@ def test_any_level_uses_the_integers_well(exponent: float, seed: int) -> None:
     assert np.abs(stored - scale * audio).max() < 0.6
 
 
-def test_a_waveform_is_fed_with_mean_0_and_variance_1() -> None:
+def test_a_waveform_has_mean_0_and_variance_1() -> None:
     stored = waveform.transform(noise() + np.float32(0.1))
     fed = waveform.standardised(stored)
     assert fed.dtype == np.float32
     np.testing.assert_allclose(fed, (stored - stored.mean()) / stored.std(), atol=1e-5)
 
 
-def test_a_constant_waveform_is_fed_as_zeros() -> None:
+def test_a_constant_waveform_is_zero() -> None:
     assert not waveform.standardised(np.full(63999, 32767, np.int16)).any()
 
 

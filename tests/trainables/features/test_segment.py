@@ -55,12 +55,12 @@ def test_windows_lie_in_reach_and_leave_no_gap(length: int, samples: int, step: 
     ("audio", "samples", "start"),
     [(np.empty(0), 4, 0), (np.zeros((2, 5)), 4, 0), (np.zeros(5), 0, 0), (np.zeros(5), 4, 2), (np.zeros(5), 8, 1)],
 )
-def test_what_is_no_segment_is_refused(audio: np.ndarray, samples: int, start: int) -> None:
+def test_bad_arguments_are_refused(audio: np.ndarray, samples: int, start: int) -> None:
     with pytest.raises(ValueError, match="must"):
         segment(audio, samples, start)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 61.0, float("nan")])
-def test_odd_durations_are_refused(seconds: float) -> None:
+def test_bad_durations_are_refused(seconds: float) -> None:
     with pytest.raises(ValueError, match="a segment must last"):
         samples_in(seconds, 16000)

@@ -1,4 +1,4 @@
-"""The file of a split: what is written is read, as views of the mapped file, and what is damaged is refused."""
+"""The file of a split: round trip, memory-mapped views, and refusal of damaged files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(path: Path, windows: Sequence[int], settings: dict[str, Any] = SETTING
 
 
 @pytest.mark.parametrize("windows", [[1], [1] * 3, [1] * 7, [1, 5, 1, 2], [9]])
-def test_what_is_written_is_read(tmp_path: Path, windows: list[int]) -> None:
+def test_round_trip(tmp_path: Path, windows: list[int]) -> None:
     split = Split(write(tmp_path / "train.arrow", windows, skipped=["a.wav: is empty"]))
     numbers = range(len(windows))
     assert len(split) == len(windows)
@@ -78,7 +78,7 @@ def test_a_generator_draws_every_window_and_no_other(tmp_path: Path) -> None:
     assert (split.batch([2, 0, 2], again[0]) == split.batch([2, 0, 2], again[1])).all()
 
 
-def test_integers_are_fed_standardised(tmp_path: Path) -> None:
+def test_integers_are_standardised(tmp_path: Path) -> None:
     path = tmp_path / "dev.arrow"
     rows = np.arange(-50, 50, dtype=np.int16)[None]
     with SplitWriter(path, {"shape": [100], "dtype": "int16"}) as writer:
@@ -89,7 +89,7 @@ def test_integers_are_fed_standardised(tmp_path: Path) -> None:
     np.testing.assert_allclose(batch, (rows + 0.5) / rows.std(), rtol=1e-5)
 
 
-def test_halves_are_fed_as_singles(tmp_path: Path) -> None:
+def test_float16_is_converted_to_float32(tmp_path: Path) -> None:
     path = tmp_path / "dev.arrow"
     rows = np.array([[0.1, -65504, 6e-8, 0], [1, 2, 3, np.float16(1) / 3]], np.float16)
     with SplitWriter(path, {"shape": [2, 2], "dtype": "float16"}) as writer:

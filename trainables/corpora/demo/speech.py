@@ -53,15 +53,15 @@ def parse_transcript(text: str) -> dict[str, str]:
 
 
 def readable(text: str) -> str | None:
-    """A text as a synthesizer may be given it, or ``None`` if it holds more or less than words."""
+    """A text for synthesizers, or ``None`` if it has other symbols or no words."""
     plain = " ".join(re.sub(r"\.{2,}", " ", text.translate(_PLAIN)).split())
     return None if _UNREADABLE.search(plain) or not any(map(str.isalpha, plain)) else plain
 
 
 def prompts(root: Path, language: str) -> tuple[Prompt, ...]:
-    """The prompts of a language that are 1 to 8 s long and have a transcript of words, no text or recording twice.
+    """The prompts of a language that are 1 to 8 s long and have a transcript of words, without duplicates.
 
-    In an order that depends on nothing but the keys, and that use_bf16_autocast them.
+    In a pseudo-random order that depends on the keys only.
 
     Raises:
         OSError: the transcript is missing or damaged.
