@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 import storage
-from search.cluster import ray_cluster
+from search.cluster import ray_compat
 from search.cluster.ray_cluster import Cluster
 from search.settings.options import Settings, parse
 
@@ -36,7 +36,7 @@ def workers() -> Iterator[Cluster]:
     """Two workers of a small Ray cluster, without a dashboard; they know the pretended trial."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
-        for name, value in ray_cluster.QUIET.items():
+        for name, value in ray_compat.ENVIRONMENT.items():
             patch.setenv(name, value)
         import ray
 

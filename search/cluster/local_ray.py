@@ -12,16 +12,9 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
-ALONE: Mapping[str, str] = {
-    # The one switch by which Ray gives this machine's node the loopback address; an address that it is told it replaces
-    # by the machine's own. No other machine can join.
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-}
-"""What Ray is told besides when it is started on this machine."""
 SESSIONS = Path("/tmp")
 """Where Ray's folders are: paths of sockets must be short."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from search.cluster import ray_compat
 from trainables.errors import DropinError
 
 GRACE = 15.0
@@ -78,15 +78,11 @@ def look() -> Nodes:
 
 def _look() -> Nodes:
     import ray
-    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
-    from ray.experimental.internal_kv import _internal_kv_get
 
     there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if promised := ray._private.state.state.get_max_resources_from_cluster_config():
+    if promised := ray_compat.max_cluster_resources():
         return Nodes(there, promised)
-    report = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}").get("autoscaler_report") or {}
-    known = len(report.get("node_type_mapping") or {}) + sum((report.get("pending_launches") or {}).values())
-    return Nodes(there, None, max(0, known - len(there)))
+    return Nodes(there, None, max(0, ray_compat.autoscaler_nodes() - len(there)))
 
 
 def _works(machine: Mapping[str, float]) -> bool:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from search.cluster import local_ray, nodes
+from search.cluster import local_ray, nodes, ray_compat
 from search.cluster.nodes import Nodes
 from trainables.errors import DropinError
 
@@ -31,24 +31,6 @@ if TYPE_CHECKING:
 PACKAGES = ("search", "trainables", "spaces")
 DASHBOARD_PORT = 8265
 """Where Ray's dashboard listens unless told otherwise, or unless another program has the port."""
-QUIET: Mapping[str, str] = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_DEDUP_LOGS": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Idle processes that Ray starts ahead: trials never get them, as Tune starts its actors in another environment.
-    "RAY_prestart_worker_first_driver": "0",
-    # A node asks for its object store until that answers, often once too early: for 10 s as ever, but not each second.
-    "RAY_raylet_client_connect_timeout_milliseconds": "50",
-    "RAY_raylet_client_num_connect_attempts": "200",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_THRESHOLD_S": "60",
-    # Runs are resumed from our own log, so Tune's snapshot of the experiment is written once, at the end.
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-}
 
 
 @dataclass(frozen=True)
@@ -109,7 +91,7 @@ def prepare(address: str | None) -> None:
     that reaches the dashboard could run code otherwise. An existing cluster is met with a token if there is one.
     """
     alone = address is None
-    for name, value in {**QUIET, **(local_ray.ALONE if alone else {})}.items():
+    for name, value in {**ray_compat.ENVIRONMENT, **(ray_compat.LOCAL_ENVIRONMENT if alone else {})}.items():
         os.environ.setdefault(name, value)
     has_token = "RAY_AUTH_TOKEN" in os.environ or local_ray.token_file().is_file()
     os.environ.setdefault("RAY_AUTH_MODE", "token" if alone or has_token else "disabled")
@@ -153,7 +135,7 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if address is None:
         folder = local_ray.session_folder()
-        context = ray.init("local", include_dashboard=dashboard, dashboard_host="127.0.0.1", _temp_dir=folder, **common)
+        context = ray_compat.init_local(folder, include_dashboard=dashboard, dashboard_host="127.0.0.1", **common)
     else:
         home = check_origin()
         code = {"py_modules": [str(home / name) for name in PACKAGES]}
@@ -165,7 +147,6 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
                 f"(ray status) and asks for the login that RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']} offers"
             ) from error
     url = context.dashboard_url or None
-    local: Any = context  # whose type says less than it holds
     login = (
         f"log in with what `{_ray_command()} get-auth-token` prints" if os.environ["RAY_AUTH_MODE"] == "token" else None
     )
@@ -177,7 +158,7 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
         login=login,
         waiting=None,
         tunnel=tunnel(address, int(url.rpartition(":")[2])) if url else None,
-        session=Path(local.address_info["session_dir"]),
+        session=ray_compat.session_dir(context),
     )
     try:
         return share(bare, nodes.look(), gpus_per_trial)

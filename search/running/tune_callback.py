@@ -22,6 +22,7 @@ from ray.tune import Callback, Checkpoint, Stopper
 from ray.tune.experiment import Trial
 from ray.tune.result import NODE_IP
 
+from search.cluster import ray_compat
 from search.display.metrics import Gauges
 from search.display.progress import Display, describe
 from search.runs import run_folder
@@ -126,25 +127,33 @@ class TuneCallback(Callback):
         it gives up, however seldom that happened: it is handed out anew.
         """
         number = trial.config["number"]
-        if self._again is None or not trial.should_recover() or self._times[number] >= trial.max_failures:
+        if (
+            self._again is None
+            or not ray_compat.can_retry(trial)
+            or self._times[number] >= ray_compat.max_retries(trial)
+        ):
             self._end(trial, failed=True)
             return
         self._times[number] += 1
-        logger.warning("trial %d was lost before it began, and is handed out anew:\n%s", number, _traceback(trial))
+        logger.warning(
+            "trial %d was lost before it began, and is handed out anew:\n%s", number, ray_compat.trial_traceback(trial)
+        )
         self._forget(trial)
         self._again(number)
 
     def on_trial_recover(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
         """A trial is tried again from its last checkpoint."""
-        logger.warning("trial %d failed and is tried again:\n%s", trial.config["number"], _traceback(trial))
+        logger.warning(
+            "trial %d failed and is tried again:\n%s", trial.config["number"], ray_compat.trial_traceback(trial)
+        )
 
     def _end(self, trial: Trial, *, failed: bool) -> None:
-        record = record_of(trial.config, trial.last_result, _traceback(trial) if failed else None)
-        cpus, gpus = _resources(trial)
+        record = record_of(trial.config, trial.last_result, ray_compat.trial_traceback(trial) if failed else None)
+        cpus, gpus = ray_compat.trial_resources(trial)
         record = replace(record, ended=datetime.now(tz=timezone.utc).timestamp(), cpus=cpus, gpus=gpus)
         self._log.append(record)
         if record.state == "FAIL":
-            logger.error("trial %d failed: %s", record.number, _traceback(trial) or record.error)
+            logger.error("trial %d failed: %s", record.number, ray_compat.trial_traceback(trial) or record.error)
         else:
             logger.info("%s", describe(record))
         self._display.ended(record)
@@ -155,9 +164,9 @@ class TuneCallback(Callback):
 
     def _forget(self, trial: Trial) -> None:
         """Remove what Tune keeps of a trial."""
-        if trial.storage is not None and trial.storage.trial_dir_name is not None:  # else it never came so far
-            self._remove(trial.storage.storage_filesystem, trial.storage.trial_fs_path)
-        _empty(trial)
+        if (storage := ray_compat.trial_storage(trial)) is not None:
+            self._remove(*storage)
+        ray_compat.clear_trial(trial)
 
     def _keep_detectors(self, record: Record) -> None:
         """Remove the detectors of trials that are not on the front, recipes' excepted, which it is compared with."""
@@ -258,36 +267,8 @@ def record_of(config: Mapping[str, Any], result: Mapping[str, Any] | None, trace
     )
 
 
-def _resources(trial: Trial) -> tuple[float | None, float | None]:
-    """CPUs and GPUs that a trial had to itself, where Tune says so."""
-    wanted = trial.placement_group_factory
-    if wanted is None:
-        return None, None
-    return wanted.required_resources.get("CPU", 0.0), wanted.required_resources.get("GPU", 0.0)
-
-
-def _empty(trial: Trial) -> None:
-    """Take out of an ended trial what takes memory, and its folders off the disk."""
-    if trial.storage is not None and trial.storage.trial_dir_name is not None:  # else it never came so far
-        shutil.rmtree(trial.storage.trial_driver_staging_path, ignore_errors=True)
-    trial.config.clear()
-    trial.evaluated_params.clear()
-    trial.experiment_tag = ""
-    trial.trial_name_creator = trial.trial_dirname_creator = None
-    checkpoints = trial.run_metadata.checkpoint_manager
-    assert checkpoints is not None, "a trial that was made has one"
-    trial.run_metadata = type(trial.run_metadata)()
-    trial.run_metadata.checkpoint_manager = type(checkpoints)(None)
-
-
 def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
-
-
-def _traceback(trial: Trial) -> str:
-    # Trial.get_error reads the copy in the storage, which Tune makes later than it tells of the error.
-    path = trial.error_file
-    return Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else ""
 
 
 def _last_line(traceback: str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search.cluster import nodes, ray_compat
 from search.cluster.nodes import Nodes, look
-from search.cluster.ray_cluster import Cluster, nodes
+from search.cluster.ray_cluster import Cluster
 
 HEAD = {"CPU": 0.0, "GPU": 0.0}
 
@@ -68,12 +68,13 @@ class Gcs:
 
     promised: dict[str, float] | None = None
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, reports: list[dict[str, Any] | None], alive: list[int]) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, known: list[int], alive: list[int]) -> None:
+        """`known` is what the autoscaler counts each time that it is asked, the head included."""
         self.asked = 0
-        self._reports, self._alive = reports, alive
+        self._known, self._alive = known, alive
         monkeypatch.setattr("ray.nodes", self._nodes)
-        monkeypatch.setattr("ray.experimental.internal_kv._internal_kv_get", self._report)
-        monkeypatch.setattr("ray._private.state.state.get_max_resources_from_cluster_config", lambda: self.promised)
+        monkeypatch.setattr(ray_compat, "autoscaler_nodes", self._autoscaler_nodes)
+        monkeypatch.setattr(ray_compat, "max_cluster_resources", lambda: self.promised)
         monkeypatch.setattr(nodes, "PAUSE", 0.001)
 
     def _nodes(self) -> list[dict[str, Any]]:
@@ -81,31 +82,25 @@ class Gcs:
         there = [HEAD, *({"CPU": 2.0} for _ in range(workers))]
         return [{"Alive": True, "Resources": one} for one in there] + [{"Alive": False, "Resources": {"CPU": 9.0}}]
 
-    def _report(self, key: str) -> bytes | None:
-        report = self._reports[min(self.asked, len(self._reports) - 1)]
+    def _autoscaler_nodes(self) -> int:
+        known = self._known[min(self.asked, len(self._known) - 1)]
         self.asked += 1
-        return None if report is None else json.dumps({"autoscaler_report": report}).encode()
-
-
-def report(workers: int, launches: int = 0) -> dict[str, Any]:
-    """What the autoscaler says in the part that counts."""
-    known = {f"192.0.2.{number}": "local.cluster.node" for number in range(workers + 1)}
-    return {"node_type_mapping": known, "pending_launches": {"local.cluster.node": launches} if launches else {}}
+        return known
 
 
 def test_machines_that_are_known_and_have_not_joined_are_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    Gcs(monkeypatch, [report(workers=3, launches=1)], alive=[1])
+    Gcs(monkeypatch, [5], alive=[1])
     assert look() == Nodes([HEAD, {"CPU": 2.0}], None, 3)
 
 
 def test_a_head_that_knows_of_nobody_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    gcs = Gcs(monkeypatch, [None, report(0), report(0, launches=2)], alive=[0])
+    gcs = Gcs(monkeypatch, [0, 1, 3], alive=[0])
     assert look() == Nodes([HEAD], None, 2)
     assert gcs.asked == 3
 
 
 def test_what_is_promised_counts_whatever_is_being_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    Gcs(monkeypatch, [report(workers=2)], alive=[0]).promised = {"CPU": 8, "GPU": 0}
+    Gcs(monkeypatch, [3], alive=[0]).promised = {"CPU": 8, "GPU": 0}
     found = look()
     assert found == Nodes([HEAD], {"CPU": 8, "GPU": 0}, 0)
     with pytest.raises(ValueError, match="asks for 1 CPU and 1 GPU"):
@@ -113,7 +108,7 @@ def test_what_is_promised_counts_whatever_is_being_set_up(monkeypatch: pytest.Mo
 
 
 def test_a_head_that_stays_alone_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    gcs = Gcs(monkeypatch, [None], alive=[0])
+    gcs = Gcs(monkeypatch, [0], alive=[0])
     monkeypatch.setattr(nodes, "GRACE", 0.05)
     assert look() == Nodes([HEAD], None, 0)
     assert gcs.asked > 1

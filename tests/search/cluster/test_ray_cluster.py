@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import project_file
-from search.cluster import local_ray, ray_cluster
+from search.cluster import ray_cluster, ray_compat
 from search.cluster.nodes import Nodes
 from search.cluster.ray_cluster import (
     Cluster,
@@ -28,7 +28,7 @@ from search.cluster.ray_cluster import (
 
 
 def test_the_projects_packages_come_from_one_folder() -> None:
-    assert (check_origin() / "search" / "cluster.py").is_file()
+    assert (check_origin() / "search" / "cluster" / "ray_cluster.py").is_file()
 
 
 @pytest.mark.parametrize("file", ["/elsewhere/site-packages/spaces/__init__.py", None])
@@ -46,7 +46,11 @@ def test_a_foreign_package_is_named(file: str | None) -> None:
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """No variable of Ray's is set, and there is no token; the file where one would be."""
-    for name in [*ray_cluster.QUIET, *local_ray.ALONE, *(name for name in os.environ if name.startswith("RAY_"))]:
+    for name in [
+        *ray_compat.ENVIRONMENT,
+        *ray_compat.LOCAL_ENVIRONMENT,
+        *(name for name in os.environ if name.startswith("RAY_")),
+    ]:
         monkeypatch.setenv(name, "")  # so that what the test leaves is undone
         monkeypatch.delenv(name)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
@@ -61,9 +65,9 @@ def test_a_cluster_of_ones_own_asks_for_a_token(bare_environment: Path) -> None:
 
 def test_only_a_cluster_of_ones_own_is_kept_to_this_machine(bare_environment: Path) -> None:
     prepare("auto")
-    assert not set(local_ray.ALONE) & set(os.environ)
+    assert not set(ray_compat.LOCAL_ENVIRONMENT) & set(os.environ)
     prepare(None)
-    assert {name: os.environ[name] for name in local_ray.ALONE} == dict(local_ray.ALONE)
+    assert {name: os.environ[name] for name in ray_compat.LOCAL_ENVIRONMENT} == dict(ray_compat.LOCAL_ENVIRONMENT)
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -11,6 +11,7 @@ import pytest
 from ray.tune import Checkpoint, PlacementGroupFactory
 from rich.console import Console
 
+from search.cluster import ray_compat
 from search.display.metrics import STARTING, Gauges, Reading
 from search.display.progress import Display
 from search.running import tune_callback
@@ -102,7 +103,7 @@ def test_gauges_are_told_of_trials_as_they_begin_report_and_end(
     watching.on_step_end(0, [])
     assert published == [gauges.readings()]
     ended = {**result, "epoch": 2, "best_eer": 0.2, "best_weighted_eer": 0.2, "size": 100, "cached_links": 1}
-    monkeypatch.setattr(tune_callback, "_empty", lambda trial: None)
+    monkeypatch.setattr(ray_compat, "clear_trial", lambda trial: None)
     trial.last_result = {**ended, "from_growth_cache": True}
     watching.on_trial_complete(0, [], trial)
     assert (log.records[3].cached_links, log.records[3].from_growth_cache) == (1, True)
@@ -118,7 +119,7 @@ def test_gauges_are_told_of_trials_as_they_begin_report_and_end(
 
 
 def test_a_record_says_when_the_trial_ended_and_on_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune_callback, "_empty", lambda trial: None)
+    monkeypatch.setattr(ray_compat, "clear_trial", lambda trial: None)
     watching, log = watcher(tmp_path)
     config: dict[str, Any] = {"recipe": None, "plan": {}}
     for place, asked in enumerate(
@@ -197,7 +198,7 @@ def test_a_state_in_a_storage_is_removed_there(tmp_path: Path) -> None:
 def test_what_tune_gives_up_too_early_is_handed_out_anew_but_not_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tune_callback, "_empty", lambda trial: None)
+    monkeypatch.setattr(ray_compat, "clear_trial", lambda trial: None)
     anew: list[int] = []
     log = TrialLog(tmp_path / "trials.jsonl")
     watching = TuneCallback(log, Display(Console(file=io.StringIO())), StopConditions(None), again=anew.append)

@@ -1,0 +1,136 @@
+"""Every private part of Ray that this project relies on. What a new release changes, its contract test shows by name.
+
+Private is what Ray does not document: environment variables of its own, modules and attributes that begin with an
+underscore or stand in ``ray.experimental`` and ``ray.autoscaler``, and what Tune keeps in a `Trial`.
+
+Ray is imported inside functions: it reads `ENVIRONMENT` when it is first imported.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+    from ray.train._internal.storage import StorageContext
+    from ray.tune.experiment import Trial
+
+ENVIRONMENT: Mapping[str, str] = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Idle processes that Ray starts ahead: trials never get them, as Tune starts its actors in another environment.
+    "RAY_prestart_worker_first_driver": "0",
+    # A node asks for its object store until that answers, often once too early: for 10 s as ever, but not each second.
+    "RAY_raylet_client_connect_timeout_milliseconds": "50",
+    "RAY_raylet_client_num_connect_attempts": "200",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_THRESHOLD_S": "60",
+    # Runs are resumed from our own log, so Tune's snapshot of the experiment is written once, at the end.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+}
+"""Environment variables of Ray and Tune in every run."""
+LOCAL_ENVIRONMENT: Mapping[str, str] = {
+    # The one switch by which Ray gives this machine's node the loopback address; an address that it is told it replaces
+    # by the machine's own. No other machine can join.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+"""Environment variables of Ray besides, where it is started on this machine."""
+
+
+def init_local(temp_dir: str | None, **options: Any) -> Any:
+    """Start Ray on this machine.
+
+    Args:
+        temp_dir: where its sessions' folders are; ``None`` for Ray's own choice.
+        options: of ``ray.init``.
+
+    Returns:
+        What ``ray.init`` returns.
+    """
+    import ray
+
+    return ray.init("local", _temp_dir=temp_dir, **options)
+
+
+def session_dir(context: Any) -> Path:
+    """The folder of Ray's session on this machine, from what ``ray.init`` returned."""
+    return Path(context.address_info["session_dir"])
+
+
+def max_cluster_resources() -> Mapping[str, float] | None:
+    """Resources that the cluster may grow to in all, by Ray's names; ``None`` where its configuration says nothing."""
+    import ray
+
+    found: Mapping[str, float] | None = ray._private.state.state.get_max_resources_from_cluster_config()
+    return found
+
+
+def autoscaler_nodes() -> int:
+    """How many nodes the autoscaler knows, the head, those being set up and those being launched included.
+
+    It is 0 where there is no autoscaler, and before its first report.
+    """
+    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+    from ray.experimental.internal_kv import _internal_kv_get
+
+    report = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}").get("autoscaler_report") or {}
+    return len(report.get("node_type_mapping") or {}) + sum((report.get("pending_launches") or {}).values())
+
+
+def trial_resources(trial: Trial) -> tuple[float | None, float | None]:
+    """CPUs and GPUs that a trial has to itself, where Tune says so."""
+    request = trial.placement_group_factory
+    if request is None:
+        return None, None
+    return request.required_resources.get("CPU", 0.0), request.required_resources.get("GPU", 0.0)
+
+
+def trial_storage(trial: Trial) -> tuple[FileSystem, str] | None:
+    """Where Tune keeps a trial's checkpoints: a filesystem and a path in it; ``None`` before the trial has a folder."""
+    storage = _storage_context(trial)
+    return None if storage is None else (storage.storage_filesystem, storage.trial_fs_path)
+
+
+def trial_traceback(trial: Trial) -> str:
+    """The traceback of a trial's latest error; empty where there is none."""
+    # Trial.get_error reads the copy in the storage, which Tune makes later than it tells of the error.
+    path = trial.error_file
+    return Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else ""
+
+
+def can_retry(trial: Trial) -> bool:
+    """Whether a trial has failed no more often than `max_retries` allows."""
+    return bool(trial.should_recover())
+
+
+def max_retries(trial: Trial) -> int:
+    """How often Tune retries a trial: ``FailureConfig.max_failures``."""
+    return int(trial.max_failures)
+
+
+def clear_trial(trial: Trial) -> None:
+    """Take out of an ended trial what takes memory, and its working folder off this machine's disk."""
+    if (storage := _storage_context(trial)) is not None:
+        shutil.rmtree(storage.trial_driver_staging_path, ignore_errors=True)
+    trial.config.clear()
+    trial.evaluated_params.clear()
+    trial.experiment_tag = ""
+    trial.trial_name_creator = trial.trial_dirname_creator = None
+    checkpoints = trial.run_metadata.checkpoint_manager
+    assert checkpoints is not None, "a trial that was made has one"
+    trial.run_metadata = type(trial.run_metadata)()
+    trial.run_metadata.checkpoint_manager = type(checkpoints)(None)
+
+
+def _storage_context(trial: Trial) -> StorageContext | None:
+    """Where a trial's files are; ``None`` before it has a folder."""
+    return None if trial.storage is None or trial.storage.trial_dir_name is None else trial.storage
