@@ -1,4 +1,4 @@
-"""Pareto dominance, fronts and hypervolume of points whose every coordinate is to be made small. numpy only.
+"""Pareto dominance, fronts and hypervolume of points whose every coordinate is to be made small. numpy, moocore.
 
 A point a dominates b when ``a_j <= b_j`` for every j and ``a_j < b_j`` for at least one. Two objectives, the case of
 EER against size, take O(n log n); more take simple exact algorithms for a few thousand points.
@@ -105,8 +105,8 @@ def hypervolume(points: npt.ArrayLike, reference: npt.ArrayLike) -> float:
 
         HV = volume of the union over points p of the boxes [p_1, r_1] x ... x [p_d, r_d]
 
-    (E. Zitzler and L. Thiele, "Multiobjective Evolutionary Algorithms", IEEE TEVC 1999). Exact. With two objectives a
-    sweep over the front; with more, slices along the last coordinate, O(n^(d-1)), meant for small fronts.
+    (E. Zitzler and L. Thiele, "Multiobjective Evolutionary Algorithms", IEEE TEVC 1999). Exact, by moocore: O(n log n)
+    with two or three objectives.
 
     Args:
         points: [n, d], n >= 0, d >= 1; points that are not better than the reference in every coordinate add nothing.
@@ -121,7 +121,9 @@ def hypervolume(points: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     values, corner = _checked(points), _checked(np.asarray(reference)[np.newaxis])[0]
     if values.shape[1] != len(corner):
         raise ValueError(f"points and reference must agree on d; got points of {values.shape[1]}, {len(corner)}")
-    return _volume(values[(values < corner).all(axis=1)], corner)
+    import moocore  # here, since it takes longer to import than numpy, and only the report and the gauges need it
+
+    return float(moocore.hypervolume(values, ref=corner))
 
 
 def share(detectors: npt.ArrayLike, size_base: int) -> float:
@@ -143,24 +145,6 @@ def share(detectors: npt.ArrayLike, size_base: int) -> float:
     points[:, 1] = np.log10(points[:, 1])
     volume = hypervolume(points, (WORST_EER, np.log10(2 * size_base)))
     return float(volume / (WORST_EER * np.log10(2 * SMALLEST)))
-
-
-def _volume(inside: Points, corner: Points) -> float:
-    if not len(inside):
-        return 0.0
-    if len(corner) == 1:
-        return float(corner[0] - inside.min())
-    members = inside[front(inside)]
-    if len(corner) == 2:
-        members = members[np.argsort(members[:, 0])]
-        ceilings = np.append(corner[1], members[:-1, 1])
-        return float(((corner[0] - members[:, 0]) * (ceilings - members[:, 1])).sum())
-    members = members[np.argsort(members[:, -1])]
-    edges = np.append(members[:, -1], corner[-1])
-    thickness = np.diff(edges)
-    return float(
-        sum(_volume(members[: i + 1, :-1], corner[:-1]) * thick for i, thick in enumerate(thickness) if thick > 0)
-    )
 
 
 def _checked(points: npt.ArrayLike) -> Points:

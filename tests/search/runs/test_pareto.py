@@ -1,4 +1,4 @@
-"""Fronts, ranks and hypervolume: hand-worked, by brute force, and against moocore."""
+"""Fronts, ranks and hypervolume: hand-worked, by brute force, fronts and ranks against moocore."""
 
 from __future__ import annotations
 
@@ -27,6 +27,26 @@ def clouds(least: int = 0, most: int = 25, high: int = 6) -> st.SearchStrategy[P
 def ranks_of_moocore(points: Points) -> list[int]:
     found = moocore.pareto_rank(points)
     return [int(rank) for rank in found - found.min()]  # releases before 0.2 count from 1
+
+
+def volume_by_slices(points: Points, reference: Points) -> float:
+    """The hypervolume by its definition: slices along the last coordinate, each as thick as to the next point."""
+    inside = points[(points < reference).all(axis=1)]
+    if not len(inside):
+        return 0.0
+    if len(reference) == 1:
+        return float(reference[0] - inside.min())
+    members = inside[front(inside)]
+    members = members[np.argsort(members[:, -1])]
+    thickness = np.diff(np.append(members[:, -1], reference[-1]))
+    if len(reference) == 2:
+        widths = reference[0] - np.minimum.accumulate(members[:, 0])
+        return float((widths * thickness).sum())
+    return sum(
+        volume_by_slices(members[: index + 1, :-1], reference[:-1]) * float(thick)
+        for index, thick in enumerate(thickness)
+        if thick > 0
+    )
 
 
 SQUARE = np.array([[1, 4], [2, 2], [4, 1], [2, 2], [3, 3], [1, 5]], dtype=np.float64)
@@ -113,7 +133,7 @@ def test_agrees_with_moocore(n: int, dimensions: int) -> None:
         assert mask.tolist() == moocore.is_nondominated(points).tolist()
         members = points[mask][:60]
         reference = np.full(dimensions, 0.9)
-        assert hypervolume(members, reference) == pytest.approx(moocore.hypervolume(members, ref=reference), rel=1e-12)
+        assert hypervolume(members, reference) == pytest.approx(volume_by_slices(members, reference), rel=1e-12)
         assert ranks(points).tolist() == ranks_of_moocore(points)
 
 
@@ -122,7 +142,7 @@ def test_ten_thousand_trials_of_two_objectives() -> None:
     assert front(points).tolist() == moocore.is_nondominated(points).tolist()
     assert ranks(points).tolist() == ranks_of_moocore(points)
     reference = np.array([1.0, 1e7])
-    assert hypervolume(points, reference) == pytest.approx(moocore.hypervolume(points, ref=reference), rel=1e-12)
+    assert hypervolume(points, reference) == pytest.approx(volume_by_slices(points, reference), rel=1e-12)
 
 
 @settings(deadline=None)
