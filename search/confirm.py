@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     copied = None if settings.run_uri is None else bucket_files.join_uri(settings.run_uri, FOLDER)
     with (
         bucket_sync.synced_folder(run.folder / FOLDER, copied) as copy,
-        ray_cluster.starting(
+        ray_cluster.ray_session(
             settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
         ) as starting,
     ):
@@ -69,7 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         @functools.cache
         def place() -> ray_cluster.Cluster:
-            found = ray_cluster.ready(starting, settings.gpus_per_trial, functools.partial(display.fact, "waiting for"))
+            found = ray_cluster.wait_for_nodes(
+                starting, settings.gpus_per_trial, functools.partial(display.fact, "waiting for")
+            )
             display.cluster(found)
             return found
 

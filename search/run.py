@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ray_cluster.prepare(settings.address)
     if monitor is not None:
         monitor.tell_ray()
-    ray = ray_cluster.starting(
+    ray = ray_cluster.ray_session(
         settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
     )
     with (
@@ -91,7 +91,9 @@ def _run(
     @functools.cache
     def place() -> ray_cluster.Cluster:
         """The cluster, as soon as there is one; shown once."""
-        found = ray_cluster.ready(starting, settings.gpus_per_trial, functools.partial(display.fact, "waiting for"))
+        found = ray_cluster.wait_for_nodes(
+            starting, settings.gpus_per_trial, functools.partial(display.fact, "waiting for")
+        )
         display.cluster(found)
         if monitor is not None:
             for name, text in monitor.start(found.session, settings.address):

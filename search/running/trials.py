@@ -218,7 +218,7 @@ def with_resources(trainable: type[tune.Trainable], place: Cluster) -> type[tune
     """The trainable, asking for a trial's CPUs and GPUs. Ray's own function of this name would rename the actors."""
 
     def request(cls: type[tune.Trainable], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
-        return ray_cluster.request(place.cpus, place.gpus)
+        return ray_cluster.resource_request(place.cpus, place.gpus)
 
     extra = {"default_resource_request": classmethod(request), "__module__": trainable.__module__}
     return type(trainable.__name__, (trainable,), extra)
