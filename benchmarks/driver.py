@@ -132,9 +132,9 @@ def many_table(options: argparse.Namespace) -> str:
         display = Display(Console(file=nowhere))
         features, card = preparation.prepare_features(settings, display)
         (settings.run_folder / "settings.json").write_text(settings.to_json())
-        place = ray_cluster.start(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
+        place = ray_cluster.init_ray(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
         base = preparation.train_base(settings, features, card, lambda: place, display)
-        ray_cluster.stop()
+        ray_cluster.shutdown_ray()
     before = files(settings.run_folder)
     log = run_nothing(settings, base, features)
     lines = []

@@ -79,7 +79,7 @@ def look() -> Ended:
 
 def run_nothing(settings: Settings, base: Path, features: Path) -> WatchedLog:
     """Run trials that do nothing in the run's folder, on a cluster of their own."""
-    place = ray_cluster.start(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
+    place = ray_cluster.init_ray(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
     try:
         log = WatchedLog(settings.run_folder / "trials.jsonl")
         searcher = trials.make_searcher(settings, trials.make_job(settings, base, features, place), log)
@@ -89,5 +89,5 @@ def run_nothing(settings: Settings, base: Path, features: Path) -> WatchedLog:
             trials.finish(settings, log, display)
             log.looks.append(look())
     finally:
-        ray_cluster.stop()
+        ray_cluster.shutdown_ray()
     return log

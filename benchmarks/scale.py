@@ -203,13 +203,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--parts", nargs="+", choices=("driving", "staleness"), default=("driving", "staleness"))
     options = parser.parse_args(arguments)
     ray_cluster.prepare(None)
-    ray_cluster.start(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
+    ray_cluster.init_ray(None, cpus_per_trial=1, gpus_per_trial=0, dashboard=False)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as temporary:
         for part in options.parts:
             print({"driving": driving, "staleness": staleness}[part](options, Path(temporary)), flush=True)
             print()
-    ray_cluster.stop()
+    ray_cluster.shutdown_ray()
 
 
 if __name__ == "__main__":

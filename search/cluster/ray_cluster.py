@@ -1,4 +1,4 @@
-"""Ray: starting it quietly or joining a cluster, sending the code along, and refusing what can never run.
+"""Ray: starting it on this machine or joining a cluster, with this project's code, and rejecting what can never run.
 
 Ray is imported inside functions: it reads its environment variables when it is first imported, and `prepare` must come
 before that.
@@ -36,7 +36,7 @@ DASHBOARD_PORT = 8265
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a run has to know of the cluster it is on.
+    """The cluster of a run, and what a trial gets of it.
 
     Attributes:
         cpus: CPU cores a trial.
@@ -45,9 +45,10 @@ class Cluster:
         dashboard: the dashboard's address, or ``None``.
         login: how to log in to the dashboard, or ``None`` where no login is asked for.
         waiting: what no node has yet, so that trials wait for the cluster to grow, or ``None``.
-        coming: how many machines have to come before anything here but the dashboard is known, as `ready` waits for.
-        tunnel: the command that brings the dashboard to another machine, where one is looking from there.
+        tunnel: the command that forwards the dashboard to another machine, where one is looking from there.
         session: folder of Ray's session on this machine.
+        pending_nodes: how many nodes are being set up, without which `concurrent` and `gpus` are not known yet;
+            `wait_for_nodes` waits for them.
     """
 
     cpus: int
@@ -58,7 +59,7 @@ class Cluster:
     waiting: str | None
     tunnel: str | None = None
     session: Path | None = None
-    coming: int = 0
+    pending_nodes: int = 0
 
 
 def check_origin(modules: Mapping[str, ModuleType] | None = None) -> Path:
@@ -68,14 +69,14 @@ def check_origin(modules: Mapping[str, ModuleType] | None = None) -> Path:
         modules: the packages by name; ``None`` for those that Python finds.
 
     Raises:
-        DropinError: they do not come from one folder, naming the intruder.
+        DropinError: they do not come from one folder; says which one is elsewhere.
     """
     if modules is None:
         modules = {name: __import__(name) for name in PACKAGES}
-    places = {name: Path(m.__file__).resolve().parent.parent if m.__file__ else None for name, m in modules.items()}
-    home = places["search"]
-    for name, place in places.items():
-        if place is None or place != home:
+    folders = {name: Path(m.__file__).resolve().parent.parent if m.__file__ else None for name, m in modules.items()}
+    home = folders["search"]
+    for name, folder in folders.items():
+        if folder is None or folder != home:
             origin = next(iter(getattr(modules[name], "__path__", ["unknown"])))
             raise DropinError(
                 f"search, trainables and spaces must come from one folder; search is in {home}, {name} is {origin}: "
@@ -88,39 +89,41 @@ def check_origin(modules: Mapping[str, ModuleType] | None = None) -> Path:
 def prepare(address: str | None) -> None:
     """Set the environment that Ray reads at its import; what the user has set stays.
 
-    A cluster of one's own listens on the loopback interface only and asks for a token, since any program or web page
-    that reaches the dashboard could run code otherwise. An existing cluster is met with a token if there is one.
+    Ray on this machine listens on the loopback interface only and asks for a token, since any program or web page that
+    reaches the dashboard could run code otherwise. An existing cluster is given a token if there is one.
     """
-    alone = address is None
-    for name, value in {**ray_compat.ENVIRONMENT, **(ray_compat.LOCAL_ENVIRONMENT if alone else {})}.items():
+    local = address is None
+    for name, value in {**ray_compat.ENVIRONMENT, **(ray_compat.LOCAL_ENVIRONMENT if local else {})}.items():
         os.environ.setdefault(name, value)
     has_token = "RAY_AUTH_TOKEN" in os.environ or local_ray.token_file().is_file()
-    os.environ.setdefault("RAY_AUTH_MODE", "token" if alone or has_token else "disabled")
-    if alone and os.environ["RAY_AUTH_MODE"] == "token":
+    os.environ.setdefault("RAY_AUTH_MODE", "token" if local or has_token else "disabled")
+    if local and os.environ["RAY_AUTH_MODE"] == "token":
         local_ray.ensure_token()
 
 
 @contextmanager
-def starting(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | None) -> Iterator[Future[Cluster]]:
-    """Begin `start`, which takes seconds, in a thread, and within the context go on; at its end leave the cluster.
+def ray_session(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | None) -> Iterator[Future[Cluster]]:
+    """Run `init_ray`, which takes seconds, in a thread, and on leaving the context `shutdown_ray`.
 
     Yields:
-        What becomes the cluster, or the DropinError that `start` raises.
+        The future of the cluster, or of the DropinError that `init_ray` raises.
     """
     # Two threads that begin to import Ray at once can each be given half of it, and fail.
     importlib.import_module("ray")
     # The thread lasts as long as the context: on Linux, what Ray starts ends with the thread that started it.
     with ThreadPoolExecutor(1, "ray") as thread:
-        place = thread.submit(start, address, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial)
+        cluster = thread.submit(init_ray, address, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial)
         try:
-            yield place
+            yield cluster
         finally:
-            wait([place])
-            stop()
+            wait([cluster])
+            shutdown_ray()
 
 
-def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | None, dashboard: bool = True) -> Cluster:
-    """Start Ray on this machine, or join a cluster, and work out what a trial gets.
+def init_ray(
+    address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | None, dashboard: bool = True
+) -> Cluster:
+    """Start Ray on this machine, or join a cluster, and compute what a trial gets.
 
     Args:
         address: ``None`` for this machine, ``auto`` or ``HOST:PORT`` for an existing cluster, which is sent the code.
@@ -129,7 +132,7 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
         dashboard: whether to start one; an existing cluster has its own.
 
     Raises:
-        DropinError: the cluster cannot be joined, or a trial asks for more than any machine of it has.
+        DropinError: the cluster cannot be joined, or a trial requests more than any node of it has.
     """
     import ray
 
@@ -137,8 +140,8 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
     # Tune repeats the failures of trials as errors of its own; the run's log has them.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if address is None:
-        folder = local_ray.session_folder()
-        context = ray_compat.init_local(folder, include_dashboard=dashboard, dashboard_host="127.0.0.1", **common)
+        temp_dir = local_ray.temp_dir()
+        context = ray_compat.init_local(temp_dir, include_dashboard=dashboard, dashboard_host="127.0.0.1", **common)
     else:
         home = check_origin()
         code = {"py_modules": [str(home / name) for name in PACKAGES]}
@@ -164,50 +167,50 @@ def start(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | N
         session=ray_compat.session_dir(context),
     )
     try:
-        return share(bare, nodes.look(), gpus_per_trial)
+        return fit_trials(bare, nodes.cluster_nodes(), gpus_per_trial)
     except ValueError:
         ray.shutdown()
         raise
 
 
-def share(place: Cluster, found: Nodes, gpus_per_trial: float | None) -> Cluster:
-    """Work out what a trial gets of the machines that there are.
+def fit_trials(cluster: Cluster, found: Nodes, gpus_per_trial: float | None) -> Cluster:
+    """The cluster with what a trial gets of these nodes, and how many trials they run at once.
 
     Raises:
-        DropinError: no machine can ever hold a trial.
+        DropinError: no node can ever run a trial.
     """
     gpus = float(found.have_gpus) if gpus_per_trial is None else gpus_per_trial
-    concurrent, waiting = found.fit(place.cpus, gpus)
-    coming = found.coming if waiting else 0
-    return replace(place, gpus=gpus, concurrent=concurrent, waiting=waiting, coming=coming)
+    concurrent, waiting = found.fit(cluster.cpus, gpus)
+    pending_nodes = found.pending if waiting else 0
+    return replace(cluster, gpus=gpus, concurrent=concurrent, waiting=waiting, pending_nodes=pending_nodes)
 
 
-def ready(starting: Future[Cluster], gpus_per_trial: float | None, tell: Callable[[str], None]) -> Cluster:
-    """The cluster, as soon as it is known how many trials it holds, which takes a machine that holds one.
+def wait_for_nodes(future: Future[Cluster], gpus_per_trial: float | None, tell: Callable[[str], None]) -> Cluster:
+    """The cluster, as soon as it is known how many trials run at once, which takes a node that runs one.
 
     Args:
-        starting: what `starting` yields.
-        gpus_per_trial: as for `start`.
-        tell: told what is waited for.
+        future: what `ray_session` yields.
+        gpus_per_trial: as for `init_ray`.
+        tell: called with what is waited for.
 
     Raises:
-        DropinError: as `start` does, or none of the machines that came can hold a trial.
+        DropinError: as `init_ray` does, or none of the nodes that joined can run a trial.
     """
-    place = starting.result()
-    if place.coming:
-        several = "1 machine is" if place.coming == 1 else f"{place.coming} machines are"
-        tell(f"{place.waiting}; {several} being set up (`ray status` on the head says how far)")
-    while place.coming:
-        time.sleep(nodes.PAUSE)
-        place = share(place, nodes.look(), gpus_per_trial)
-    return place
+    cluster = future.result()
+    if cluster.pending_nodes:
+        several = "1 node is" if cluster.pending_nodes == 1 else f"{cluster.pending_nodes} nodes are"
+        tell(f"{cluster.waiting}; {several} being set up (`ray status` on the head says how far)")
+    while cluster.pending_nodes:
+        time.sleep(nodes.POLL_SECONDS)
+        cluster = fit_trials(cluster, nodes.cluster_nodes(), gpus_per_trial)
+    return cluster
 
 
 def tunnel(address: str | None, port: int) -> str:
-    """The command that brings what listens on loopback here, such as a dashboard, to the machine where it is given.
+    """The command that forwards a port on the loopback interface here to the machine where the command is given.
 
     Args:
-        address: as for `start`.
+        address: as for `init_ray`.
         port: where it listens.
     """
     if address is not None:
@@ -217,17 +220,17 @@ def tunnel(address: str | None, port: int) -> str:
 
 
 @functools.cache
-def request(cpus: int, gpus: float) -> PlacementGroupFactory:
-    """What Tune asks the cluster for when it starts a trial: one object for all trials, since each of them keeps it."""
+def resource_request(cpus: int, gpus: float) -> PlacementGroupFactory:
+    """What Tune requests of the cluster for a trial: one object for all trials, since each of them keeps it."""
     from ray.tune import PlacementGroupFactory
 
     return PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}])
 
 
-def stream(
+def run_remote_generator(
     function: Callable[..., Iterator[Any]], *arguments: Any, cpus: float, gpus: float, **named: Any
 ) -> Iterator[Any]:
-    """Run a generator function on the cluster and yield what it yields as it comes.
+    """Run a generator function as a task on the cluster and yield what it yields as it comes.
 
     Raises:
         Exception: what the function raises.
@@ -242,8 +245,8 @@ def stream(
             raise error.cause from None
 
 
-def stop() -> None:
-    """Leave the cluster; one that was started by `start` ends."""
+def shutdown_ray() -> None:
+    """Leave the cluster; one that `init_ray` started ends."""
     import ray
 
     ray.shutdown()

@@ -77,7 +77,7 @@ def max_cluster_resources() -> Mapping[str, float] | None:
 def autoscaler_nodes() -> int:
     """How many nodes the autoscaler knows, the head, those being set up and those being launched included.
 
-    It is 0 where there is no autoscaler, or none that reports what it does.
+    It is 0 where there is no autoscaler, and before its first report.
     """
     from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
     from ray.experimental.internal_kv import _internal_kv_get

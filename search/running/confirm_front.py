@@ -53,7 +53,7 @@ def confirm_run(run: StoredRun, seeds: int, display: Display, *, controls: bool)
     ray_cluster.prepare(settings.address)
     folder = run.paths.confirmation
     copied = None if settings.run_uri is None else bucket_files.join_uri(settings.run_uri, folder.name)
-    ray = ray_cluster.starting(
+    ray = ray_cluster.ray_session(
         settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
     )
     with bucket_sync.synced_folder(folder, copied) as sync, ray as starting:
@@ -61,7 +61,7 @@ def confirm_run(run: StoredRun, seeds: int, display: Display, *, controls: bool)
         @functools.cache
         def cluster() -> Cluster:
             waiting = functools.partial(display.status, "waiting for")
-            found = ray_cluster.ready(starting, settings.gpus_per_trial, waiting)
+            found = ray_cluster.wait_for_nodes(starting, settings.gpus_per_trial, waiting)
             display.cluster(found)
             return found
 

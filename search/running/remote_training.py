@@ -73,12 +73,14 @@ def train_remotely(
     if not settings.no_shared_filesystem:
         given = arguments if start is None else (start, *arguments)
         more = named if activations is None else {**named, "activations": activations}
-        yield from ray_cluster.stream(function, *given, features=store, folder=folder, **more, **resources)
+        yield from ray_cluster.run_remote_generator(
+            function, *given, features=store, folder=folder, **more, **resources
+        )
         return
     assert settings.run_uri is not None, "without a shared file system there is a bucket"
     # Of this run alone until it is downloaded; a run that ends removes it.
     uri = join_uri(settings.run_uri, "trained", folder.name)
-    yield from ray_cluster.stream(
+    yield from ray_cluster.run_remote_generator(
         node_paths.train_without_shared_filesystem,
         function,
         *arguments,

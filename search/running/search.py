@@ -55,7 +55,7 @@ def search(settings: Settings, display: Display | None = None) -> Outcome:
     ray_cluster.prepare(settings.address)
     if monitor is not None:
         monitor.tell_ray()
-    ray = ray_cluster.starting(
+    ray = ray_cluster.ray_session(
         settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
     )
     copied = bucket_sync.synced_folder(settings.run_folder, settings.run_uri)
@@ -84,7 +84,9 @@ def _search(
     @functools.cache
     def cluster() -> ray_cluster.Cluster:
         """The cluster, as soon as there is one; shown once."""
-        found = ray_cluster.ready(starting, settings.gpus_per_trial, functools.partial(display.status, "waiting for"))
+        found = ray_cluster.wait_for_nodes(
+            starting, settings.gpus_per_trial, functools.partial(display.status, "waiting for")
+        )
         display.cluster(found)
         if monitor is not None:
             for name, text in monitor.start(found.session, settings.address):

@@ -216,7 +216,7 @@ def with_resources(trainable: type[tune.Trainable], cluster: Cluster) -> type[tu
     """The trainable, asking for a trial's CPUs and GPUs. Ray's own function of this name would rename the actors."""
 
     def request(cls: type[tune.Trainable], config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
-        return ray_cluster.request(cluster.cpus, cluster.gpus)
+        return ray_cluster.resource_request(cluster.cpus, cluster.gpus)
 
     extra = {"default_resource_request": classmethod(request), "__module__": trainable.__module__}
     return type(trainable.__name__, (trainable,), extra)

@@ -50,7 +50,7 @@ def main() -> int:
     display = Display()
     with bucket_sync.synced_folder(settings.run_folder, settings.run_uri) as copy, preparation.run_log(settings):
         log = TrialLog(settings.run_folder / "trials.jsonl")
-        place = ray_cluster.start(None, cpus_per_trial=os.cpu_count() or 1, gpus_per_trial=0, dashboard=False)
+        place = ray_cluster.init_ray(None, cpus_per_trial=os.cpu_count() or 1, gpus_per_trial=0, dashboard=False)
         import ray
 
         ray.cloudpickle.register_pickle_by_value(pretended)
@@ -72,7 +72,7 @@ def main() -> int:
         with display:
             trials.run_trials(Writing, search, log, settings, place, display, sync=copy)
         found = trials.finish(settings, log, display)
-        ray_cluster.stop()
+        ray_cluster.shutdown_ray()
     return int(not found)
 
 

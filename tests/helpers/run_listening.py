@@ -33,8 +33,8 @@ def work() -> Iterator[int]:
 
 def main() -> None:
     ray_cluster.prepare(None)
-    place = ray_cluster.start(None, cpus_per_trial=1, gpus_per_trial=0)
-    assert list(ray_cluster.stream(work, cpus=1, gpus=0)) == [1]  # so that there is a worker
+    place = ray_cluster.init_ray(None, cpus_per_trial=1, gpus_per_trial=0)
+    assert list(ray_cluster.run_remote_generator(work, cpus=1, gpus=0)) == [1]  # so that there is a worker
     seen = [listening()]
     while len(seen) < SETTLED or any(one != seen[-1] for one in seen[-SETTLED:]):
         time.sleep(0.5)
@@ -43,7 +43,7 @@ def main() -> None:
 
     found = {"dashboard": place.dashboard, "listening": seen[-1], "folder": ray.get_runtime_context().get_temp_dir()}
     print(json.dumps(found))
-    ray_cluster.stop()
+    ray_cluster.shutdown_ray()
 
 
 if __name__ == "__main__":

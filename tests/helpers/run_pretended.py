@@ -29,7 +29,7 @@ def main() -> int:
     display = Display()
     with preparation.run_log(settings):
         log = TrialLog(settings.run_folder / "trials.jsonl")
-        place = ray_cluster.start(None, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=0, dashboard=False)
+        place = ray_cluster.init_ray(None, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=0, dashboard=False)
         import ray
 
         ray.cloudpickle.register_pickle_by_value(pretended)
@@ -48,7 +48,7 @@ def main() -> int:
         with display:
             trials.run_trials(pretended.Pretended, search, log, settings, place, display)
         found = trials.finish(settings, log, display)
-        ray_cluster.stop()
+        ray_cluster.shutdown_ray()
     return int(not found)
 
 

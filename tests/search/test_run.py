@@ -26,7 +26,7 @@ def test_ray_is_told_of_the_monitor_before_it_starts(tmp_path: Path, monkeypatch
         told.append("Ray ends")
 
     monkeypatch.setattr("search.cluster.ray_cluster.prepare", lambda address: None)
-    monkeypatch.setattr("search.cluster.ray_cluster.starting", starting)
+    monkeypatch.setattr("search.cluster.ray_cluster.ray_session", starting)
     monkeypatch.setattr("search.display.monitor.Monitor.tell_ray", lambda monitor: told.append(monitor.folder))
     monkeypatch.setattr("search.display.monitor.Monitor.__exit__", lambda monitor, *error: told.append("monitor ends"))
 

@@ -108,11 +108,11 @@ def test_how_to_log_in_is_told_without_the_token(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
-    monkeypatch.setattr(local_ray, "SESSIONS", tmp_path)
+    monkeypatch.setattr(local_ray, "TEMP_ROOT", tmp_path)
     known = {"dashboard_url": "127.0.0.1:8265", "address_info": {"session_dir": str(tmp_path)}}
     context = type("Context", (), known)()
     monkeypatch.setattr(ray, "init", lambda *given, **named: context)
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
-    place = ray_cluster.start(None, cpus_per_trial=1, gpus_per_trial=0)
+    place = ray_cluster.init_ray(None, cpus_per_trial=1, gpus_per_trial=0)
     assert "get-auth-token" in (place.login or "")
     assert TOKEN not in repr(place)

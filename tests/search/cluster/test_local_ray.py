@@ -1,4 +1,4 @@
-"""Files of a cluster of one's own: made for its user alone, and what the user chose is left alone."""
+"""Files of Ray on this machine: made for its user alone, and what the user chose is left alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search.cluster.local_ray import ensure_token, session_folder
+from search.cluster.local_ray import ensure_token, temp_dir
 from search.cluster.ray_cluster import local_ray, prepare
 
 
@@ -18,7 +18,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, "")  # so that what the test leaves is undone
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(local_ray, "SESSIONS", tmp_path)
+    monkeypatch.setattr(local_ray, "TEMP_ROOT", tmp_path)
     return tmp_path
 
 
@@ -86,14 +86,14 @@ def test_a_token_is_made_where_one_is_asked_for(
     assert (home / ".ray" / "auth_token").is_file() is made
 
 
-def test_the_folder_of_sessions_is_the_users_alone(home: Path) -> None:
+def test_the_temporary_folder_is_the_users_alone(home: Path) -> None:
     place = home / f"ray-{os.getuid()}"
-    first = session_folder()
+    first = temp_dir()
     assert first == str(place / "ray")
     assert mode(place) == 0o700
     Path(first).mkdir()
     Path(first).chmod(0o777)  # as Ray does
-    assert session_folder() == first
+    assert temp_dir() == first
 
 
 @pytest.mark.parametrize("made", ["open", "link", "file"])
@@ -107,7 +107,7 @@ def test_a_folder_that_others_made_first_is_not_used(made: str, home: Path) -> N
     else:
         (home / "theirs").mkdir(mode=0o700)
         place.symlink_to(home / "theirs")
-    other = session_folder()
+    other = temp_dir()
     assert other is not None
     assert Path(other).parent != place
     assert mode(Path(other).parent) == 0o700
@@ -115,4 +115,4 @@ def test_a_folder_that_others_made_first_is_not_used(made: str, home: Path) -> N
 
 def test_a_folder_that_the_user_chose_stays(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", "/mine")
-    assert session_folder() is None
+    assert temp_dir() is None

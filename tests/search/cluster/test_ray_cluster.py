@@ -18,12 +18,12 @@ from search.cluster.nodes import Nodes
 from search.cluster.ray_cluster import (
     Cluster,
     check_origin,
+    fit_trials,
     prepare,
-    ready,
-    share,
-    starting,
-    stream,
+    ray_session,
+    run_remote_generator,
     tunnel,
+    wait_for_nodes,
 )
 
 
@@ -57,13 +57,13 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "token"
 
 
-def test_a_cluster_of_ones_own_asks_for_a_token(bare_environment: Path) -> None:
+def test_ray_on_this_machine_asks_for_a_token(bare_environment: Path) -> None:
     prepare(None)
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
-def test_only_a_cluster_of_ones_own_is_kept_to_this_machine(bare_environment: Path) -> None:
+def test_only_ray_on_this_machine_listens_on_loopback(bare_environment: Path) -> None:
     prepare("auto")
     assert not set(ray_compat.LOCAL_ENVIRONMENT) & set(os.environ)
     prepare(None)
@@ -71,7 +71,7 @@ def test_only_a_cluster_of_ones_own_is_kept_to_this_machine(bare_environment: Pa
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_an_existing_cluster_is_met_with_a_token_if_there_is_one(there: bool, bare_environment: Path) -> None:
+def test_an_existing_cluster_is_given_a_token_if_there_is_one(there: bool, bare_environment: Path) -> None:
     if there:
         bare_environment.write_text("secret")
     prepare("auto")
@@ -96,23 +96,23 @@ def test_how_to_reach_a_dashboard_from_elsewhere(monkeypatch: pytest.MonkeyPatch
 def test_ray_starts_in_a_thread_that_lasts_until_it_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     may_end = threading.Event()
     told: list[Any] = []
-    place = Cluster(1, 0.0, 2, None, None, None)
+    cluster = Cluster(1, 0.0, 2, None, None, None)
 
-    def start(address: str | None, **asked: Any) -> Cluster:
+    def init_ray(address: str | None, **asked: Any) -> Cluster:
         may_end.wait(60)
         told.append((address, asked, threading.current_thread()))
-        return place
+        return cluster
 
-    def stop() -> None:
+    def shutdown_ray() -> None:
         # Ray's processes end with the thread that started them.
         told.append(told[0][2].is_alive())
 
-    monkeypatch.setattr(ray_cluster, "start", start)
-    monkeypatch.setattr(ray_cluster, "stop", stop)
-    with starting("auto", cpus_per_trial=3, gpus_per_trial=None) as future:
+    monkeypatch.setattr(ray_cluster, "init_ray", init_ray)
+    monkeypatch.setattr(ray_cluster, "shutdown_ray", shutdown_ray)
+    with ray_session("auto", cpus_per_trial=3, gpus_per_trial=None) as future:
         assert not future.done()
         may_end.set()
-        assert future.result() is place
+        assert future.result() is cluster
     address, asked, thread = told[0]
     assert (address, asked) == ("auto", {"cpus_per_trial": 3, "gpus_per_trial": None})
     assert thread is not threading.current_thread()
@@ -120,58 +120,63 @@ def test_ray_starts_in_a_thread_that_lasts_until_it_is_left(monkeypatch: pytest.
 
 
 def test_a_ray_that_does_not_start_says_so_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(address: str | None, **asked: Any) -> Cluster:
+    def init_ray(address: str | None, **asked: Any) -> Cluster:
         raise ValueError("no cluster could be joined")
 
     stopped = []
-    monkeypatch.setattr(ray_cluster, "start", start)
-    monkeypatch.setattr(ray_cluster, "stop", lambda: stopped.append(True))
+    monkeypatch.setattr(ray_cluster, "init_ray", init_ray)
+    monkeypatch.setattr(ray_cluster, "shutdown_ray", lambda: stopped.append(True))
     with (
         pytest.raises(ValueError, match="could be joined"),
-        starting("auto", cpus_per_trial=1, gpus_per_trial=0) as future,
+        ray_session("auto", cpus_per_trial=1, gpus_per_trial=0) as future,
     ):
         future.result()
     assert stopped
 
 
 @pytest.mark.parametrize(("asked", "gpus"), [(None, 1.0), (0.5, 0.5)])
-def test_a_cluster_is_ready_once_a_machine_has_come(
+def test_a_cluster_is_known_once_a_node_has_joined(
     asked: float | None, gpus: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head, worker = {"CPU": 0.0}, {"CPU": 2.0, "GPU": 1.0}
     seen = iter([Nodes([head], None, 2), Nodes([head], None, 2), Nodes([head, worker], None, 1)])
-    monkeypatch.setattr("search.cluster.nodes.look", lambda: next(seen))
-    monkeypatch.setattr("search.cluster.nodes.PAUSE", 0.0)
+    monkeypatch.setattr("search.cluster.nodes.cluster_nodes", lambda: next(seen))
+    monkeypatch.setattr("search.cluster.nodes.POLL_SECONDS", 0.0)
     told: list[str] = []
-    starting: Future[Cluster] = Future()
-    starting.set_result(share(Cluster(1, 0.0, 0, None, None, None), next(seen), asked))
-    place = ready(starting, asked, told.append)
-    assert (place.gpus, place.concurrent, place.waiting, place.coming) == (gpus, 2 * int(1 / gpus), None, 0)
+    future: Future[Cluster] = Future()
+    future.set_result(fit_trials(Cluster(1, 0.0, 0, None, None, None), next(seen), asked))
+    cluster = wait_for_nodes(future, asked, told.append)
+    assert (cluster.gpus, cluster.concurrent, cluster.waiting, cluster.pending_nodes) == (
+        gpus,
+        2 * int(1 / gpus),
+        None,
+        0,
+    )
     assert len(told) == 1
-    assert "2 machines are being set up" in told[0]
+    assert "2 nodes are being set up" in told[0]
 
 
-def test_machines_that_come_and_are_too_small_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nodes_that_join_and_are_too_small_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = iter([Nodes([{"CPU": 0.0}], None, 1), Nodes([{"CPU": 0.0}, {"CPU": 2.0}], None, 0)])
-    monkeypatch.setattr("search.cluster.nodes.look", lambda: next(seen))
-    monkeypatch.setattr("search.cluster.nodes.PAUSE", 0.0)
-    starting: Future[Cluster] = Future()
-    starting.set_result(share(Cluster(4, 0.0, 0, None, None, None), next(seen), 0.0))
+    monkeypatch.setattr("search.cluster.nodes.cluster_nodes", lambda: next(seen))
+    monkeypatch.setattr("search.cluster.nodes.POLL_SECONDS", 0.0)
+    future: Future[Cluster] = Future()
+    future.set_result(fit_trials(Cluster(4, 0.0, 0, None, None, None), next(seen), 0.0))
     with pytest.raises(ValueError, match="there is 2 CPU and 0 GPU"):
-        ready(starting, 0.0, lambda told: None)
+        wait_for_nodes(future, 0.0, lambda told: None)
 
 
 def test_a_cluster_that_will_grow_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Nodes([{"CPU": 0.0}], {"CPU": 32, "GPU": 4})
-    place = share(Cluster(4, 0.0, 0, None, None, None), found, None)
-    assert (place.gpus, place.concurrent, place.waiting) == (1.0, 4, "a machine with 4 CPU and 1 GPU")
-    monkeypatch.setattr("search.cluster.nodes.look", lambda: pytest.fail("looked again"))
-    starting: Future[Cluster] = Future()
-    starting.set_result(place)
-    assert ready(starting, None, pytest.fail) is place
+    cluster = fit_trials(Cluster(4, 0.0, 0, None, None, None), found, None)
+    assert (cluster.gpus, cluster.concurrent, cluster.waiting) == (1.0, 4, "a node with 4 CPU and 1 GPU")
+    monkeypatch.setattr("search.cluster.nodes.cluster_nodes", lambda: pytest.fail("looked again"))
+    future: Future[Cluster] = Future()
+    future.set_result(cluster)
+    assert wait_for_nodes(future, None, pytest.fail) is cluster
 
 
-def test_a_stream_yields_what_the_function_yields_and_raises_what_it_raises(workers: Cluster) -> None:
+def test_a_remote_generator_yields_what_the_function_yields_and_raises_what_it_raises(workers: Cluster) -> None:
     def count(end: int) -> Iterator[int]:
         number = 0
         while number < end:
@@ -179,7 +184,7 @@ def test_a_stream_yields_what_the_function_yields_and_raises_what_it_raises(work
             number += 1
         raise LookupError("no more")
 
-    numbers = stream(count, end=2, cpus=1, gpus=0)
+    numbers = run_remote_generator(count, end=2, cpus=1, gpus=0)
     assert [next(numbers), next(numbers)] == [0, 1]
     with pytest.raises(LookupError, match="no more"):
         next(numbers)

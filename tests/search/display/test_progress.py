@@ -101,7 +101,7 @@ def test_without_limit_of_trials_and_minutes_nothing_is_said_of_what_is_left() -
 
 def test_the_panel_shows_how_it_stands() -> None:
     display, _, clock = plain()
-    display.cluster(Cluster(1, 0.5, 2, "http://127.0.0.1:8265", "log in with X", "a machine with 1 GPU", "ssh there"))
+    display.cluster(Cluster(1, 0.5, 2, "http://127.0.0.1:8265", "log in with X", "a node with 1 GPU", "ssh there"))
     display.progress("base", 3, 8)
     display.start_trials(4, standings := Standings())
     display.trial_epoch(5, 2, 6)
