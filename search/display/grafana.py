@@ -17,7 +17,7 @@ RUN = '{run=~"$run"}'
 
 
 class Chart(NamedTuple):
-    """A chart over time, or of how it stands.
+    """A chart of values over time, or of the latest values.
 
     Attributes:
         title: its title.

@@ -1,7 +1,6 @@
-"""What a run publishes of itself while it goes on: gauges on Ray's metrics endpoint, for Prometheus and what reads it.
+"""Metrics of a running search: gauges on Ray's metrics endpoint, which Prometheus scrapes.
 
-Every node of a Ray cluster has such an endpoint, and what is published here appears on that of the driver's node, each
-name with ``ray_`` before it.
+Every node of a Ray cluster has such an endpoint; these appear on that of the driver's node, with the prefix ``ray_``.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from search.runs.front import Standings
 from search.runs.record import Record
 
 REPEAT = 5.0
-"""Seconds between two publications. Ray forgets a gauge that was not set for two of its reports, 20 s by default."""
+"""Seconds between two publications. Ray drops a gauge that was not set for two of its reports, 20 s by default."""
 STATES = ("COMPLETE", "PRUNED", "FAIL")
 STARTING = "starting"
-"""The node of a trial that has yet to say where it runs, which it does after its first epoch."""
+"""The node of a trial whose node is not known yet, as it is reported with the first epoch."""
 COMMON = ("run", "space", "model")
 GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "dropin_best_weighted_eer": ("lowest weighted EER of a complete trial, a fraction", ()),
@@ -41,7 +40,7 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 class Reading(NamedTuple):
-    """A value to publish: under which name, with which tags beside the common ones."""
+    """A value to publish: its name, and its tags beside the common ones."""
 
     name: str
     value: float
@@ -49,7 +48,7 @@ class Reading(NamedTuple):
 
 
 class Gauges:
-    """Told what happens, as the display is; publishes how it stands.
+    """The gauges of a run.
 
     Values are set again every few seconds, since Ray drops those that are not. So nothing stays of a run that ended,
     or whose process was killed: its series leave the endpoint within half a minute, and a gauge that is there belongs
@@ -87,17 +86,17 @@ class Gauges:
         self._running.pop(record.number, None)
 
     def finish(self) -> None:
-        """Nothing runs any more."""
+        """No trial is running any more."""
         self._running.clear()
         self.publish()
 
     def publish_if_due(self) -> None:
-        """Some time passed: publish, unless that was done just now."""
+        """Publish, unless that was done just now."""
         if time.monotonic() >= self._next:
             self.publish()
 
     def readings(self) -> list[Reading]:
-        """How it stands. What is not known yet is left out."""
+        """The current values; those that are not known yet are left out."""
         found = [Reading("dropin_trials", self._standings.states[state], (("state", state),)) for state in STATES]
         at_work = Counter(self._running.values())
         found += [

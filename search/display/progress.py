@@ -1,4 +1,4 @@
-"""What the terminal shows while a run goes on: a calm live panel, or plain lines where there is no terminal."""
+"""Progress of a run in the terminal: a live panel, or plain lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from trainables.printable import printable
 logger = logging.getLogger(__name__)
 REFRESH_PER_SECOND = 2
 PLAIN_STEPS = 4
-"""How many lines a long piece of work gets where there is no terminal."""
+"""How many lines a task gets where there is no terminal."""
 
 
 class Display:
-    """Told what happens, shows how it stands.
+    """The progress display of a run.
 
-    A context manager. Within it the panel is drawn, and what others print (Ray's notices, libraries' progress bars)
-    goes into the run's log instead of the terminal.
+    A context manager. Within it the panel is drawn, and what other code prints (notices of Ray, progress bars of
+    libraries) goes to the run's log instead of the terminal.
     """
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,7 +53,7 @@ class Display:
         self._before = 0
 
     def __enter__(self) -> Display:
-        """Begin to draw."""
+        """Start drawing."""
         self._redirected.enter_context(contextlib.redirect_stdout(_IntoLog()))
         self._redirected.enter_context(contextlib.redirect_stderr(_IntoLog()))
         if self._console.is_terminal:
@@ -70,19 +70,19 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop drawing; the last state stays on the screen."""
+        """Stop drawing; the last panel stays on the screen."""
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
             self._live = None
         self._redirected.close()
 
     def status(self, name: str, text: str) -> None:
-        """Show a line that stays, such as where the dashboard is; a second call with this name replaces it."""
+        """Show a lasting line, such as the dashboard's address; a second call with this name replaces it."""
         self._facts[name] = text
         self._line(f"{name}: {text}")
 
     def cluster(self, place: Cluster) -> None:
-        """Show what runs where, and how the dashboard is reached."""
+        """Show workers and resources, and how the dashboard is reached."""
         gpus = f", {place.gpus:g} GPU" if place.gpus else ""
         self.status("workers", f"{place.concurrent} at once, {place.cpus} CPU{gpus} each")
         self._facts.pop("waiting for", None)
@@ -94,11 +94,11 @@ class Display:
             self.status("dashboard", f"{place.dashboard}{f' ({how})' if how else ''}")
 
     def message(self, text: str) -> None:
-        """Say something once, above the panel."""
+        """Print a message once, above the panel."""
         self._console.print(_shown(text), soft_wrap=True)
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Tell how far a piece of work is, as corpora, features and the base do; ``done == total`` ends it."""
+        """Update the progress of a task, such as features or the base; ``done == total`` ends it."""
         before, _ = self._work.get(what, (0, total))
         self._work[what] = (done, total)
         if done >= total:
@@ -107,16 +107,16 @@ class Display:
             self._line(f"{what}: {done} of {total}")
 
     def start_trials(self, trials: int | None, standings: Standings, deadline: float = float("inf")) -> None:
-        """Begin to show trials: how many there will be, how they stand (kept up to date elsewhere), the deadline."""
+        """Start to show trials: how many there will be, their standings (kept up to date elsewhere), the deadline."""
         self._trials, self._standings, self._deadline = trials, standings, deadline
         self._began, self._before = self._clock(), standings.ended
 
     def trial_epoch(self, number: int, epoch: int, epochs: int) -> None:
-        """A trial is running and has finished so many epochs."""
+        """A trial is running, and has trained so many epochs."""
         self._running[number] = (epoch, epochs)
 
     def trials_finished(self) -> None:
-        """Nothing runs any more."""
+        """No trial is running any more."""
         self._running.clear()
 
     def trial_ended(self, record: Record) -> None:
@@ -145,7 +145,7 @@ class Display:
             self.message("~: dev has too few utterances to tell this detector from its neighbours by EER")
 
     def render(self) -> RenderableType:
-        """The panel as it stands. Called by a thread of its own, so it goes over copies of what changes meanwhile."""
+        """The panel. It is called in a thread of its own, and so iterates over copies of what changes meanwhile."""
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="bold", no_wrap=True)
         grid.add_column()
@@ -173,7 +173,7 @@ class Display:
         return f"{standings.ended}{total} ended, {len(self._running)} running, {standings.states['FAIL']} failed"
 
     def _left(self) -> str:
-        """About how long it still takes, as far as that can be said."""
+        """The estimated time left, where it can be estimated."""
         if self._began is None:
             return ""
         left = self._deadline - self._clock()
@@ -188,7 +188,7 @@ class Display:
 
 
 class _IntoLog(io.TextIOBase):
-    """A text stream whose lines become entries of the log."""
+    """A text stream that logs its lines."""
 
     def __init__(self) -> None:
         self._rest = ""
@@ -205,7 +205,7 @@ class _IntoLog(io.TextIOBase):
 
 
 def describe(record: Record) -> str:
-    """A trial in a line."""
+    """A trial in one line."""
     name = f"trial {record.number}" + (f" ({record.recipe})" if record.recipe else "")
     if record.state == "FAIL":
         return f"{name} failed: {record.error}"
@@ -223,7 +223,7 @@ def clock_text(seconds: float) -> str:
 
 
 def _shown(text: str) -> str:
-    """A text without markup and without what a terminal would obey."""
+    """A text without markup and control characters."""
     return escape(printable(text, "\n"))
 
 

@@ -1,4 +1,4 @@
-"""What goes to the terminal and into the run's log, which people look at in one, whoever the words come from."""
+"""Text for the terminal and the run's log, in which control characters are escaped, whoever it comes from."""
 
 from __future__ import annotations
 

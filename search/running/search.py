@@ -45,7 +45,7 @@ def search(settings: Settings, display: Display | None = None) -> Outcome:
 
     Args:
         settings: checked (see `search.settings.start`), not necessarily completed.
-        display: shows how it stands; ``None`` for one on stdout.
+        display: shows the progress; ``None`` for one on stdout.
 
     Raises:
         DropinError: the search cannot begin: an option of the model, runs of ``--warm-start``.
