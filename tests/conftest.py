@@ -16,7 +16,9 @@ from search.cluster.ray_cluster import Cluster
 from search.settings.command_line import parse
 from search.settings.options import Settings
 
+# Several processes share the cores: one thread each, and where a test has more, none that waits keeps a core busy.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # Ray reads it at its import, which any test may come to
 hypothesis.settings.register_profile("project", deadline=None)  # no test depends on time
 hypothesis.settings.load_profile("project")

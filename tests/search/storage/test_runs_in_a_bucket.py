@@ -16,6 +16,7 @@ import pytest
 from project_file import HELPERS, ROOT
 from search import export
 from search.runs.members import StoredRun
+from trainables.corpora import synthetic
 from trainables.storage.bucket_files import download, join_uri, list_sizes, read_bytes
 from trainables.storage.checkpoint import load_detector
 
@@ -69,18 +70,19 @@ def test_a_run_is_resumed_from_the_bucket_alone(how: str, bucket: str, tmp_path:
 def test_nodes_share_nothing_but_the_bucket(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The search is on a node without room for trials; the other node has another cache."""
+    """The search is on a node without room for trials; the other node has another cache, and room for one trial."""
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    here, node = tmp_path / "here", tmp_path / "node"
+    here, node, corpus = tmp_path / "here", tmp_path / "node", tmp_path / "corpus"
+    synthetic.write(corpus, utterances={"train": 10, "dev": 10, "eval": 5})
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
-        nodes.add_node(num_cpus=2, env_vars={"DROPIN_CACHE": str(node)})
+        nodes.add_node(num_cpus=1, env_vars={"DROPIN_CACHE": str(node)})
         carry_out(
             *("-m", "search.run", "--address", nodes.address, "--storage", join_uri(bucket, "runs"), "--name", "one"),
-            *("--cache", str(here), "--corpus", "synthetic", "--model", "grnn", "--trials", "4", "--epochs", "2"),
-            *("--base-epochs", "1", "--space", "plasticity"),
+            *("--cache", str(here), "--corpus", "asvspoof2019-la", "--corpus-root", str(corpus), "--model", "grnn"),
+            *("--trials", "4", "--epochs", "2", "--base-epochs", "1", "--space", "plasticity"),
         )
     finally:
         nodes.shutdown()
