@@ -17,8 +17,8 @@ from trainables import models
 from trainables.models.architecture import Architecture
 from trainables.surgery.freeze import freeze, training_mode
 from trainables.surgery.grow import grow, new_keys
-from trainables.surgery.keep import keep
 from trainables.surgery.merge import merge
+from trainables.surgery.prune import prune
 from trainables.trial.training import LOSSES
 
 MODELS = pytest.mark.parametrize("model", models.NAMES)
@@ -139,7 +139,7 @@ def test_grow_then_remove_is_bit_equal(model: str) -> None:
     old = trained_like(arch).state_dict()
     wider = twice_grown(arch)
     state = {**wider.build().state_dict(), **old}
-    back, transfer = keep(wider, {name: range(sum(groups)) for name, groups in arch.widths.items()})
+    back, transfer = prune(wider, {name: range(sum(groups)) for name, groups in arch.widths.items()})
     returned = transfer.apply(state)
     assert back == arch
     assert list(returned) == list(old)
@@ -188,7 +188,7 @@ def test_cutting_equals_silencing(model: str) -> None:
                     if slot.role == "producer" and slot.axis == 1:
                         state[slot.key][:, gone] = 0
     module.load_state_dict(state)
-    smaller, transfer = keep(wider, kept)
+    smaller, transfer = prune(wider, kept)
     cut = smaller.build().eval()
     cut.load_state_dict(transfer.apply(state))
     x = features(model)
@@ -209,7 +209,7 @@ def test_removing_a_site_equals_silencing_it(model: str) -> None:
                 if key.endswith((".weight", ".bias")):
                     state[key].zero_()
             module.load_state_dict(state)
-            smaller, transfer = keep(wider, {name: []})
+            smaller, transfer = prune(wider, {name: []})
             assert smaller.widths[name] == ()
             removed = smaller.build().eval()
             removed.load_state_dict(transfer.apply(state))
@@ -301,8 +301,8 @@ def test_wrong_growth_and_cuts_are_refused(model: str) -> None:
     for site in arch.sites().values():
         if not site.removable:
             with pytest.raises(ValueError, match=f"{site.name} must keep at least 1 neuron"):
-                keep(arch, {site.name: []})
+                prune(arch, {site.name: []})
     with pytest.raises(ValueError, match="different indices"):
-        keep(arch, {name: [0, 0]})
+        prune(arch, {name: [0, 0]})
     with pytest.raises(ValueError, match="no site"):
-        keep(arch, {"nowhere": [0]})
+        prune(arch, {"nowhere": [0]})

@@ -1,8 +1,8 @@
-"""Simulated speech in the ASVspoof 2019 LA tree, built in seconds: for tests, and a last resort without real speech.
+"""Simulated speech in the ASVspoof 2019 LA tree, built in seconds: for tests, or where there is no real speech.
 
-Bona fide utterances are speech of `voice`, spoofs the same through an attack of `vocoding`. Train and dev share
-speakers and attacks, eval has others of both. Everything goes through the same random channel (tilt, noise, level), so
-that neither level nor noise gives the class away.
+Bona fide utterances are speech of `voice`, spoofs the same with an attack of `vocoding`. Train and dev share speakers
+and attacks, eval has other speakers and unseen attacks. All utterances go through the same random channel (tilt, noise,
+level), so that neither level nor noise reveals the class.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NOTE = f"{WORDS}, made for tests and as a last resort: results on it say nothing
 UTTERANCES: Mapping[str, int] = {"train": 120, "dev": 80, "eval": 80}
 _SPEAKERS = {"train": 12, "dev": 12, "eval": 6}
 _BONA_FIDE = 0.4
-# Part of the digest: raise it when other audio comes out for the same settings.
+# Part of the digest: raise it when the same settings give other audio.
 _VERSION = 1
 
 
@@ -47,7 +47,7 @@ def read(
     skip_bad_files: bool = False,
     progress: Progress = silent,
 ) -> Corpus:
-    """Read the simulated corpus, after building it below `cache` if it is not there yet.
+    """Read the simulated corpus; it is built below `cache` first if it does not exist.
 
     Args:
         root: must be ``None``.
@@ -55,11 +55,11 @@ def read(
         utterances: see `write`.
         seed: see `write`.
         skip_bad_files: see `asvspoof2019.read`.
-        progress: told how many utterances are made and how many files are checked.
+        progress: called with the number of generated utterances and of checked files.
 
     Raises:
         DropinError: a root is given, or utterances that `write` refuses.
-        CorpusError: the corpus in the cache has been damaged.
+        CorpusError: the corpus in the cache is damaged.
     """
     if root is not None:
         raise DropinError(f"corpus synthetic is built by this project and has no root; got {root}, leave it out")
@@ -71,26 +71,26 @@ def read(
     try:
         return asvspoof2019.read(folder, name="synthetic", note=NOTE, skip_bad_files=skip_bad_files, progress=progress)
     except CorpusError as error:
-        raise CorpusError(f"{error.args[0]}; remove that folder and it is built again", error.faults) from error
+        raise CorpusError(f"{error.args[0]}; delete that folder to build it again", error.faults) from error
 
 
 def write(
     folder: Path, *, utterances: Mapping[str, int] = UTTERANCES, seed: int = 0, progress: Progress = silent
 ) -> None:
-    """Write a simulated corpus as 16 kHz FLAC in the LA tree. The folder appears all at once, at the end.
+    """Write a simulated corpus as 16 kHz FLAC in the LA tree, atomically.
 
     Args:
-        folder: where to; must not be there yet.
-        utterances: how many in train, dev and eval, each at least 5; two fifths are bona fide.
-        seed: for everything that is drawn; an utterance does not depend on how many there are.
-        progress: told how many utterances are made.
+        folder: where to; must not exist.
+        utterances: number of utterances of train, dev and eval, each at least 5; two fifths are bona fide.
+        seed: of all random numbers; an utterance does not depend on the number of utterances.
+        progress: called with the number of generated utterances.
 
     Raises:
-        DropinError: the folder is there, or splits or counts other than these.
+        DropinError: the folder exists, or `utterances` has other splits or numbers.
     """
     folder = Path(folder).resolve()
     if folder.exists():
-        raise DropinError(f"folder of a new corpus must not exist yet; {folder} does, remove it or choose another")
+        raise DropinError(f"folder of a new corpus must not exist yet; {folder} does, delete it or choose another")
     if set(utterances) != set(SPLITS) or min(utterances.values()) < 5:
         raise DropinError(f"utterances must give at least 5 for each of {', '.join(SPLITS)}; got {dict(utterances)}")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def write(
         try:
             os.replace(root, folder)
         except OSError:
-            # Another process was faster. What it put there is the same.
+            # Another process was faster, and has written the same files.
             if not folder.is_dir():
                 raise
 
@@ -122,10 +122,10 @@ def _utterance(split: str, number: int, seed: int) -> tuple[str, str, np.ndarray
     """Name, line of the protocol and samples of one utterance."""
     rng = np.random.default_rng([seed, SPLITS.index(split), number])
     attacks = UNSEEN if split == "eval" else KNOWN
-    # Of five in a row two are bona fide; the attacks take turns among the others.
-    place = "b01b2"[number % 5]
-    bona_fide = place == "b"
-    attack = "-" if bona_fide else list(attacks)[(number // 5 * 3 + int(place)) % len(attacks)]
+    # Two of every five utterances are bona fide; the attacks alternate among the others.
+    position = "b01b2"[number % 5]
+    bona_fide = position == "b"
+    attack = "-" if bona_fide else list(attacks)[(number // 5 * 3 + int(position)) % len(attacks)]
     speaker = int(rng.integers(_SPEAKERS[split])) + (100 if split == "eval" else 0)
     voice = Voice.draw(np.random.default_rng([seed, 1000 + speaker]))
     contours = speak(voice, rng.uniform(1.5, 4.0), rng)

@@ -1,4 +1,4 @@
-"""Attacks on simulated speech: what vocoders do to it, one function an attack, each with its own kind of damage."""
+"""Attacks on simulated speech: one function for each, with typical artefacts of a kind of vocoder."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ UNSEEN: Mapping[str, Attack] = {"A05": phase_damage, "A06": held_frames, "A07": 
 
 
 def _smooth(contours: Contours, width: float) -> Contours:
-    """What an acoustic model makes of speech: every trajectory averaged over frames of 8 ms."""
+    """Trajectories averaged over frames of 8 ms, as acoustic models predict them."""
     names = [field.name for field in dataclasses.fields(contours)]
     return Contours(**{name: gaussian_filter1d(getattr(contours, name), width, axis=0) for name in names})
 

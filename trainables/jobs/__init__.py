@@ -1,4 +1,4 @@
-"""Training that is no trial: the base, and LoRA as a control.
+"""Training outside trials: pretraining of the base, and LoRA as a control.
 
 It may import every room of `trainables`.
 """

@@ -1,1 +1,1 @@
-"""How tensors change when widths change: no policy, no model, only slots."""
+"""Growing, pruning and merging of tensors by the slots of sites; it knows no plan and no model."""

@@ -1,4 +1,4 @@
-"""Freezing: only the named parameters train, and what does not train behaves as in evaluation."""
+"""Freezing: the trainable parameters, and evaluation mode for frozen modules."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from trainables.errors import DropinError
 
 
 def freeze(module: nn.Module, trainable: Collection[str]) -> list[nn.Parameter]:
-    """Let only the parameters named in `trainable` receive gradients; returns them in the module's order.
+    """Require gradients of the parameters in `trainable` only, and return these in the module's order.
 
-    Frozen parameters drop any gradient buffer they had, and autograd no longer records what only they need.
+    Gradients of frozen parameters are deleted, and autograd skips the operations that only they need.
 
     Raises:
-        DropinError: a name that is no parameter, or nothing left to train.
+        DropinError: a name that is no parameter, or no trainable parameter.
     """
     parameters = dict(module.named_parameters())
     unknown = sorted(set(trainable) - set(parameters))
@@ -25,17 +25,17 @@ def freeze(module: nn.Module, trainable: Collection[str]) -> list[nn.Parameter]:
         parameter.requires_grad_(name in trainable)
         if name not in trainable:
             parameter.grad = None
-    chosen = [parameter for name, parameter in parameters.items() if name in trainable]
-    if not chosen:
-        raise DropinError("nothing to train: grow at least one site, or train the head or all")
-    return chosen
+    selected = [parameter for name, parameter in parameters.items() if name in trainable]
+    if not selected:
+        raise DropinError("no parameter is trainable: grow at least one site, or train the head or all")
+    return selected
 
 
 def training_mode(module: nn.Module) -> None:
-    """Training mode where something trains, evaluation mode in every part whose parameters are all frozen.
+    """Set training mode, but evaluation mode in every submodule whose parameters are all frozen.
 
-    What has no parameters of its own (dropout) is in training mode only beside nothing frozen. So a frozen BatchNorm
-    keeps its statistics and a frozen layer drops nothing: the old function stays as it is.
+    A submodule without parameters (dropout) is in training mode only if its parent has no frozen parameter. So a frozen
+    BatchNorm keeps its statistics and a frozen layer has no dropout: the function of the base does not change.
     """
     module.train()
     for part in module.modules():

@@ -1,4 +1,4 @@
-"""Growing: a new group of neurons at each of some sites."""
+"""Growing: a new group of neurons at a site."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from trainables.models.architecture import Architecture
 
 
 def grow(arch: Architecture, neurons: Mapping[str, int]) -> Architecture:
-    """The architecture with one more group of ``neurons[site]`` neurons at each named site.
+    """The architecture with another group of ``neurons[site]`` neurons at each named site.
 
-    Its state dict holds every key of the old one with its old shape; the keys beyond are the new neurons.
+    Its state dict has every key of the old one with its old shape; the other keys belong to the new neurons.
 
     Raises:
         DropinError: an unknown site, one that was removed, fewer than one neuron, or more than the site's limit.
@@ -23,18 +23,18 @@ def grow(arch: Architecture, neurons: Mapping[str, int]) -> Architecture:
         if count < 1:
             raise DropinError(f"growth at {name} must add at least 1 neuron; got {count}: leave the site out instead")
         if not sites[name].width and sites[name].kind != "branch":
-            raise DropinError(f"{name} was removed and cannot grow again: grow it before it is cut")
+            raise DropinError(f"{name} was removed and cannot grow again: grow it before the cut")
         limit = sites[name].limit
         if limit is not None and sites[name].width + count > limit:
             raise DropinError(
-                f"{name} takes at most {limit} neurons; {sites[name].width} and {count} more were asked for"
+                f"{name} takes at most {limit} neurons; {sites[name].width} and {count} more are too many: grow it less"
             )
     return arch.replace_widths({name: (*arch.widths[name], count) for name, count in neurons.items()})
 
 
 def new_keys(old: Architecture, new: Architecture) -> tuple[str, ...]:
-    """The names that only the grown architecture has."""
-    had = set(old.keys())
+    """The keys of the state dict that only the grown architecture has."""
+    old_keys = set(old.keys())
     keys = new.keys()
-    assert had <= set(keys), "growth keeps every key"
-    return tuple(key for key in keys if key not in had)
+    assert old_keys <= set(keys), "growth keeps every key"
+    return tuple(key for key in keys if key not in old_keys)

@@ -31,8 +31,8 @@ from trainables.storage.activations import ActivationCache, StepInputs
 from trainables.storage.checkpoint import Detector
 from trainables.surgery import moments as adam
 from trainables.surgery.freeze import freeze
-from trainables.surgery.keep import keep
 from trainables.surgery.merge import merge
+from trainables.surgery.prune import prune
 from trainables.trial.growing import grow_detector
 from trainables.trial.growth_cache import GrowthCache
 from trainables.trial.optimizers import build_optimizer, parameter_names
@@ -276,7 +276,7 @@ class Execution:
         if self.choose_criterion and self.epoch == self.plan.first_cut:
             self.plan = before.best_plan(self.plan, stage, self._scores, self.dev.labels)
         kept = before.select_neurons(stage.cut, self.plan.config["criterion"], generator)
-        smaller, transfer = keep(self.arch, kept)
+        smaller, transfer = prune(self.arch, kept)
         for name, index in kept.items():
             self.original[name] = self.original[name][torch.tensor(index, dtype=torch.long)]
         state = before.state()

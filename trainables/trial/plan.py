@@ -16,7 +16,7 @@ from trainables import growth
 from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
 from trainables.surgery.grow import grow
-from trainables.surgery.merge import merged as joined
+from trainables.surgery.merge import merged_architecture
 from trainables.trial.plan_rules import validate
 
 Widths = dict[str, tuple[int, ...]]
@@ -124,7 +124,7 @@ class Plan:
         """
         c = validate(config)
         stages = _dropin(c, base) if c["procedure"] == "dropin" else _plasticity(c, base)
-        return cls(c["procedure"], base, stages, joined(stages[-1].arch), c)
+        return cls(c["procedure"], base, stages, merged_architecture(stages[-1].arch), c)
 
 
 def _dropin(c: Mapping[str, Any], base: Architecture) -> tuple[Stage, ...]:
@@ -223,7 +223,7 @@ def _grow(c: Mapping[str, Any], arch: Architecture, neurons: Mapping[str, int], 
         reason = growth.load(c["rule"]).refuses(sites[name])
         if reason:
             raise DropinError(f"plan: {reason}")
-    return joined(wider) if merged else wider
+    return merged_architecture(wider) if merged else wider
 
 
 def _split_at_restarts(c: Mapping[str, Any], stage: Stage, begin: int) -> list[Stage]:

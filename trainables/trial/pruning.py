@@ -13,7 +13,7 @@ from trainables import criteria
 from trainables.metrics.eer import eer_of
 from trainables.models.architecture import Architecture
 from trainables.models.chain import Chain
-from trainables.surgery.keep import keep
+from trainables.surgery.prune import prune
 from trainables.trial.plan import Plan, Stage
 from trainables.trial.training import Loss
 
@@ -68,7 +68,7 @@ class UnprunedDetector:
             if other.final != plan.final or other.stages[number].cut != stage.cut:
                 continue
             kept = self.select_neurons(stage.cut, criterion, torch.Generator().manual_seed(0))
-            smaller, transfer = keep(self.arch, kept)
+            smaller, transfer = prune(self.arch, kept)
             module = smaller.build()
             module.load_state_dict(transfer.apply(self.state()))
             values = score(module)

@@ -33,7 +33,7 @@ def lay_prompts(root: Path, count: int) -> None:
 def test_no_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "INSTALLED", tmp_path / "bare")
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    with pytest.raises(Unavailable, match=r"^no apt-get here to get asterisk-core-sounds-en with$"):
+    with pytest.raises(Unavailable, match=r"^asterisk-core-sounds-en cannot be downloaded without apt-get$"):
         demo.read(None, cache=tmp_path / "cache")
     assert not list((tmp_path / "cache/corpora").glob("*.partial"))
 
@@ -78,7 +78,7 @@ def test_small_build_is_broken_off_and_goes_on(tmp_path: Path, monkeypatch: pyte
     assert {"-", "A04", "A06"} <= seen <= {"-", "A03", "A04", "A06"}
     for attack in ("A01", "A02", "A05", "A07", "A11"):
         assert f"without {attack} " in corpus.note
-    assert "no apt-get here to get flite with" in corpus.note
+    assert "flite cannot be downloaded without apt-get" in corpus.note
     assert len((corpus.root / build.SOURCES).read_text().splitlines()) == 38
 
     messages: list[str] = []

@@ -126,7 +126,7 @@ def test_a_damaged_cache_says_what_to_do(tmp_path: Path) -> None:
     small = {"train": 5, "dev": 5, "eval": 5}
     corpus = synthetic.read(cache=tmp_path, utterances=small)
     corpus.splits["dev"][0].path.unlink()
-    with pytest.raises(CorpusError, match="remove that folder and it is built again"):
+    with pytest.raises(CorpusError, match="delete that folder to build it again"):
         synthetic.read(cache=tmp_path, utterances=small)
 
 

@@ -1,4 +1,4 @@
-"""The base: found by what it is made from, there whole or not at all, and the best of its epochs."""
+"""The base: the digest of its folder, atomic writes, and the best of its epochs."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(store: Path, folder: Path, **changes: Any) -> Iterator[dict[str, Any]]:
-    """Training of a base that has not begun."""
+    """Training of a base, not started yet."""
     settings = {**SETTINGS, "card": {"front_end": "lfcc"}, "gpu": False, **changes}
     return pretrain(architecture("grnn"), features=store, folder=folder, **settings)
 
 
-def test_the_folder_is_addressed_by_everything_it_depends_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_digest_covers_everything_that_a_base_depends_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def folder(options: dict[str, Any] | None = None, features: str = "lfcc-0123", **changes: Any) -> Path:
         arch = Architecture.create("grnn", options or {"layers": [6, 5, 4]})
         return base_folder(arch, features=tmp_path / features, cache=tmp_path, **{**SETTINGS, **changes})
@@ -50,7 +50,7 @@ def test_the_folder_is_addressed_by_everything_it_depends_on(monkeypatch: pytest
     assert first == folder()
     assert first.parent == tmp_path / "bases"
     assert first.name.startswith("grnn-")
-    assert folder(features="elsewhere/lfcc-0123") == first, "where the features lie does not matter"
+    assert folder(features="elsewhere/lfcc-0123") == first, "the path of the features does not matter"
     found = [
         first,
         folder({"layers": [6, 5, 5]}),
@@ -73,11 +73,11 @@ def test_the_folder_is_addressed_by_everything_it_depends_on(monkeypatch: pytest
 
 
 def test_the_best_epoch_is_kept(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second of five, whose equal comes later: the same weights as those of a run that ends there."""
+    """The second of five, although a later one has the same EER: the weights of a run of two epochs."""
     eers = [0.4, 0.2, 0.3, 0.2, 0.5]
     for epochs in (2, 5):
-        told = iter(eers)
-        monkeypatch.setattr(pretraining, "eer_of", lambda *given, told=told: (next(told), eer_of(*given)[1]))
+        remaining = iter(eers)
+        monkeypatch.setattr(pretraining, "eer_of", lambda *given, left=remaining: (next(left), eer_of(*given)[1]))
         results = list(start(store, tmp_path / str(epochs), epochs=epochs))
         assert [result["eer"] for result in results] == eers[:epochs]
         assert [(result["epoch"], result["epochs"]) for result in results] == [(n + 1, epochs) for n in range(epochs)]
@@ -88,7 +88,7 @@ def test_the_best_epoch_is_kept(store: Path, tmp_path: Path, monkeypatch: pytest
     assert all(torch.equal(value, state[key]) for key, value in kept.module.state_dict().items())
 
 
-def test_the_card_says_what_the_detector_does(store: Path, tmp_path: Path) -> None:
+def test_the_card_has_the_results_of_the_detector(store: Path, tmp_path: Path) -> None:
     results = list(start(store, tmp_path / "base"))
     found = load_detector(tmp_path / "base")
     dev = open_split(store, "dev")
@@ -103,7 +103,7 @@ def test_the_card_says_what_the_detector_does(store: Path, tmp_path: Path) -> No
     assert eer == min(eers)
 
 
-def test_the_folder_appears_at_the_end_only(store: Path, tmp_path: Path) -> None:
+def test_the_folder_is_written_at_the_end_only(store: Path, tmp_path: Path) -> None:
     run = start(store, tmp_path / "bases" / "base")
     for _ in range(5):
         next(run)
@@ -120,7 +120,7 @@ def test_the_folder_appears_at_the_end_only(store: Path, tmp_path: Path) -> None
 def test_same_seed_same_base_and_another_seed_another(store: Path, tmp_path: Path) -> None:
     results: list[list[tuple[float, float]]] = []
     for name, seed in {"one": 3, "two": 3, "three": 4}.items():
-        torch.manual_seed(len(results))  # what ran before in the process does not matter
+        torch.manual_seed(len(results))  # the global generator's state does not matter
         results.append([(r["loss"], r["eer"]) for r in start(store, tmp_path / name, seed=seed, epochs=2)])
     assert results[0] == results[1]
     assert results[0] != results[2]
@@ -128,10 +128,10 @@ def test_same_seed_same_base_and_another_seed_another(store: Path, tmp_path: Pat
     assert weights[0] == weights[1] != weights[2]
 
 
-def test_weights_of_a_checkpoint_are_laid_over_the_fresh_ones(
+def test_pretrained_weights_replace_the_initial_ones(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At a learning rate that moves nothing: what the checkpoint has is its, the rest is that of the seed."""
+    """With a learning rate of almost 0: pretrained tensors are those of the checkpoint, others those of the seed."""
     given = trained_like(architecture("grnn"), seed=9).state_dict()
     given = {key: value for key, value in given.items() if not key.startswith("head.")}
     monkeypatch.setattr(grnn, "RECIPE", {**grnn.RECIPE, "lr": 1e-12})
@@ -162,7 +162,7 @@ def test_settings_reach_training(store: Path, tmp_path: Path, monkeypatch: pytes
     assert seen[0]["drawn"] == np.random.default_rng([3, 0]).bit_generator.state
 
 
-def test_a_base_that_diverges_leaves_nothing(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_base_that_diverges_writes_nothing(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretraining, "scores", lambda *_, **__: (_ for _ in ()).throw(Diverged("no numbers")))
     with pytest.raises(Diverged):
         list(start(store, tmp_path / "bases" / "base"))

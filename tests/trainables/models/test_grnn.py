@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables.models import grnn
 from trainables.models.architecture import Architecture
 from trainables.surgery.grow import grow, new_keys
-from trainables.surgery.keep import keep
+from trainables.surgery.prune import prune
 
 SMALL = {"layers": [6, 5, 4, 3]}
 several_groups = st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=3), min_size=1, max_size=3)
@@ -129,7 +129,7 @@ def test_a_group_that_nothing_reads_can_go_and_the_others_move_up(groups: list[l
     x = cepstra()
     start = sum(groups[0][:gone])
     stay = [i for i in range(sum(groups[0])) if not start <= i < start + groups[0][gone]]
-    smaller, transfer = keep(arch, {"gru.0": stay})
+    smaller, transfer = prune(arch, {"gru.0": stay})
     reduced = smaller.build()
     reduced.load_state_dict(transfer.apply(state))
     torch.testing.assert_close(reduced(x), model(x), atol=1e-6, rtol=0)

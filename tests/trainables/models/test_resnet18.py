@@ -9,7 +9,7 @@ from torch import nn
 from detectors import features, trained_like
 from trainables.models.architecture import Architecture
 from trainables.surgery.grow import grow, new_keys
-from trainables.surgery.keep import keep
+from trainables.surgery.prune import prune
 
 
 def test_paper_sizes() -> None:
@@ -64,7 +64,7 @@ def test_cutting_a_stream_equals_silencing_its_channels(layer: int) -> None:
         if slot.role == "producer" or (slot.role == "norm" and slot.key.endswith((".weight", ".bias"))):
             state[slot.key].movedim(slot.axis or 0, 0)[1::2] = 0
     module.load_state_dict(state)
-    smaller, transfer = keep(arch, {site: range(0, width, 2), "layer1.1": range(4)})
+    smaller, transfer = prune(arch, {site: range(0, width, 2), "layer1.1": range(4)})
     cut = smaller.build().eval()
     cut.load_state_dict(transfer.apply(state))
     assert smaller.total_widths()[site] == width // 2
@@ -79,7 +79,7 @@ def test_streams_cannot_grow() -> None:
     with pytest.raises(ValueError, match=r"layer2\.stream must be one group"):
         base.replace_widths({"layer2.stream": (4, 4)}).sites()
     with pytest.raises(ValueError, match=r"layer2\.stream must keep at least 1 neuron"):
-        keep(base, {"layer2.stream": []})
+        prune(base, {"layer2.stream": []})
 
 
 def test_new_connections_of_a_branch_include_its_readers() -> None:

@@ -12,8 +12,8 @@ from trainables.models.architecture import Architecture
 from trainables.models.wav2vec2_checkpoint import BASE
 from trainables.models.wav2vec2_parts import EncoderLayer
 from trainables.surgery.grow import grow, new_keys
-from trainables.surgery.keep import keep
 from trainables.surgery.merge import merge
+from trainables.surgery.prune import prune
 
 SITES = ("encoder.1.heads", "encoder.1.ff", "encoder.1.branch")
 
@@ -144,7 +144,7 @@ def test_joined_groups_compute_the_same() -> None:
 @pytest.mark.parametrize(("site", "kept"), [("encoder.1.heads", [4, 5]), ("encoder.1.ff", [64, 65])])
 def test_the_first_group_can_go_and_leave_its_bias(site: str, kept: list[int]) -> None:
     grown = grow(tiny(), {site: 2})
-    smaller, transfer = keep(grown, {site: kept})
+    smaller, transfer = prune(grown, {site: kept})
     parts = loud(grown.build())
     for key in grown.sites()[site].groups[0].keys("consumer"):
         parts.state_dict()[key].zero_()

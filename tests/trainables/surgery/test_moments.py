@@ -1,4 +1,4 @@
-"""Optimiser moments follow their neurons."""
+"""Transfer of optimiser moments."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import torch
 from detectors import architecture, features
 from trainables.surgery import moments
 from trainables.surgery.grow import grow
-from trainables.surgery.keep import keep
 from trainables.surgery.merge import merge
+from trainables.surgery.prune import prune
 
 
 def stepped(module: torch.nn.Module, steps: int = 2) -> torch.optim.Adam:
@@ -40,11 +40,11 @@ def test_collect_and_restore_round_trip() -> None:
     assert all(torch.equal(value, twin.state_dict()[key]) for key, value in module.state_dict().items())
 
 
-def test_moments_are_cut_like_weights() -> None:
+def test_moments_are_pruned_like_weights() -> None:
     arch = architecture("resnet18")
     module = arch.build()
     kept = moments.collect(stepped(module), module)
-    _, transfer = keep(arch, {"layer1.0": [0, 3]})
+    _, transfer = prune(arch, {"layer1.0": [0, 3]})
     shapes = {key: value.shape for key, value in module.state_dict().items()}
     moved = moments.carry(kept, transfer, shapes)
     key = "layer1.blocks.0.parts.0.conv1.0.weight"
@@ -52,7 +52,7 @@ def test_moments_are_cut_like_weights() -> None:
     assert moved["step"][key] == kept["step"][key] == 2
 
 
-def test_new_neurons_have_no_moments_and_count_as_zero_when_joined() -> None:
+def test_new_neurons_have_no_moments_and_zero_moments_when_merged() -> None:
     arch = architecture("resnet18")
     module = arch.build()
     kept = moments.collect(stepped(module), module)

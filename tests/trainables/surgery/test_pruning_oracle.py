@@ -1,4 +1,4 @@
-"""Our cuts against those of torch-pruning on the same ResNet18."""
+"""Pruning against torch-pruning on the same ResNet18."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import pytest
 import torch
 
 from detectors import architecture, features, trained_like
-from trainables.surgery.keep import keep
+from trainables.surgery.prune import prune
 
 tp = pytest.importorskip("torch_pruning")
 
 
 @pytest.mark.parametrize(
-    ("site", "dropped"), [("layer1.0", [1]), ("layer2.0", [0, 5, 6]), ("layer4.1", list(range(20)))]
+    ("site", "pruned"), [("layer1.0", [1]), ("layer2.0", [0, 5, 6]), ("layer4.1", list(range(20)))]
 )
-def test_cut_equals_torch_pruning(site: str, dropped: list[int]) -> None:
+def test_prune_equals_torch_pruning(site: str, pruned: list[int]) -> None:
     arch = architecture("resnet18")
     module = trained_like(arch)
-    kept = [i for i in range(arch.widths[site][0]) if i not in dropped]
-    smaller, transfer = keep(arch, {site: kept})
+    kept = [i for i in range(arch.widths[site][0]) if i not in pruned]
+    smaller, transfer = prune(arch, {site: kept})
     ours = smaller.build().eval()
     ours.load_state_dict(transfer.apply(module.state_dict()))
 
@@ -27,7 +27,7 @@ def test_cut_equals_torch_pruning(site: str, dropped: list[int]) -> None:
         parameter.requires_grad_(True)
     graph = tp.DependencyGraph().build_dependency(module, example_inputs=features("resnet18", 1))
     conv = module.get_submodule(f"{layer}.blocks.{block}.parts.0.conv1.0")
-    group = graph.get_pruning_group(conv, tp.prune_conv_out_channels, idxs=dropped)
+    group = graph.get_pruning_group(conv, tp.prune_conv_out_channels, idxs=pruned)
     assert graph.check_pruning_group(group)
     group.prune()
     theirs = module.eval().state_dict()

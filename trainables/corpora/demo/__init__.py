@@ -1,4 +1,4 @@
-"""The default corpus: real human speech against spoofs, built on first use from packages of Debian or Ubuntu."""
+"""The default corpus: human speech and spoofs of it, built on first use from packages of Debian or Ubuntu."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def read(
     skip_bad_files: bool = False,
     progress: Progress = silent,
 ) -> Corpus:
-    """Read the corpus from the cache, after building it there if need be (a minute or two, once).
+    """Read the corpus from the cache; it is built there first if it does not exist (a minute or two).
 
     Args:
-        root: must be ``None``: the corpus is built, not brought.
-        cache: folder for what is built; the corpus takes about 40 MB in it.
+        root: must be ``None``: the corpus is built, not read from a folder of the user.
+        cache: the cache folder; the corpus takes about 40 MB.
         skip_bad_files: leave out up to 1 % of the utterances, those with missing, unreadable or empty files.
-        progress: told how far fetching, making and checking are.
+        progress: called during downloads, synthesis and checks.
 
     Raises:
-        Unavailable: the packages are neither installed nor to be downloaded here; one line says why.
+        Unavailable: the packages are neither installed nor can be downloaded; the message has the reason.
         DropinError: a root is given.
         CorpusError: the copy in the cache is damaged.
     """
     if root is not None:
         raise DropinError(f"corpus demo is built by this project and has no root; got {root}, leave it out")
-    place = build.build(Path(cache).resolve(), progress)
-    note = json.loads((place / build.ABOUT).read_text(encoding="utf-8"))["note"]
+    folder = build.build(Path(cache).resolve(), progress)
+    note = json.loads((folder / build.ABOUT).read_text(encoding="utf-8"))["note"]
     return asvspoof2019.read(
-        place, variant="LA", name="demo", note=note, skip_bad_files=skip_bad_files, progress=progress
+        folder, variant="LA", name="demo", note=note, skip_bad_files=skip_bad_files, progress=progress
     )

@@ -1,6 +1,6 @@
-"""Making the corpus: packages fetched, every utterance made in parallel, the tree put in its place when it is whole.
+"""Build of the corpus: download of packages, synthesis of all utterances in parallel, and an atomic rename at the end.
 
-A build that is broken off leaves its folder ``….partial``; the next one goes on from what is there.
+An interrupted build leaves its folder ``….partial``, and the next one continues it.
 """
 
 from __future__ import annotations
@@ -50,16 +50,19 @@ sources.txt tells which prompt each utterance says: name, attack, language, prom
 
 
 def folder(cache: Path) -> Path:
-    """Where the corpus of the present recipe is, or will be, below the cache."""
-    what = json.dumps([recipe.VERSION, recipe.BONA_FIDE, recipe.SPOOFS, recipe.LANGUAGES])
-    return cache / "corpora" / f"demo-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
+    """The folder of the corpus of the current recipe, below the cache."""
+    settings = json.dumps([recipe.VERSION, recipe.BONA_FIDE, recipe.SPOOFS, recipe.LANGUAGES])
+    return cache / "corpora" / f"demo-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
 
 
 def build(cache: Path, progress: Progress) -> Path:
-    """Have the corpus in the cache, and say in which folder.
+    """Build the corpus unless it is in the cache.
+
+    Returns:
+        Its folder.
 
     Raises:
-        Unavailable: the human speech cannot be had here.
+        Unavailable: the packages of human speech are not available.
     """
     final = folder(cache)
     if final.is_dir():
@@ -81,7 +84,7 @@ def build(cache: Path, progress: Progress) -> Path:
 
 
 def _make(work: Path, progress: Progress) -> None:
-    roots, versions, lost = _fetch(work / "packages", progress)
+    roots, versions, missing = _fetch(work / "packages", progress)
     prompts = {language: speech.prompts(roots[group.name], language) for language, group in speech.GROUPS.items()}
     available = []
     for attack in (*recipe.ATTACKS["seen"], *recipe.ATTACKS["unseen"]):
@@ -89,17 +92,17 @@ def _make(work: Path, progress: Progress) -> None:
         if fault is None:
             available.append(attack)
         else:
-            lost.append(f"without {attack.name} ({fault})")
+            missing.append(f"without {attack.name} ({fault})")
     try:
         jobs = recipe.jobs(prompts, available)
     except ValueError as error:
         raise Unavailable(str(error)) from error
-    _keep_if_same(work, [versions, [(job.name, job.attack, job.prompt.key) for job in jobs]])
+    _discard_other_plan(work, [versions, [(job.name, job.attack, job.prompt.key) for job in jobs]])
     made = _render_all(work, jobs, roots, progress)
     if len(made) < len(jobs):
-        lost.append(f"without {len(jobs) - len(made)} utterances that could not be made")
+        missing.append(f"without {len(jobs) - len(made)} utterances that could not be made")
     _write_protocols(work, made)
-    note = "; ".join(["small demonstration corpus, results do not compare with published ones", *lost])
+    note = "; ".join(["small demonstration corpus, results do not compare with published ones", *missing])
     counts = ", ".join(
         f"{split} {sum(job.split == split and job.attack == '-' for job in made)} bona fide and "
         f"{sum(job.split == split and job.attack != '-' for job in made)} spoof"
@@ -112,12 +115,12 @@ def _make(work: Path, progress: Progress) -> None:
     (work / ABOUT).write_text(json.dumps({"note": note, "packages": versions}, indent=1), encoding="utf-8")
 
 
-def _fetch(place: Path, progress: Progress) -> tuple[dict[str, Path], list[str], list[str]]:
-    """Where each group of packages is, their versions, and what could not be had, a phrase each."""
-    packages = Packages(place)
+def _fetch(folder: Path, progress: Progress) -> tuple[dict[str, Path], list[str], list[str]]:
+    """The root folder of each group of packages, their versions, and the reasons for unavailable ones."""
+    packages = Packages(folder)
     roots: dict[str, Path] = {}
     versions: list[str] = []
-    lost: list[str] = []
+    missing: list[str] = []
     groups = (*speech.GROUPS.values(), *spoofs.PROGRAMS)
     for number, group in enumerate(groups):
         progress("fetching speech packages", number, len(groups))
@@ -127,13 +130,13 @@ def _fetch(place: Path, progress: Progress) -> tuple[dict[str, Path], list[str],
         except Unavailable as error:
             if group not in spoofs.PROGRAMS:
                 raise
-            lost.append(str(error))
+            missing.append(str(error))
     progress("fetching speech packages", len(groups), len(groups))
-    return roots, versions, lost
+    return roots, versions, missing
 
 
-def _keep_if_same(work: Path, plan: object) -> None:
-    """Throw away what an interrupted build made if it was about to make something else."""
+def _discard_other_plan(work: Path, plan: object) -> None:
+    """Delete the audio of an interrupted build if its plan was another one."""
     path = work / _PLAN
     text = json.dumps(plan)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -142,11 +145,11 @@ def _keep_if_same(work: Path, plan: object) -> None:
 
 
 def _render_all(work: Path, jobs: Sequence[Job], roots: Mapping[str, Path], progress: Progress) -> list[Job]:
-    """Make every utterance that is not there yet; those that are there in the end."""
+    """Make all utterances that do not exist yet; returns those that exist at the end."""
     for split in SPLITS:
         asvspoof2019.audio_folder(work / "LA", "LA", split).mkdir(parents=True, exist_ok=True)
     made = []
-    # Spawned, because forking a process that runs torch's threads may hang.
+    # Spawned, because a fork of a process with torch's threads may hang.
     pool = ProcessPoolExecutor(workers(), multiprocessing.get_context("spawn"), initializer=_start_worker)
     try:
         results = pool.map(partial(_render, tree=work / "LA", roots=dict(roots)), jobs, chunksize=4)
@@ -160,7 +163,7 @@ def _render_all(work: Path, jobs: Sequence[Job], roots: Mapping[str, Path], prog
 
 
 def _render(job: Job, tree: Path, roots: Mapping[str, Path]) -> bool:
-    """Make one utterance, unless it is there; False if its program fails on its text."""
+    """Make one utterance unless it exists; ``False`` if its program fails on its text."""
     path = asvspoof2019.audio_folder(tree, "LA", job.split) / f"{job.name}.flac"
     if path.exists():
         return True
@@ -175,7 +178,7 @@ def _render(job: Job, tree: Path, roots: Mapping[str, Path]) -> bool:
 
 
 def source(job: Job, roots: Mapping[str, Path]) -> np.ndarray:
-    """What goes into the channel: the prompt as it was recorded, or a spoof recorded in the same way.
+    """Input of the channel: the recorded prompt, or a spoof recorded in the same way.
 
     Returns:
         float32 ``[samples]`` at 16 kHz.
@@ -198,12 +201,12 @@ def _write_protocols(work: Path, jobs: Sequence[Job]) -> None:
 
 
 def workers() -> int:
-    """How many processes make speech: one for each core that is ours, eight at most."""
+    """Number of processes: one for each CPU that this process may use, at most eight."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(usable, 8)
 
 
 def _start_worker() -> None:
     torch.set_num_threads(1)
-    # The parent hears Ctrl-C too and ends its workers; they need not say so as well.
+    # Ctrl-C also reaches the parent, which ends its workers; they need no traceback of their own.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

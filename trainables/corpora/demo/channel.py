@@ -1,7 +1,7 @@
-"""The one channel that every utterance goes through, bona fide or spoof: filtered, trimmed, levelled, coded in G.722.
+"""The channel of all utterances, bona fide and spoof: band-pass, trimming, level normalisation, G.722 coding.
 
-What the channel leaves must not tell the classes apart. The human prompts come out of a G.722 codec and go through it
-once more, so a spoof goes through it twice as well: once with `record`, as the prompts once did, then with `transmit`.
+Artefacts of the channel must not reveal the class. The recorded prompts are G.722 files and are coded once more, so a
+spoof is coded twice as well: first in `record`, like the prompts, then in `transmit`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from trainables.errors import DropinError
 LEVEL_DB = -26.0
 """Root mean square after trimming, relative to full scale; the usual speech level of ITU-T P.56 measurements."""
 SILENCE_DB = -35.0
-"""Frames this far below the loudest one count as silence at the ends."""
+"""Level of silent frames at the ends, relative to the loudest frame."""
 LOW_HZ, HIGH_HZ = (80.0, 160.0), (6800.0, 7200.0)
-"""Edges of the band: where it begins to rise from nothing and is all there, where it begins to fall and is gone."""
+"""Stop and pass frequency of the lower edge, pass and stop frequency of the upper edge of the band."""
 CREST_DB = 11.0
 """Highest peak, relative to the root mean square."""
 _FRAME = SAMPLE_RATE // 100
@@ -66,7 +66,7 @@ def to_int16(audio: np.ndarray) -> np.ndarray:
 def band(audio: np.ndarray) -> np.ndarray:
     """Keep the band of wideband telephony, about 100 to 7000 Hz (ITU-T P.341), without shifting phases.
 
-    Prompts hold nearly nothing outside it and most synthesizers do: a band alone would tell them apart.
+    Prompts have almost no energy outside it, while most synthesizers have: the band alone would reveal the class.
 
     Args:
         audio: ``[samples]`` at 16 kHz.
@@ -74,7 +74,7 @@ def band(audio: np.ndarray) -> np.ndarray:
     Returns:
         As many samples, float32.
     """
-    size = len(audio) + SAMPLE_RATE // 10  # room for the ringing, so that the end does not come back at the start
+    size = len(audio) + SAMPLE_RATE // 10  # zero padding for the filter's ringing, against circular convolution
     frequencies = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
     rise = np.clip((frequencies - LOW_HZ[0]) / (LOW_HZ[1] - LOW_HZ[0]), 0, 1)
     fall = np.clip((HIGH_HZ[1] - frequencies) / (HIGH_HZ[1] - HIGH_HZ[0]), 0, 1)
@@ -91,15 +91,15 @@ def trim(audio: np.ndarray) -> np.ndarray:
         audio: ``[samples]`` at 16 kHz.
 
     Returns:
-        What is between the first and the last frame that is not silent, as float32.
+        The audio from the first to the last frame that is not silent, as float32.
 
     Raises:
-        DropinError: nothing but digital silence, or shorter than one frame.
+        DropinError: only digital silence, or shorter than one frame.
     """
     frames = np.asarray(audio[: len(audio) // _FRAME * _FRAME], dtype=np.float64).reshape(-1, _FRAME)
     energy = (frames**2).mean(axis=1)
     if not energy.any():
-        raise DropinError(f"audio must hold a sound; got {len(audio)} samples of silence, leave it out")
+        raise DropinError(f"audio must not be silent; got {len(audio)} samples of silence, leave it out")
     loud = np.flatnonzero(energy > energy.max() * 10 ** (SILENCE_DB / 10))
     kept = np.array(audio[loud[0] * _FRAME : (loud[-1] + 1) * _FRAME], dtype=np.float32)
     ramp = np.linspace(0, 1, _FADE, dtype=np.float32)
@@ -109,9 +109,9 @@ def trim(audio: np.ndarray) -> np.ndarray:
 
 
 def limit(audio: np.ndarray) -> np.ndarray:
-    """Scale to a root mean square of 1 and turn the gain down around peaks above 11 dB, smoothly over 10 ms.
+    """Scale to a root mean square of 1 and reduce the gain around peaks above 11 dB, smoothly over 10 ms.
 
-    Prompts are mastered so, synthesizers' output is not: without this the peak alone would tell them apart.
+    Prompts are mastered so, synthesizers' output is not: without a limiter the peak alone would reveal the class.
     """
     scaled = np.asarray(audio, dtype=np.float64) / np.sqrt(np.mean(np.asarray(audio, dtype=np.float64) ** 2))
     needed = np.minimum(1, 10 ** (CREST_DB / 20) / np.maximum(np.abs(scaled), 1e-9))
@@ -128,22 +128,22 @@ def level(audio: np.ndarray, level_db: float = LEVEL_DB) -> np.ndarray:
 
 
 def record(audio: np.ndarray) -> np.ndarray:
-    """What a recording of a spoof as a G.722 prompt would be: levelled and coded once, nothing cut."""
+    """A spoof as if recorded as a G.722 prompt: level normalised and coded once, not trimmed."""
     return decode_g722(encode_g722(level(audio)))
 
 
 def transmit(audio: np.ndarray, gain_db: float = 0.0) -> np.ndarray:
-    """The channel itself: filtered, trimmed, levelled, coded in G.722 and back.
+    """The channel: band-pass, trimming, level normalisation, G.722 coding and decoding.
 
     Args:
         audio: ``[samples]`` at 16 kHz.
-        gain_db: level of this utterance relative to the usual one. It should vary, since what the codec makes of
-            equal levels is not quite equal.
+        gain_db: level of this utterance relative to `LEVEL_DB`. It should vary, since the codec changes equal levels
+            slightly differently for each class.
 
     Returns:
         float32 ``[samples]`` at 16 kHz.
 
     Raises:
-        DropinError: nothing but silence.
+        DropinError: only silence.
     """
     return decode_g722(encode_g722(level(trim(band(audio)), LEVEL_DB + gain_db)))

@@ -1,4 +1,4 @@
-"""Debian packages without root: what is installed is used as it is, the rest is downloaded and unpacked in a folder."""
+"""Debian packages without root: installed ones are used, others are downloaded and unpacked in a folder."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Group:
     """Packages that serve one purpose.
 
     Attributes:
-        name: what they are called here.
+        name: of the group.
         packages: names of the packages.
-        files: one glob pattern of files a package, below the root; all of them there means installed.
-        depends: whether the packages run, so that what they depend on is fetched too.
+        files: a glob pattern of each package's file, relative to the root; the group is installed if all match.
+        depends: whether the packages are programs, whose dependencies are downloaded too.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Group:
     depends: bool = False
 
     def complete(self, root: Path) -> bool:
-        """Whether every package's file is there."""
+        """Whether the files of all packages exist."""
         return all(next(root.glob(pattern), None) is not None for pattern in self.files)
 
 
 class Packages:
-    """Provides groups of packages, below ``/`` or unpacked in a folder that can be taken up again after a break."""
+    """Provides groups of packages, installed in ``/`` or unpacked in a folder that a later process can reuse."""
 
     def __init__(self, folder: Path) -> None:
         """Unpack in ``folder/tree`` and keep apt's own state in ``folder/apt``."""
@@ -50,10 +50,13 @@ class Packages:
         self._own_lists = False
 
     def provide(self, group: Group) -> Path:
-        """Have a group's files below the folder that is returned, ``/`` or the tree.
+        """Download and unpack a group unless it is installed.
+
+        Returns:
+            The root of its files: ``/`` or the tree.
 
         Raises:
-            Unavailable: they are not installed and cannot be downloaded.
+            Unavailable: it is not installed and cannot be downloaded.
         """
         if group.complete(INSTALLED):
             return INSTALLED
@@ -61,12 +64,12 @@ class Packages:
         if not marker.exists():
             debs = self._fetch(group)
             if not group.complete(self.tree):
-                raise Unavailable(f"packages {', '.join(group.packages)} do not hold {', '.join(group.files)}")
+                raise Unavailable(f"packages {', '.join(group.packages)} do not contain {', '.join(group.files)}")
             marker.write_text("".join(f"{deb}\n" for deb in debs), encoding="utf-8")
         return self.tree
 
     def versions(self, group: Group) -> list[str]:
-        """Name and version of every package that a group which was provided consists of."""
+        """Name and version of every package of a provided group."""
         marker = self._folder / f"{group.name}.done"
         if marker.exists():
             return marker.read_text(encoding="utf-8").splitlines()
@@ -78,11 +81,11 @@ class Packages:
         """Download and unpack; names of the package files."""
         for program in ("apt-get", "dpkg-deb"):
             if shutil.which(program) is None:
-                raise Unavailable(f"no {program} here to get {group.packages[0]} with")
+                raise Unavailable(f"{group.packages[0]} cannot be downloaded without {program}")
         try:
             debs = self._download(group)
         except Unavailable:
-            # The machine's package lists may be missing or older than the server's: get our own and try again.
+            # The system's package lists may be missing or outdated: download our own and retry.
             if self._own_lists:
                 raise
             self._own_lists = True
@@ -98,7 +101,7 @@ class Packages:
         """Make sure that unpacking a package writes below the tree only.
 
         Raises:
-            Unavailable: a member of it leaves the tree, by its name or through a link.
+            Unavailable: a member would be written outside the tree, by its name or through a link.
         """
         unpacked = deb.with_suffix(".tar")
         with unpacked.open("wb") as out:
@@ -117,7 +120,7 @@ class Packages:
         try:
             self._run(["apt-get", "update"], _UPDATE_TIMEOUT)
         except Unavailable as error:
-            # One bad source among several fails the whole update; what came of the others may do.
+            # One failing source fails the whole update; the lists of the others may suffice.
             fault = f"; {error}"
         try:
             return self._download(group)
@@ -126,14 +129,14 @@ class Packages:
 
     def _download(self, group: Group) -> list[Path]:
         names = [*group.packages, *(self._dependencies(group.packages) if group.depends else ())]
-        place = self._folder / "debs"
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        self._run(["apt-get", "download", *dict.fromkeys(names)], _DOWNLOAD_TIMEOUT, place)
-        return sorted(place.glob("*.deb"))
+        debs = self._folder / "debs"
+        shutil.rmtree(debs, ignore_errors=True)
+        debs.mkdir(parents=True)
+        self._run(["apt-get", "download", *dict.fromkeys(names)], _DOWNLOAD_TIMEOUT, debs)
+        return sorted(debs.glob("*.deb"))
 
     def _dependencies(self, names: Sequence[str]) -> list[str]:
-        """What apt would install for these packages, themselves included, on top of what the machine has."""
+        """The packages that apt would install for these, including themselves."""
         simulation = self._run(
             ["apt-get", "install", "--simulate", "--no-install-recommends", *names], _SIMULATE_TIMEOUT
         )
@@ -142,7 +145,7 @@ class Packages:
     def _run(
         self, command: Sequence[str], timeout: float, folder: Path | None = None, out: IO[bytes] | None = None
     ) -> str:
-        """What a program prints, which goes into `out` where that is given."""
+        """Run a program and return its output, which is written to `out` instead if given."""
         if command[0] == "apt-get":
             command = [command[0], *self._options(), *command[1:]]
         environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
@@ -173,7 +176,7 @@ class Packages:
         state = self._folder / "apt"
         settings = {
             "Dir::Cache": state / "cache",
-            # Container images switch these two off, and then every call reads all lists again.
+            # Container images disable these two, and then every call parses all lists again.
             "Dir::Cache::pkgcache": "pkgcache.bin",
             "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
             "Debug::NoLocking": "true",
@@ -192,10 +195,10 @@ class Packages:
 
 
 def leaving(members: Iterable[tarfile.TarInfo], tree: Path) -> str | None:
-    """The first member of an archive that would not be written below `tree`, and why; ``None`` where all would be.
+    """The first member of an archive that would be written outside `tree`, and why; ``None`` if there is none.
 
-    A member may be a link that points anywhere, as packages have them for what they are installed into. But nothing
-    may be written through one, be it the archive's own or there already, and a hard link takes what the tree holds.
+    A member may be a symbolic link to any path, as in many packages. But no member may be written through a link, of
+    the archive or of the tree, and a hard link must have a target in the tree.
     """
     links: set[PurePosixPath] = set()
     for member in members:
@@ -215,5 +218,5 @@ def leaving(members: Iterable[tarfile.TarInfo], tree: Path) -> str | None:
 def _stays(folder: Path, tree: Path) -> bool:
     try:
         return folder.resolve().is_relative_to(tree.resolve())
-    except (OSError, RuntimeError):  # links in a circle
+    except (OSError, RuntimeError):  # a cycle of links
         return False

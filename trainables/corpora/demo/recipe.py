@@ -1,8 +1,8 @@
-"""What the corpus is made of: which utterance says what, in whose voice, by which attack, in which split.
+"""Composition of the corpus: prompt, speaker, attack and split of every utterance.
 
-Train and dev share speakers and attacks but no prompt; eval has a speaker and attacks of its own. Each language has
-the same share of both classes, so that the language tells nothing. Nothing is drawn by a generator: every choice is
-ranked by a digest of what it is about.
+Train and dev share speakers and attacks but no prompt; eval has another speaker and unseen attacks. Each language has
+the same share of both classes, so that the language does not reveal the class. No random generator is used: the order
+of all choices is that of SHA-256 digests.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from trainables.corpora.demo.speech import VOICES, Prompt
 from trainables.errors import DropinError
 
 VERSION = 1
-"""To be raised with every change that changes a file of the corpus; it is part of the cache folder's name."""
+"""Part of the folder's digest: raise it with every change to a file of the corpus."""
 LANGUAGES: Mapping[str, Mapping[str, float]] = {
     "train": {"en": 0.5, "es": 0.25, "ru": 0.25},
     "dev": {"en": 0.5, "es": 0.25, "ru": 0.25},
@@ -30,10 +30,10 @@ class Attack:
     """One way to make spoofs.
 
     Attributes:
-        name: as in the protocols.
-        summary: what it is, for a reader.
-        languages: the ones it can speak.
-        copies: whether it starts from a recorded prompt, and not from a text alone.
+        name: in the protocols.
+        summary: a description.
+        languages: the languages that it supports.
+        copies: whether it is copy synthesis of a recorded prompt, and not text to speech.
     """
 
     name: str
@@ -64,12 +64,12 @@ ATTACKS: Mapping[str, tuple[Attack, ...]] = {
 
 @dataclass(frozen=True)
 class Job:
-    """One utterance to be made.
+    """One utterance to make.
 
     Attributes:
         split: train, dev or eval.
         name: file name without suffix.
-        prompt: what is said, and the recording for whoever needs it.
+        prompt: its text and recording.
         attack: name of the attack, ``-`` for bona fide.
     """
 
@@ -80,7 +80,7 @@ class Job:
 
     @property
     def speaker(self) -> str:
-        """Speaker as the protocols name it; a spoof goes under the speaker whose sentence it says."""
+        """Speaker in the protocols; a spoof has the speaker of its prompt."""
         return f"LA_{VOICES[self.prompt.language]}"
 
 
@@ -88,8 +88,8 @@ def jobs(prompts: Mapping[str, Sequence[Prompt]], available: Sequence[Attack]) -
     """Every utterance of the corpus, in the order of the protocols.
 
     Args:
-        prompts: by language, each in mixed order.
-        available: the attacks that can be made here; the others' shares go to these.
+        prompts: by language, each in pseudo-random order.
+        available: the attacks whose programs are available; the shares of others go to these.
 
     Raises:
         DropinError: a language has too few prompts.
@@ -105,7 +105,7 @@ def jobs(prompts: Mapping[str, Sequence[Prompt]], available: Sequence[Attack]) -
         said = dict.fromkeys(shares, 0)
         for (attack, language), number in _shares(split, [one for one in group if one in available]).items():
             bona_fide, sources = chosen[language]
-            # A copy is never made of a prompt that is there as bona fide speech; a text may be.
+            # The prompts of copy synthesis are never bona fide utterances as well; those of text to speech may be.
             pool, turn = (sources, copied) if attack.copies else ((*sources, *bona_fide), said)
             pairs += [(pool[(turn[language] + step) % len(pool)], attack.name) for step in range(number)]
             turn[language] += number
@@ -116,7 +116,7 @@ def jobs(prompts: Mapping[str, Sequence[Prompt]], available: Sequence[Attack]) -
 
 
 def number_of(*words: str) -> int:
-    """A number that depends on these words alone: seed of whatever is varied from utterance to utterance."""
+    """A pseudo-random number that depends on these words only: the seed of variations between utterances."""
     return int.from_bytes(_rank(*words)[:4], "big")
 
 
@@ -125,7 +125,7 @@ def _rank(*words: str) -> bytes:
 
 
 def _divide(language: str, found: Sequence[Prompt]) -> dict[str, tuple[Sequence[Prompt], Sequence[Prompt]]]:
-    """For each split that speaks a language: its bona fide prompts and the ones that copies are made of."""
+    """For each split with this language: its bona fide prompts and those for copy synthesis."""
     splits = [split for split, shares in LANGUAGES.items() if language in shares]
     bona_fide = {split: round(BONA_FIDE[split] * LANGUAGES[split][language]) for split in splits}
     spare = len(found) - sum(bona_fide.values())
@@ -144,9 +144,9 @@ def _divide(language: str, found: Sequence[Prompt]) -> dict[str, tuple[Sequence[
 
 
 def _shares(split: str, group: Sequence[Attack]) -> dict[tuple[Attack, str], int]:
-    """How many spoofs of each attack in each language: every language keeps its share, every attack has as many.
+    """Number of spoofs of each attack in each language, with the share of every language and equal numbers by attack.
 
-    What an attack cannot say in its own languages it makes up for in the one that most attacks speak.
+    An attack that does not support a language has more spoofs in the language that most attacks support.
     """
     left = dict(zip(group, _even(SPOOFS[split], len(group)), strict=True))
     speakers = {language: [one for one in group if language in one.languages] for language in LANGUAGES[split]}

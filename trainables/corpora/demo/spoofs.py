@@ -1,4 +1,4 @@
-"""The attacks: how each one makes its spoof of a prompt. Voice, speed and the like vary with the utterance."""
+"""The attacks: how each makes a spoof of a prompt. Voice, speed and pitch vary between utterances."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ PROGRAMS = (
         depends=True,
     ),
 )
-# Words a minute and stretches at which each voice takes about as long as the human speaker, so that the duration of
-# an utterance says nothing about its class.
+# Words per minute and stretch factors at which each voice is about as slow as the human speaker, so that the duration
+# of an utterance does not reveal its class.
 _ESPEAK_VOICES = {"en": ("en-us", 142), "es": ("es-419", 120), "ru": ("ru", 146)}
-# No variants with breath: theirs is not the same in each run.
+# No variants with breath noise, which is not reproducible.
 _ESPEAK_VARIANTS = ("", "+f1", "+f4", "+m3")
 _KLATT_VARIANTS, _KLATT_SPEED = ("+klatt", "+klatt2", "+klatt4"), 175
 _FLITE_VOICES = (("slt", 1.14), ("rms", 1.03), ("awb", 1.13))
@@ -48,12 +48,12 @@ _PITCHES = (0.84, 0.89, 1.12, 1.19)
 
 
 def missing(attack: Attack, roots: Mapping[str, Path], example: Prompt) -> str | None:
-    """Why an attack cannot be made here, or ``None``.
+    """The reason why an attack is not available, or ``None``.
 
     Args:
         attack: one of the recipe's.
-        roots: where the groups of `PROGRAMS` are that could be had.
-        example: a prompt in a language that the attack speaks.
+        roots: root folders of the available groups of `PROGRAMS`.
+        example: a prompt in a language that the attack supports.
     """
     try:
         spoof(attack.name, example, roots)
@@ -63,14 +63,14 @@ def missing(attack: Attack, roots: Mapping[str, Path], example: Prompt) -> str |
 
 
 def spoof(attack: str, prompt: Prompt, roots: Mapping[str, Path]) -> np.ndarray:
-    """What an attack makes of a prompt: of its text, or of its recording.
+    """The spoof of a prompt: from its text, or from its recording.
 
     Returns:
         float32 ``[samples]`` at 16 kHz, before the channel.
 
     Raises:
         SynthesisError: a program failed.
-        ImportError: pyworld is not there.
+        ImportError: pyworld is not installed.
     """
     number = number_of(attack, prompt.language, prompt.key)
     if attack in COPIES:
@@ -118,7 +118,7 @@ def _festival(prompt: Prompt, number: int, roots: Mapping[str, Path]) -> np.ndar
 
 def _root(roots: Mapping[str, Path], program: str) -> Path:
     if program not in roots:
-        raise synthesizers.SynthesisError(f"{program} could not be had")
+        raise synthesizers.SynthesisError(f"{program} is not available")
     return roots[program]
 
 

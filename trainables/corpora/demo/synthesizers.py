@@ -1,4 +1,4 @@
-"""Text to speech by programs of the distribution, installed ones or ones unpacked in a folder."""
+"""Text to speech by programs of the distribution, installed or unpacked in a folder."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _TIMEOUT = 60
 
 
 class SynthesisError(RuntimeError):
-    """A program that did not turn a text into a sound."""
+    """A program did not synthesise a text."""
 
 
 def espeak(root: Path, text: str, *, voice: str, words_a_minute: int, pitch: int) -> np.ndarray:
     """Formant synthesis by eSpeak NG.
 
     Args:
-        root: ``/`` or the folder that the packages are unpacked in; so below.
+        root: ``/`` or the folder that the packages are unpacked in; likewise below.
         text: words in the voice's language.
         voice: an eSpeak NG voice, such as ``es`` or ``it+klatt4``.
         words_a_minute: speed.
         pitch: 0 to 99.
 
     Returns:
-        float32 ``[samples]`` at 16 kHz; so below.
+        float32 ``[samples]`` at 16 kHz; likewise below.
 
     Raises:
-        SynthesisError: the program is missing, fails, or says nothing; so below.
+        SynthesisError: the program is missing, fails, or gives silence; likewise below.
     """
     arguments = ["-v", voice, "-s", str(words_a_minute), "-p", str(pitch), "-w", "speech.wav", "--", text]
     if root != Path("/"):
@@ -51,13 +51,13 @@ def flite(root: Path, text: str, *, voice: str, stretch: float) -> np.ndarray:
 
 
 def festival(root: Path, text: str, *, voice: str, stretch: float, encoding: str) -> np.ndarray:
-    """Diphone synthesis by Festival; `encoding` is the one that the voice's lexicon is written in."""
-    said = text.replace("\\", "").replace('"', "")
+    """Diphone synthesis by Festival; `encoding` is that of the voice's lexicon."""
+    quoted = text.replace("\\", "").replace('"', "")
     script = (
         f"(voice_{voice})\n(Parameter.set 'Duration_Stretch {stretch})\n"
-        f'(utt.save.wave (utt.synth (Utterance Text "{said}")) "speech.wav" \'riff)\n'
+        f'(utt.save.wave (utt.synth (Utterance Text "{quoted}")) "speech.wav" \'riff)\n'
     )
-    # The default heap of ten million cells takes longer to clear than the sentence takes to say.
+    # Clearing the default heap of ten million cells takes longer than the synthesis.
     arguments = ["--heap", "3000000", "-b", "speech.scm"]
     if root != Path("/"):
         library = ["--datadir", str(root / "usr/share/festival"), "--libdir", str(root / "usr/lib/festival")]
@@ -66,11 +66,11 @@ def festival(root: Path, text: str, *, voice: str, stretch: float, encoding: str
 
 
 def _speak(root: Path, program: str, arguments: Sequence[str], script: bytes = b"") -> np.ndarray:
-    """Run a program in a folder of its own, with the script there, and read the ``speech.wav`` that it leaves."""
-    with tempfile.TemporaryDirectory(prefix="speech-") as place:
-        folder = Path(place)
+    """Run a program in a temporary folder with the script, and read the ``speech.wav`` that it writes."""
+    with tempfile.TemporaryDirectory(prefix="speech-") as temporary:
+        folder = Path(temporary)
         (folder / "speech.scm").write_bytes(script)
-        # The user's own start-up files (.festivalrc) must not change what is said.
+        # The user's start-up files (.festivalrc) must not change the synthesis.
         environment = {**os.environ, "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
         if root != Path("/"):
             environment["LD_LIBRARY_PATH"] = _library_path(root)
@@ -88,15 +88,15 @@ def _speak(root: Path, program: str, arguments: Sequence[str], script: bytes = b
         except (OSError, subprocess.TimeoutExpired) as error:
             raise SynthesisError(f"{program} cannot be run: {error}") from error
         except ValueError as error:
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise SynthesisError(f"{program} made no speech: {said[-1] if said else error}") from error
+            messages = done.stderr.decode(errors="replace").strip().splitlines()
+            raise SynthesisError(f"{program} made no speech: {messages[-1] if messages else error}") from error
     if not audio.any():
-        raise SynthesisError(f"{program} made nothing but silence")
+        raise SynthesisError(f"{program} made only silence")
     return audio
 
 
 @lru_cache(maxsize=1)
 def _library_path(root: Path) -> str:
-    """Folders of the shared libraries that came with the programs."""
+    """Folders of the shared libraries that were unpacked with the programs."""
     folders = {str(library.parent) for top in ("lib", "usr/lib") for library in (root / top).rglob("*.so*")}
     return os.pathsep.join(sorted(folders))

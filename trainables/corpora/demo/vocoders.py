@@ -1,7 +1,7 @@
-"""Spoofs by signal processing: a human prompt taken apart into parameters and put together again from those alone.
+"""Copy synthesis by vocoders: analysis of a human prompt into parameters, and synthesis from these only.
 
-Each function takes and gives float audio ``[samples]`` at 16 kHz. What `griffin_lim` and `lpc` draw at random comes
-from the seed they are given.
+Each function takes and returns float audio ``[samples]`` at 16 kHz. The random numbers of `griffin_lim` and `lpc`
+depend on their seed only.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def world(audio: np.ndarray, *, pitch: float = 1.0, coded: int | None = None) ->
     Args:
         audio: ``[samples]``.
         pitch: factor on the fundamental frequency.
-        coded: number of mel-cepstral coefficients that the spectral envelope is squeezed through, or ``None``.
+        coded: number of mel-cepstral coefficients that code the spectral envelope, or ``None``.
 
     Raises:
-        ImportError: pyworld is not there.
+        ImportError: pyworld is not installed.
     """
-    import pyworld  # compiled, without wheels for some platforms: a build without it is a build with fewer attacks
+    import pyworld  # no wheels for some platforms, on which the corpus has fewer attacks
 
     signal = np.ascontiguousarray(audio, dtype=np.float64)
     coarse, times = pyworld.dio(signal, SAMPLE_RATE, f0_floor=LOWEST_F0, f0_ceil=HIGHEST_F0, frame_period=_FRAME_MS)
@@ -48,7 +48,7 @@ def world(audio: np.ndarray, *, pitch: float = 1.0, coded: int | None = None) ->
 def griffin_lim(audio: np.ndarray, *, mels: int, iterations: int = 32, seed: int) -> np.ndarray:
     """Mel power spectrogram, inverted by least squares and Griffin and Lim's phase estimate (IEEE TASSP 32(2), 1984).
 
-    Frames of 64 ms every 16 ms. The fewer mel bands, the smoother the spectrum that comes back.
+    Frames of 64 ms every 16 ms. The fewer mel bands, the smoother the inverted spectrum.
     """
     size, hop = 1024, 256
     window = torch.hann_window(size)
@@ -84,7 +84,7 @@ def lpc(audio: np.ndarray, *, order: int = 18, seed: int) -> np.ndarray:
     window = np.hanning(size + 1)[:-1]
     frames = _frames(padded, size, hop) * window
     gain, poles = prediction(frames, order)
-    gain *= np.sqrt(size / (window**2).sum())  # what the window took
+    gain *= np.sqrt(size / (window**2).sum())  # compensates the window
     excitation = _excitation(pitch_track(padded, hop, len(frames)), hop, len(padded), seed)
     # Each frame's filter acts on its own windowed stretch of excitation, in the frequency domain: overlap-add.
     transform = 1024
@@ -132,7 +132,7 @@ def pitch_track(audio: np.ndarray, hop: int, count: int) -> np.ndarray:
     # The overlap of a frame with itself shrinks with the lag; undo that, so that low voices are not called unvoiced.
     lags = np.arange(shortest, longest)
     peaks = correlation[:, lags] / (1 - lags / size) / np.maximum(energy, 1e-12)[:, None]
-    # Two periods repeat as well as one: lean to the shorter.
+    # A lag of two periods correlates as well as one: prefer shorter lags.
     lag = lags[(peaks * (1 - 0.2 * lags / size)).argmax(axis=1)]
     voiced = (peaks.max(axis=1) > 0.45) & (energy > energy.max() * 1e-4)
     return np.where(voiced, SAMPLE_RATE / lag, 0.0)
