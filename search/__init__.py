@@ -32,9 +32,16 @@ __all__ = ["Detector", "DropinError", "Run", "Settings", "load_detector", "open_
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for."""
+    """Import what is asked for.
+
+    Raises:
+        ValueError: another package of the name of one of the project's would be imported.
+    """
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from search.cluster.origin import check_origin
+
+    check_origin()
     return getattr(importlib.import_module(_WHERE[name]), name)
 
 

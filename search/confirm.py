@@ -10,8 +10,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from search.cluster import ray_cluster
-from trainables.errors import DropinError
+from search.cluster.origin import check_origin
 
 logger = logging.getLogger(__name__)
 INTERRUPTED = 130
@@ -27,15 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 1 when something failed, 2 when the command line is wrong, 130 when interrupted; a second call goes on.
     """
     try:
-        ray_cluster.check_origin()
-    except DropinError as error:
+        check_origin()
+    except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    # Only now: these import trainables and spaces, which the check above has vouched for.
+    from search.cluster import ray_cluster
     from search.display.progress import Display
     from search.display.terminal import print_error
     from search.runs.members import StoredRun
     from search.settings import values
     from search.settings.command_line import Parser
+    from trainables.errors import DropinError
 
     parser = Parser(
         "search.confirm",

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from search.cluster import ray_cluster
-from trainables.errors import DropinError
+from search.cluster.origin import check_origin
 
 INTERRUPTED = 130
 
@@ -29,13 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        ray_cluster.check_origin()
+        check_origin()
         # Only now: these import trainables and spaces, which the check above has vouched for.
         from search.running.search import search
         from search.settings import command_line
 
         outcome = search(command_line.read(arguments))
-    except DropinError as error:
+    except ValueError as error:  # of the check, or a DropinError
         print(error, file=sys.stderr)
         return 2
     if outcome.interrupted:

@@ -219,10 +219,8 @@ def open_run(place: PathArgument) -> Run:
 
 
 def _carry_out(settings: Settings, *, quiet: bool) -> Run:
-    from search.cluster import ray_cluster
     from search.running.search import search
 
-    ray_cluster.check_origin()
     outcome = search(settings, _display(quiet))
     if outcome.error is not None:
         raise outcome.error

@@ -14,22 +14,21 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from search.cluster import local_ray, nodes, ray_compat
 from search.cluster.nodes import Nodes
+from search.cluster.origin import PACKAGES, check_origin
 from trainables.errors import DropinError
 
 if TYPE_CHECKING:
     from ray.tune import PlacementGroupFactory
 
-PACKAGES = ("search", "trainables", "spaces")
 DASHBOARD_PORT = 8265
 """Where Ray's dashboard listens unless told otherwise, or unless another program has the port."""
 
@@ -60,30 +59,6 @@ class Cluster:
     tunnel: str | None = None
     session: Path | None = None
     pending_nodes: int = 0
-
-
-def check_origin(modules: Mapping[str, ModuleType] | None = None) -> Path:
-    """The folder that the project's three packages come from.
-
-    Args:
-        modules: the packages by name; ``None`` for those that Python finds.
-
-    Raises:
-        DropinError: they do not come from one folder; says which one is elsewhere.
-    """
-    if modules is None:
-        modules = {name: __import__(name) for name in PACKAGES}
-    folders = {name: Path(m.__file__).resolve().parent.parent if m.__file__ else None for name, m in modules.items()}
-    home = folders["search"]
-    for name, folder in folders.items():
-        if folder is None or folder != home:
-            origin = next(iter(getattr(modules[name], "__path__", ["unknown"])))
-            raise DropinError(
-                f"search, trainables and spaces must come from one folder; search is in {home}, {name} is {origin}: "
-                f"start from the project's own folder, or uninstall the other package named {name}"
-            )
-    assert home is not None
-    return home
 
 
 def prepare(address: str | None) -> None:

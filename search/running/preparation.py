@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from search.cluster import ray_cluster
+from search.cluster.origin import PACKAGES
 from search.cluster.ray_cluster import Cluster
 from search.display.progress import Display, clock_text
 from search.display.terminal import LogFormatter
@@ -43,7 +43,7 @@ def run_log(settings: Settings) -> Iterator[None]:
     run_folder.write_versions(folder)
     handler = logging.FileHandler(settings.paths.log, encoding="utf-8")
     handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    rooms = [logging.getLogger(name) for name in ray_cluster.PACKAGES]
+    rooms = [logging.getLogger(name) for name in PACKAGES]
     for room in rooms:
         room.setLevel(logging.INFO)
         room.addHandler(handler)

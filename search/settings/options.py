@@ -90,13 +90,7 @@ class Settings:
         resumable=True,
     )
     minutes: float | None = declared(
-        None,
-        number(above=0),
-        HOW,
-        "stop so many minutes after the first trial began",
-        metavar="M",
-        default_text="no limit",
-        resumable=True,
+        None, number(above=0), HOW, "stop so many minutes after the first trial began", metavar="M", resumable=True
     )
     epochs: int = declared(8, whole(2), HOW, "epochs of a trial", metavar="N")
     base_epochs: int = declared(8, whole(1), HOW, "epochs of the base", metavar="N")

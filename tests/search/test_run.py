@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from project_file import ROOT
 from search import run
 from search.running.search import Outcome
 from search.settings.options import Settings
-from trainables.errors import DropinError
 
 
 def test_ray_is_told_of_the_monitor_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,12 +50,23 @@ def test_ray_is_told_of_the_monitor_before_it_starts(tmp_path: Path, monkeypatch
 
 def test_mixed_up_packages_end_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def refuse() -> Path:
-        raise DropinError("spaces is elsewhere")
+        raise ValueError("spaces is elsewhere")
 
-    monkeypatch.setattr("search.cluster.ray_cluster.check_origin", refuse)
+    monkeypatch.setattr("search.run.check_origin", refuse)
     before = signal.getsignal(signal.SIGTERM)
     try:
         assert run.main([]) == 2
     finally:
         signal.signal(signal.SIGTERM, before)
     assert "spaces is elsewhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["spaces", "trainables"])
+@pytest.mark.parametrize("start", ["from search.run import main; sys.exit(main([]))", "from search import Settings"])
+def test_a_package_of_another_project_is_named(package: str, start: str, tmp_path: Path) -> None:
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text("")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {start}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode in (1, 2)
+    assert f"uninstall the other package named {package}" in done.stderr
