@@ -93,13 +93,13 @@ class Detector:
         return f"<Detector {self._loaded.arch.model}, {self.size:,} parameters, dev EER {eer}>"
 
 
-def load_detector(place: str | PathLike[str] | Member) -> Detector:
+def load_detector(source: str | PathLike[str] | Member) -> Detector:
     """Read a detector from a folder or an object store.
 
     It may come from anybody: nothing in it is run, and memory is taken for weights that are there only.
 
     Args:
-        place: a folder such as ``front/detectors/0``, a URI (``s3://...``), or a member of ``run.front``.
+        source: a folder such as ``front/detectors/0``, a URI (``s3://...``), or a member of ``run.front``.
 
     Raises:
         DropinError: not a detector, damaged, or the URI cannot be read.
@@ -109,7 +109,7 @@ def load_detector(place: str | PathLike[str] | Member) -> Detector:
     >>> detector.size == run.front.members[0].size
     True
     """
-    if isinstance(place, Member):
-        return Detector(read_detector(place.folder))
-    found = values.PATH_OR_URI.checked(place if isinstance(place, str) else Path(place))
+    if isinstance(source, Member):
+        return Detector(read_detector(source.folder))
+    found = values.PATH_OR_URI.checked(source if isinstance(source, str) else Path(source))
     return Detector(read_detector(found))

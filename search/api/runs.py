@@ -41,9 +41,9 @@ class Run:
         self._stored = stored
 
     @classmethod
-    def find(cls, place: Path | str, cache: Path | None = None) -> Run:
+    def find(cls, source: Path | str, cache: Path | None = None) -> Run:
         """Read a run's folder, or that whose copy a URI names; `cache` is where it is pulled to."""
-        return cls(StoredRun.find(place, cache))
+        return cls(StoredRun.find(source, cache))
 
     @property
     def folder(self) -> Path:
@@ -201,11 +201,11 @@ def run_search(settings: Settings, *, quiet: bool = True) -> Run:
     return _carry_out(settings, quiet=quiet)
 
 
-def open_run(place: PathArgument) -> Run:
+def open_run(source: PathArgument) -> Run:
     """Open a run, finished or not.
 
     Args:
-        place: its folder, or the URI of its copy in a bucket.
+        source: its folder, or the URI of its copy in a bucket.
 
     Raises:
         DropinError: no run, or a file of it cannot be read.
@@ -214,7 +214,7 @@ def open_run(place: PathArgument) -> Run:
     >>> open_run(run.folder).settings == run.settings
     True
     """
-    found = values.PATH_OR_URI.checked(place if isinstance(place, str) else Path(place))
+    found = values.PATH_OR_URI.checked(source if isinstance(source, str) else Path(source))
     return Run.find(found)
 
 

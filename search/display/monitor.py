@@ -152,8 +152,8 @@ def write(folder: Path, session: Path | None, ports: Mapping[str, int]) -> None:
     ports = {**FIRST_PORTS, **ports}
     boards = folder / "dashboards"
     provisioning = folder / "provisioning"
-    for place in (boards, provisioning / "datasources", provisioning / "dashboards"):
-        place.mkdir(parents=True, exist_ok=True)
+    for path in (boards, provisioning / "datasources", provisioning / "dashboards"):
+        path.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "prometheus.yml", prometheus_settings(session))
     _write_json(boards / "dropin.json", grafana.dashboard())
     source = {
@@ -165,8 +165,8 @@ def write(folder: Path, session: Path | None, ports: Mapping[str, int]) -> None:
     if session is not None:
         folders["Ray"] = session / "metrics" / "grafana" / "dashboards"  # those that Ray's own dashboard embeds
     providers = [
-        {"name": name, "folder": name, "type": "file", "options": {"path": str(place)}}
-        for name, place in folders.items()
+        {"name": name, "folder": name, "type": "file", "options": {"path": str(path)}}
+        for name, path in folders.items()
     ]
     _write_json(provisioning / "dashboards" / "dropin.yml", {"apiVersion": 1, "providers": providers})
     (folder / "grafana.ini").write_text(grafana_settings(folder, ports["grafana"]), encoding="utf-8")
@@ -221,7 +221,7 @@ def free_port(first: int) -> int:
 
 
 def grafana_home(program: Path) -> Path:
-    """Where Grafana's own files are: beside the program in an archive, in a place of their own in a package."""
+    """Where Grafana's own files are: beside the program in an archive, in a folder of their own in a package."""
     beside = program.resolve().parent.parent
     return beside if (beside / "conf" / "defaults.ini").is_file() else Path("/usr/share/grafana")
 

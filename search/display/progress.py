@@ -81,17 +81,17 @@ class Display:
         self._facts[name] = text
         self._line(f"{name}: {text}")
 
-    def cluster(self, place: Cluster) -> None:
+    def cluster(self, cluster: Cluster) -> None:
         """Show workers and resources, and how the dashboard is reached."""
-        gpus = f", {place.gpus:g} GPU" if place.gpus else ""
-        self.status("workers", f"{place.concurrent} at once, {place.cpus} CPU{gpus} each")
+        gpus = f", {cluster.gpus:g} GPU" if cluster.gpus else ""
+        self.status("workers", f"{cluster.concurrent} at once, {cluster.cpus} CPU{gpus} each")
         self._facts.pop("waiting for", None)
-        if place.waiting:
-            self.status("waiting for", place.waiting)
-        if place.dashboard:
-            far = f"from another machine first `{place.tunnel}`" if place.tunnel else None
-            how = "; ".join(filter(None, (place.login, far)))
-            self.status("dashboard", f"{place.dashboard}{f' ({how})' if how else ''}")
+        if cluster.waiting:
+            self.status("waiting for", cluster.waiting)
+        if cluster.dashboard:
+            far = f"from another machine first `{cluster.tunnel}`" if cluster.tunnel else None
+            how = "; ".join(filter(None, (cluster.login, far)))
+            self.status("dashboard", f"{cluster.dashboard}{f' ({how})' if how else ''}")
 
     def message(self, text: str) -> None:
         """Print a message once, above the panel."""

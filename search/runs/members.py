@@ -67,21 +67,21 @@ class StoredRun:
         return cls(folder, settings, corpus, tuple(trial_log.read(paths.trials).values()))
 
     @classmethod
-    def find(cls, place: Path | str, cache: Path | None = None) -> StoredRun:
+    def find(cls, source: Path | str, cache: Path | None = None) -> StoredRun:
         """Read a run's folder, or that whose copy a URI names, which is pulled into the cache first.
 
         Args:
-            place: a path, or a URI as text.
+            source: a path, or a URI as text.
             cache: folder of caches; ``None`` for the user's.
 
         Raises:
             DropinError: see `open` and `search.storage.bucket_pull.pull_run`.
         """
-        if isinstance(place, Path):
-            return cls.open(place)
+        if isinstance(source, Path):
+            return cls.open(source)
         cache = (cache or default_cache()).expanduser().resolve()
-        run = cls.open(bucket_pull.pull_run(place, cache))
-        above, name = bucket_files.split_uri(place)
+        run = cls.open(bucket_pull.pull_run(source, cache))
+        above, name = bucket_files.split_uri(source)
         settings = replace(run.settings, storage=above, name=name, cache=cache)
         return replace(run, settings=settings)
 
@@ -136,14 +136,14 @@ def members(run: StoredRun) -> list[Member]:
     """The front, smallest first; then the recipes that ran to their end and are not on it; then the base.
 
     Raises:
-        DropinError: no trial has ended with a detector.
+        DropinError: no trial has completed.
     """
     found = front_members(run)
     if not found:
         failures = [record.error for record in run.records if record.error]
         reason = f"the first failed with: {failures[0]}" if failures else f"{len(run.records)} ended at all"
         raise DropinError(
-            f"run {run.folder} has no front: no trial has ended with a detector ({reason}); see its run.log"
+            f"run {run.folder} has no front: no trial completed ({reason}); see its run.log"
         )
     on_front = {member.record.number for member in found if member.record is not None}
     others = [

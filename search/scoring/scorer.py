@@ -114,17 +114,17 @@ class Scorer:
         return found
 
 
-def read_detector(place: Path | str) -> Detector:
+def read_detector(source: Path | str) -> Detector:
     """A detector's folder, or the URI of one, read.
 
     Raises:
         DropinError: it is none, it is damaged, or the URI cannot be read.
     """
-    if isinstance(place, Path):
-        return load_detector(place)
+    if isinstance(source, Path):
+        return load_detector(source)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            bucket_files.download(place, Path(folder, "detector"))
+            bucket_files.download(source, Path(folder, "detector"))
         except OSError as error:
-            raise DropinError(f"{place} cannot be read ({error}): check the URI and the credentials") from error
+            raise DropinError(f"{source} cannot be read ({error}): check the URI and the credentials") from error
         return load_detector(Path(folder, "detector"))
