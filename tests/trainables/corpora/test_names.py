@@ -83,7 +83,9 @@ def test_a_corpus_without_a_fallback_says_that_it_cannot_be_built(
 
 
 def test_which_corpora_are_built_is_known_without_their_files() -> None:
-    assert [name for name in corpora.NAMES if corpora.is_built(name)] == ["demo", "synthetic"]
+    assert corpora.is_built("demo")
+    assert corpora.is_built("synthetic")
+    assert not any(corpora.is_built(name) for name in corpora.NAMES if name.startswith(("asvspoof", "fake-or-real")))
     for name in corpora.NAMES:
         assert corpora.is_built(name) == corpora.load(name).BUILT
     code = "import sys; from trainables import corpora; print([corpora.is_built(name) for name in corpora.NAMES]); "
