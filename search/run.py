@@ -82,7 +82,7 @@ def _run(
     from search.tuning import warm_start
 
     try:
-        earlier = warm_start.check(settings)
+        earlier = warm_start.open_runs(settings)
     except ValueError as error:
         complain(error)
         return 2
@@ -110,7 +110,7 @@ def _run(
                 features, card = preparation.prepare_features(settings, display)
                 base = preparation.train_base(settings, features, card, place, display)
                 job = trials.make_job(settings, base, features, place())
-                searcher = trials.make_searcher(settings, job, log, warm_start.known(settings, earlier))
+                searcher = trials.make_searcher(settings, job, log, warm_start.warm_start_trials(settings, earlier))
                 tags = (settings.name, settings.space, settings.model)
                 gauges = Gauges(*tags, job["size_base"], log.records.values())
                 trainable = trainables.load(settings.space)

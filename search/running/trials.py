@@ -1,4 +1,4 @@
-"""The trials of a run: what each is given, what is refused, how they are run and ended, and what came of them."""
+"""The trials of a run: what each is given, what is rejected, how they are run and ended, and what came of them."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from search.storage.bucket_sync import BucketSync
 from search.tuning.feasibility import check_feasibility
 from search.tuning.scheduler import HalvingScheduler
 from search.tuning.searcher import PlanSearch
-from search.tuning.space_check import scope, search_space
+from search.tuning.space_check import search_space, space_arguments
 from search.tuning.trial_names import trial_name
-from search.tuning.warm_start import EarlierTrial
+from search.tuning.warm_start import WarmStartTrial
 from spaces import recipes
 from spaces.recipes import is_recipe
 from trainables.models.architecture import Architecture
@@ -47,7 +47,7 @@ TUNE_FOLDER = "tune"
 RETRIES = 2
 """How often a trial is tried again that raised, or whose worker was lost."""
 NO_LIMIT = 1_000_000
-"""Trials, since Tune wants a number. The searcher says when there are enough: Tune counts those handed out anew."""
+"""Trials, since Tune wants a number. The searcher says when there are enough: Tune counts rescheduled ones again."""
 GRACE = 30.0
 """Seconds that a search may take to end in good order; Tune itself takes up to 10."""
 
@@ -56,7 +56,7 @@ def make_searcher(
     settings: Settings,
     job: Mapping[str, Any],
     log: TrialLog,
-    warm: Sequence[EarlierTrial] = (),
+    warm_start: Sequence[WarmStartTrial] = (),
     plans: Mapping[str, dict[str, Any]] | None = None,
 ) -> PlanSearch:
     """The searcher: the space, its recipes and initial points, what is infeasible, and trials of earlier runs.
@@ -65,11 +65,11 @@ def make_searcher(
         settings: of the run.
         job: what is the same for all trials.
         log: the trials that ended.
-        warm: trials of earlier runs.
+        warm_start: trials of other runs to learn from.
         plans: plans to try instead of recipes and initial points, by name; all of them, however others fare.
     """
     arch = Architecture.create(settings.model, settings.model_options)
-    sites, budget = scope(settings)
+    sites, budget = space_arguments(settings)
     initial_points = recipes.initial_points(settings.space, sites, budget) if plans is None else {}
     rivals = log.records if plans is None else None
     return PlanSearch(
@@ -84,7 +84,7 @@ def make_searcher(
         seed=settings.seed,
         startup=startup_trials(settings.trials),
         objective=settings.objective,
-        warm=warm,
+        warm_start=warm_start,
         prunings=partial(prunings, settings.space, settings.prunings_per_growth),
         name=partial(trial_name, arch=arch),
     )
@@ -146,8 +146,8 @@ def run_trials(
     """
     if copy is not None:
         fetch_detectors(copy, log)
-    searcher.most = None if settings.trials is None else settings.trials - len(log.records)
-    if searcher.most is not None and searcher.most <= 0:
+    searcher.max_trials = None if settings.trials is None else settings.trials - len(log.records)
+    if searcher.max_trials is not None and searcher.max_trials <= 0:
         display.note(f"all {settings.trials} trials have ended; raise --trials for more")
         return
     # Checkpoints of trials that an earlier process left under way; they start again from the base.
@@ -172,7 +172,7 @@ def run_trials(
         run_config=tune.RunConfig(
             name=TUNE_FOLDER,
             **state,
-            callbacks=[TuneCallback(log, display, limits, gauges, elsewhere, searcher.again)],
+            callbacks=[TuneCallback(log, display, limits, gauges, elsewhere, searcher.reschedule)],
             stop=limits,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             # Trials ask for checkpoints themselves, by time; the watcher removes all but the latest.
@@ -180,9 +180,9 @@ def run_trials(
             verbose=0,
         ),
     )
-    for name, reason in searcher.left_out.items():
-        logger.warning("recipe %s is left out: %s", name, reason)
-        display.note(f"recipe {name} is left out: {reason}")
+    for name, reason in searcher.skipped_recipes.items():
+        logger.warning("recipe %s is skipped: %s", name, reason)
+        display.note(f"recipe {name} is skipped: {reason}")
     display.search(settings.trials, list(log.records.values()), limits.deadline)
 
     def leave() -> None:
@@ -198,8 +198,8 @@ def run_trials(
         tuner.fit()
     if elsewhere is not None:
         elsewhere.settle()
-    if searcher.gave_up:
-        display.note(searcher.gave_up)
+    if searcher.exhausted:
+        display.note(searcher.exhausted)
 
 
 def fetch_detectors(copy: BucketSync, log: TrialLog) -> None:
@@ -266,5 +266,5 @@ def finish(settings: Settings, log: TrialLog, display: Display) -> bool:
         return True
     failures = [record.error for record in records if record.error]
     reason = f"the first failed with: {failures[0]}" if failures else "none ended"
-    display.note(f"no trial gave a detector ({reason}); see {folder / 'run.log'}")
+    display.note(f"no trial completed ({reason}); see {folder / 'run.log'}")
     return False

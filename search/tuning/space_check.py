@@ -20,8 +20,8 @@ from trainables.models.architecture import Architecture
 Sites = tuple[shared.SiteInfo, ...]
 
 
-def scope(settings: Settings) -> tuple[Sites, shared.Budget]:
-    """What the space of a run is told: the sites of its base, and what every plan is given."""
+def space_arguments(settings: Settings) -> tuple[Sites, shared.Budget]:
+    """The arguments of a run's space: the sites of its base, and what all plans have in common."""
     sites = Architecture.create(settings.model, settings.model_options).sites().values()
     recipe = models.load(settings.model).RECIPE
     kept = {name: recipe[name] for name in ("lr", "batch_size", "optimizer", "weight_decay", "clip")}
@@ -30,31 +30,31 @@ def scope(settings: Settings) -> tuple[Sites, shared.Budget]:
 
 
 def search_space(settings: Settings) -> Callable[[optuna.Trial], dict[str, Any]]:
-    """The space of a run: suggests the parameters of a trial and gives its plan."""
-    sites, budget = scope(settings)
+    """The space of a run: suggests the parameters of a trial and returns its plan."""
+    sites, budget = space_arguments(settings)
     return partial(spaces.load(settings.space).space, sites=sites, budget=budget)
 
 
 def check_compatible(space: Callable[[optuna.Trial], Any], trial: FrozenTrial, name: str) -> None:
-    """Refuse a trial that a sampler could not learn from: it was asked for other parameters, or within other ranges.
+    """Reject a trial that a sampler could not learn from: its space had other parameters, or other ranges.
 
-    Optuna itself would leave out what not all trials have, without a word, or break off at a choice that it knows
-    otherwise.
+    Optuna itself would silently skip parameters that not all trials have, or raise at a categorical parameter with
+    other choices.
 
     Args:
         space: suggests the parameters of a trial.
         trial: one that was suggested before.
-        name: what it is called in the message.
+        name: of the trial, for the message.
 
     Raises:
         DropinError: it is no point of the space.
     """
-    asked = FixedTrial(trial.params)
+    fixed = FixedTrial(trial.params)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a value that is out of range, which is refused below
-            space(asked)  # type: ignore[arg-type]  # it suggests as a trial does
-        same = asked.distributions == trial.distributions
+            warnings.simplefilter("ignore", UserWarning)  # of a value that is out of range, which is rejected below
+            space(fixed)  # type: ignore[arg-type]  # it suggests as a trial does
+        same = fixed.distributions == trial.distributions
     except ValueError:  # a parameter that the trial has not
         same = False
     if not same:
