@@ -165,8 +165,7 @@ def write(folder: Path, session: Path | None, ports: Mapping[str, int]) -> None:
     if session is not None:
         folders["Ray"] = session / "metrics" / "grafana" / "dashboards"  # those that Ray's own dashboard embeds
     providers = [
-        {"name": name, "folder": name, "type": "file", "options": {"path": str(path)}}
-        for name, path in folders.items()
+        {"name": name, "folder": name, "type": "file", "options": {"path": str(path)}} for name, path in folders.items()
     ]
     _write_json(provisioning / "dashboards" / "dropin.yml", {"apiVersion": 1, "providers": providers})
     (folder / "grafana.ini").write_text(grafana_settings(folder, ports["grafana"]), encoding="utf-8")

@@ -79,7 +79,7 @@ def _search(
     from search.runs.members import StoredRun
     from search.tuning import warm_start
 
-    earlier, display = warm_start.check(settings), display or Display()
+    earlier, display = warm_start.open_runs(settings), display or Display()
 
     @functools.cache
     def cluster() -> ray_cluster.Cluster:
@@ -139,7 +139,7 @@ def _run_trials(
         features, card = preparation.prepare_features(settings, display)
         base = preparation.train_base(settings, features, card, cluster, display)
         job = trials.make_job(settings, base, features, cluster())
-        searcher = trials.make_searcher(settings, job, log, warm_start.known(settings, earlier))
+        searcher = trials.make_searcher(settings, job, log, warm_start.warm_start_trials(settings, earlier))
         gauges = Gauges(settings.full_name, settings.space, settings.model, log.standings, job["size_base"])
         trainable = trainables.load(spaces.load(settings.space).PROCEDURE)
         try:

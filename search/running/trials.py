@@ -32,9 +32,9 @@ from search.storage.bucket_sync import BucketSync
 from search.tuning.feasibility import check_feasibility
 from search.tuning.scheduler import HalvingScheduler
 from search.tuning.searcher import PlanSearch
-from search.tuning.space_check import scope, search_space
+from search.tuning.space_check import search_space, space_arguments
 from search.tuning.trial_names import trial_name
-from search.tuning.warm_start import EarlierTrial
+from search.tuning.warm_start import WarmStartTrial
 from spaces import recipes
 from spaces.recipes import is_recipe
 from trainables.models.architecture import Architecture
@@ -54,7 +54,7 @@ def make_searcher(
     settings: Settings,
     job: Mapping[str, Any],
     log: TrialLog,
-    warm: Sequence[EarlierTrial] = (),
+    warm_start: Sequence[WarmStartTrial] = (),
     plans: Mapping[str, dict[str, Any]] | None = None,
 ) -> PlanSearch:
     """The searcher: the space, its recipes and initial points, what is infeasible, and trials of earlier runs.
@@ -63,11 +63,11 @@ def make_searcher(
         settings: of the run.
         job: what is the same for all trials.
         log: the trials that ended.
-        warm: trials of earlier runs.
+        warm_start: trials of other runs to learn from.
         plans: plans to try instead of recipes and initial points, by name; none is rejected for what others reached.
     """
     arch = Architecture.create(settings.model, settings.model_option)
-    sites, budget = scope(settings)
+    sites, budget = space_arguments(settings)
     initial_points = recipes.initial_points(settings.space, sites, budget) if plans is None else {}
     rivals = log.records if plans is None else None
     return PlanSearch(
@@ -82,7 +82,7 @@ def make_searcher(
         seed=settings.seed,
         startup=startup_trials(settings.trials),
         objective=settings.objective,
-        warm=warm,
+        warm_start=warm_start,
         prunings=partial(prunings, settings.space, settings.prunings_per_growth),
         name=partial(trial_name, arch=arch),
     )
@@ -144,8 +144,8 @@ def run_trials(
     """
     if sync is not None:
         fetch_detectors(sync, log)
-    searcher.most = None if settings.trials is None else settings.trials - len(log.records)
-    if searcher.most is not None and searcher.most <= 0:
+    searcher.max_trials = None if settings.trials is None else settings.trials - len(log.records)
+    if searcher.max_trials is not None and searcher.max_trials <= 0:
         display.message(f"all {settings.trials} trials have ended; raise --trials for more")
         return
     # Checkpoints of trials that were running when an earlier process ended; they start again from the base.
@@ -170,7 +170,7 @@ def run_trials(
         run_config=tune.RunConfig(
             name=settings.paths.tune.name,
             **state,
-            callbacks=[TuneCallback(log, display, limits, gauges, elsewhere, searcher.again)],
+            callbacks=[TuneCallback(log, display, limits, gauges, elsewhere, searcher.reschedule)],
             stop=limits,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             # Trials request checkpoints themselves, by time; the callback removes all but the latest.
@@ -178,7 +178,7 @@ def run_trials(
             verbose=0,
         ),
     )
-    for name, reason in searcher.left_out.items():
+    for name, reason in searcher.skipped_recipes.items():
         logger.warning("recipe %s is skipped: %s", name, reason)
         display.message(f"recipe {name} is skipped: {reason}")
     display.start_trials(settings.trials, log.standings, limits.deadline)
@@ -196,8 +196,8 @@ def run_trials(
         tuner.fit()
     if elsewhere is not None:
         elsewhere.flush()
-    if searcher.gave_up:
-        display.message(searcher.gave_up)
+    if searcher.exhausted:
+        display.message(searcher.exhausted)
 
 
 def fetch_detectors(sync: BucketSync, log: TrialLog) -> None:

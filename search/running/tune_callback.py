@@ -55,7 +55,7 @@ class TuneCallback(Callback):
         limits: StopConditions,
         gauges: Gauges | None = None,
         elsewhere: BucketSync | None = None,
-        again: Callable[[int], None] | None = None,
+        reschedule: Callable[[int], None] | None = None,
     ) -> None:
         """Write to `log`, publish on `gauges` and show on `display`, also why the search ends before its last trial.
 
@@ -65,11 +65,11 @@ class TuneCallback(Callback):
             limits: what ends the search.
             gauges: what is published of it.
             elsewhere: the copy of the run's folder, where workers write detectors and checkpoints into that.
-            again: hands a trial of this number out once more; without it what Tune gives up has failed.
+            reschedule: suggests the trial of this number once more; without it what Tune gives up has failed.
         """
         self._elsewhere, self._paths = elsewhere, RunPaths(log.path.parent)
         self._log, self._display, self._limits, self._gauges = log, display, limits, gauges
-        self._again, self._times = again, Counter[int]()
+        self._reschedule, self._rescheduled = reschedule, Counter[int]()
         self._ending = False
         self._written, self._next_tables = len(log.records), 0.0
 
@@ -124,23 +124,27 @@ class TuneCallback(Callback):
     def on_trial_error(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
         """A trial raised, or its worker was lost.
 
-        Tune tries a trial again that was running. One that is lost while a worker takes it over from the trial before
-        it gives up, however seldom that happened: it is handed out anew.
+        Tune retries a trial that was running. It gives up at once where the worker is lost while it takes a trial over
+        from the one before (``reuse_actors``): such a trial is rescheduled.
         """
         number = trial.config["number"]
         if (
-            self._again is None
+            self._reschedule is None
             or not ray_compat.can_retry(trial)
-            or self._times[number] >= ray_compat.max_retries(trial)
+            or self._rescheduled[number] >= ray_compat.max_retries(trial)
         ):
             self._end(trial, failed=True)
             return
-        self._times[number] += 1
+        self._rescheduled[number] += 1
         logger.warning(
-            "trial %d was lost before it began, and is handed out anew:\n%s", number, ray_compat.trial_traceback(trial)
+            "trial %d: worker lost; rescheduling (retry %d of %d):\n%s",
+            number,
+            self._rescheduled[number],
+            ray_compat.max_retries(trial),
+            ray_compat.trial_traceback(trial),
         )
         self._forget(trial)
-        self._again(number)
+        self._reschedule(number)
 
     def on_trial_recover(self, iteration: int, trials: Sequence[Trial], trial: Trial, **info: Any) -> None:
         """A trial is tried again from its last checkpoint."""

@@ -142,9 +142,7 @@ def members(run: StoredRun) -> list[Member]:
     if not found:
         failures = [record.error for record in run.records if record.error]
         reason = f"the first failed with: {failures[0]}" if failures else f"{len(run.records)} ended at all"
-        raise DropinError(
-            f"run {run.folder} has no front: no trial completed ({reason}); see its run.log"
-        )
+        raise DropinError(f"run {run.folder} has no front: no trial completed ({reason}); see its run.log")
     on_front = {member.record.number for member in found if member.record is not None}
     others = [
         Member("recipe", None, record, _detector(run, record))

@@ -1,4 +1,4 @@
-"""What is known of a plan before it runs: whether it fits the base, how large its detector ends, whether it can pay."""
+"""What is known of a plan before it runs: whether it fits the base, its size, whether it can be on the front."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ class Feasibility:
     """What is known of a plan.
 
     Attributes:
-        refused: why it must not start, or ``None``.
-        over: parameters above the limit (0 or less: within it); ``None`` where there is no limit or no size.
+        reason: why it is rejected, or ``None``.
+        violation: of the limit as a constraint, in parameters (0 or less: within it); ``None`` where there is no limit
+            or no size.
     """
 
-    refused: str | None = None
-    over: int | None = None
+    reason: str | None = None
+    violation: int | None = None
 
 
 def check_feasibility(
@@ -31,10 +32,10 @@ def check_feasibility(
     max_parameters: int | None = None,
     ended: Mapping[int, Record] | None = None,
 ) -> Feasibility:
-    """Assess a plan for a base.
+    """Check a plan for a base.
 
-    A plan is refused where it breaks a rule, where it ends with more than `max_parameters`, and where a trial has ended
-    that makes no error on dev and is no larger: this one could be better in neither.
+    A plan is rejected where it breaks a rule, where its detector has more than `max_parameters`, and where a trial has
+    ended that makes no error on dev and is no larger: this one could be better in neither.
 
     Args:
         plan: the plan dict.
@@ -46,14 +47,16 @@ def check_feasibility(
         final = Plan.from_config(plan, arch).final
     except ValueError as error:
         return Feasibility(str(error))
-    flawless = {r.number: r.size for r in (ended or {}).values() if r.state == "COMPLETE" and r.eer == 0 and r.size}
-    if max_parameters is None and not flawless:
+    complete = [record for record in (ended or {}).values() if record.state == "COMPLETE"]
+    without_error = {record.number: record.size for record in complete if record.eer == 0 and record.size}
+    if max_parameters is None and not without_error:
         return Feasibility()  # counting takes a while, as the module is built for it
     size = final.size()
-    over = None if max_parameters is None else size - max_parameters
-    if over is not None and over > 0:
-        return Feasibility(f"it ends with {size:,} parameters; --max-parameters allows {max_parameters:,}", over)
-    for number, least in flawless.items():
-        if least <= size:
-            return Feasibility(f"it ends with {size:,} parameters; trial {number} has no error with {least:,}", over)
-    return Feasibility(None, over)
+    violation = None if max_parameters is None else size - max_parameters
+    if violation is not None and violation > 0:
+        return Feasibility(f"it ends with {size:,} parameters; --max-parameters allows {max_parameters:,}", violation)
+    for number, smaller in without_error.items():
+        if smaller <= size:
+            reason = f"it ends with {size:,} parameters; trial {number} has no error with {smaller:,}"
+            return Feasibility(reason, violation)
+    return Feasibility(None, violation)

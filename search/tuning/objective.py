@@ -1,4 +1,4 @@
-"""What an ended trial is worth to Optuna; what a detector is worth is in `trainables.metrics.weighted_eer`."""
+"""The state and the values that Optuna is told of an ended trial; the weighted EER is in `trainables.metrics`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainables.errors import DropinError
 STEP = 1.1
 """Sizes that differ by less may count as equal."""
 Ending = Literal["finished", "stopped", "failed"]
-"""How a trial ended: ran to its plan's last epoch, was stopped early by the scheduler, or raised or was lost."""
+"""How a trial ended: ran to its plan's last epoch, was stopped early by the scheduler, or raised or lost its worker."""
 
 
 def optuna_state_and_values(
@@ -22,7 +22,7 @@ def optuna_state_and_values(
     """State and values to tell Optuna about a trial, as ``study.tell(trial, values, state=state)`` takes them.
 
     Only a trial that ran to its end is COMPLETE: the value of a stopped trial belongs to a half-trained detector, and a
-    sampler that learns from it as from a final one shuns plans that start slowly. A stopped trial is PRUNED, without
+    sampler that learns from it as from a final one avoids plans that start slowly. A stopped trial is PRUNED, without
     values. A failed one is FAIL, which samplers leave out; so is one that finished without a finite number for every
     objective, since NaN would leave Optuna's trial running for ever.
 
@@ -50,8 +50,8 @@ def optuna_state_and_values(
 def size_on_grid(size: float) -> float:
     """A number of parameters rounded up to the next power of `STEP`, at least 1.
 
-    In two objectives the smallest detector is never dominated, however many errors it makes. A sampler that is told
-    exact sizes takes a detector that guesses for good as long as it is smaller by a single neuron, and goes on making
+    In two objectives the smallest detector is never dominated, however many errors it makes. To a sampler that is told
+    exact sizes, a detector that guesses is among the best as long as it is smaller by a single neuron, and it suggests
     more of them. On a grid of sizes it is dominated (epsilon-dominance in one objective: Laumanns et al., Evolutionary
     Computation 10(3), 2002). Fronts and tables have exact sizes.
     """

@@ -1,4 +1,4 @@
-"""Optuna's samplers by their names, each seeded for one ask."""
+"""Optuna's samplers by name, each seeded for a single trial."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.errors import DropinError
 
 
 class InformedTPESampler(TPESampler):
-    """TPE that is told which parameters all trials have, instead of comparing all trials whenever it is asked."""
+    """TPE that is given the parameters that all trials have, instead of comparing all trials for each trial."""
 
     def __init__(self, space: IntersectionSearchSpace, **options: Any) -> None:
         """Sample these parameters together; `options` are those of TPESampler."""
@@ -27,22 +27,22 @@ class InformedTPESampler(TPESampler):
 
 
 def make_sampler(
-    name: str, seed: int, place: int, startup: int, space: IntersectionSearchSpace | None = None
+    name: str, seed: int, n_trials: int, startup: int, space: IntersectionSearchSpace | None = None
 ) -> BaseSampler:
-    """An Optuna sampler for one ask.
+    """An Optuna sampler for a single trial.
 
     Args:
         name: one of `search.settings.command_line.SAMPLERS`.
         seed: the run's seed.
-        place: number of trials that were asked for before.
-        startup: trials that are drawn at random before the sampler learns; a generation of nsga2, at least 2.
-        space: the search space of the study so far, for tpe, which otherwise works it out.
+        n_trials: how many trials were asked for before.
+        startup: trials that are sampled at random before the sampler learns; a generation of nsga2, at least 2.
+        space: the search space of the study so far, for tpe, which otherwise computes it.
 
     Raises:
         DropinError: unknown name.
     """
     # Two seeds of a run's samplers meet only where runs have seeds a million apart.
-    mixed = (seed * 1_000_003 + place) % 2**32
+    mixed = (seed * 1_000_003 + n_trials) % 2**32
     if name == "random":
         return RandomSampler(seed=mixed)
     if name == "tpe":

@@ -21,55 +21,55 @@ from trainables.models.site import Site
 Sites = tuple[shared.SiteInfo, ...]
 
 
-def scope(settings: Settings) -> tuple[Sites, shared.Budget]:
-    """What the space of a run is told: the sites of its base, and what every plan is given."""
+def space_arguments(settings: Settings) -> tuple[Sites, shared.Budget]:
+    """The arguments of a run's space: the sites of its base, and what all plans have in common."""
     arch = Architecture.create(settings.model, settings.model_option)
     return site_infos(arch), run_budget(settings.model, settings.epochs)
 
 
 def site_infos(arch: Architecture) -> Sites:
-    """What a space is told of the sites of a base."""
+    """The sites of a base, as a space sees them."""
 
-    def refused(site: Site) -> tuple[str, ...]:
+    def refusing(site: Site) -> tuple[str, ...]:
         return tuple(rule for rule in growth.NAMES if growth.load(rule).refuses(site) is not None)
 
     sites = arch.sites().values()
-    return tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable, refused(s)) for s in sites)
+    return tuple(shared.SiteInfo(s.name, s.kind, s.width, s.depth, s.limit, s.removable, refusing(s)) for s in sites)
 
 
 def run_budget(model: str, epochs: int) -> shared.Budget:
-    """What every plan of a run is given: the recipe of its base, and the rules and criteria that are searched."""
+    """What all plans of a run have in common: the recipe of its base, and the rules and criteria that are searched."""
     recipe = models.load(model).RECIPE
     kept = {name: recipe[name] for name in ("lr", "batch_size", "optimizer", "weight_decay", "clip")}
     return shared.Budget(epochs, **kept, rules=growth.searched(), criteria=criteria.searched())
 
 
 def search_space(settings: Settings) -> Callable[[optuna.Trial], dict[str, Any]]:
-    """The space of a run: suggests the parameters of a trial and gives its plan."""
-    sites, budget = scope(settings)
+    """The space of a run: suggests the parameters of a trial and returns its plan."""
+    sites, budget = space_arguments(settings)
     return partial(spaces.load(settings.space).space, sites=sites, budget=budget)
 
 
 def check_compatible(space: Callable[[optuna.Trial], Any], trial: FrozenTrial, name: str) -> None:
-    """Refuse a trial that a sampler could not learn from: it was asked for other parameters, or within other ranges.
+    """Reject a trial that a sampler could not learn from: its space had other parameters, or other ranges.
 
-    Optuna itself would leave out what not all trials have, without a word, or break off at a choice that it knows
-    otherwise.
+    Optuna itself would silently skip parameters that not all trials have, or raise at a categorical parameter with
+    other choices.
 
     Args:
         space: suggests the parameters of a trial.
         trial: one that was suggested before.
-        name: what it is called in the message.
+        name: of the trial, for the message.
 
     Raises:
         DropinError: it is no point of the space.
     """
-    asked = FixedTrial(trial.params)
+    fixed = FixedTrial(trial.params)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a value that is out of range, which is refused below
-            space(asked)  # type: ignore[arg-type]  # it suggests as a trial does
-        same = asked.distributions == trial.distributions
+            warnings.simplefilter("ignore", UserWarning)  # of a value that is out of range, which is rejected below
+            space(fixed)  # type: ignore[arg-type]  # it suggests as a trial does
+        same = fixed.distributions == trial.distributions
     except ValueError:  # a parameter that the trial has not
         same = False
     if not same:

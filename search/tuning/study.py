@@ -1,13 +1,13 @@
-"""Optuna's study of a run: on the disk all of it, in memory what a sampler still learns from.
+"""Optuna's study of a run: all of it on the disk, and in memory what a sampler still learns from.
 
 A study that asked for trials in a journal storage would write every parameter by itself and read it back, which takes
 longer than choosing it. So samplers see a study in memory, and a trial is one line of the journal when it begins and
 one when it ends. What the journal storage keeps of a trial for as long as the process runs is about 8 kB.
 
-A sampler that looked at all trials would take longer and longer. TPE models the best trials, few of them, against all
-others, which weigh less the older they are (J. Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS
-2011; weights as in J. Bergstra et al., "Making a Science of Model Search", ICML 2013). So it sees the best and the
-latest: the first model stays as it is, the second is drawn from `MEMORY` points or more. NSGA-II breeds from the best.
+A sampler that saw all trials would take longer and longer. TPE models the best trials, few of them, against all others,
+which weigh less the older they are (J. Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011;
+weights as in J. Bergstra et al., "Making a Science of Model Search", ICML 2013). So it sees the best and the latest:
+the first model is the same as of all trials, the second is fitted to `LATEST` points or more. NSGA-II selects the best.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from search.runs import pareto
 from search.tuning.journal import SingleWriterBackend
 
 NAME = "search"
-MEMORY = 500
-"""So many of the latest trials are never forgotten; up to as many more are in memory, and those that run."""
+LATEST = 500
+"""So many of the latest trials always stay in memory; up to as many more do for a while, and those that run."""
 BEST = 100
-"""So many of the best trials are never forgotten: about as many as TPE counts among the good ones of those it sees."""
+"""So many of the best trials always stay in memory: about as many as TPE takes for good ones of those it sees."""
 PRIVATE = "tpe:relative_params"
 """How system attributes begin that samplers need of running trials only."""
 
 
 class Study:
-    """Trials as Optuna knows them. A trial's place is that of its line among the trials of the journal, from 0.
+    """The trials of a run, by their ``trial_id`` in the journal, which counts from 0.
 
     Attributes:
-        past: the trials of earlier processes, by place.
-        asked: how many trials were asked for; those asked for ``again`` (an attribute) do not count twice.
+        earlier_trials: the trials of earlier processes, by ``trial_id``.
+        asked: how many trials were asked for; those that are ``rescheduled`` (a user attribute) do not count twice.
         space: parameters that all ended trials in memory have, kept up to date as trials end.
     """
 
     def __init__(self, journal: Path, objectives: int = 1) -> None:
-        """Open the study, or begin one; a last line of the journal that was cut off is removed.
+        """Open the study, or create it; a last line of the journal that was cut off is removed.
 
         Args:
             journal: its file.
-            objectives: how many values a trial has, all to be made small.
+            objectives: how many values a trial has, all to be minimized.
         """
         self._directions = [StudyDirection.MINIMIZE] * objectives
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -59,79 +59,79 @@ class Study:
             storage=self._storage, study_name=NAME, directions=self._directions, load_if_exists=True
         )
         self._study_id = self._storage.get_study_id_from_name(NAME)
-        self.past = stored.get_trials(deepcopy=False)
-        self.asked = sum("again" not in trial.user_attrs for trial in self.past)
-        self._running: dict[int, int] = {}
-        self._remember(())
+        self.earlier_trials = stored.get_trials(deepcopy=False)
+        self.asked = sum("rescheduled" not in trial.user_attrs for trial in self.earlier_trials)
+        self._running: dict[int, int] = {}  # number in memory by trial_id
+        self._reset_memory(())
 
-    def settle(self, place: int, state: TrialState, values: Sequence[float] | None) -> None:
-        """Say how a trial of the past ended that the journal calls running."""
-        self._storage.set_trial_state_values(place, state, values)
-        self.past[place] = self._storage.get_trial(place)
+    def tell_earlier(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> None:
+        """Record how an earlier trial ended that the journal calls running; before `load_earlier_trials`."""
+        self._storage.set_trial_state_values(trial_id, state, values)
+        self.earlier_trials[trial_id] = self._storage.get_trial(trial_id)
 
-    def add(self, trial: FrozenTrial, values: Sequence[float], attributes: Mapping[str, Any]) -> None:
-        """Let samplers learn from a complete trial of another study, worth these values; before `learn`."""
-        # Without its system attributes: limits and generations are those of its own study.
+    def add_trial(self, trial: FrozenTrial, values: Sequence[float], attributes: Mapping[str, Any]) -> None:
+        """Add a complete trial of another study with these values; before `load_earlier_trials`."""
+        # Without its system attributes: constraints and generations are those of its own study.
         own = create_trial(
             values=values, params=trial.params, distributions=trial.distributions, user_attrs=dict(attributes)
         )
-        self.past.append(self._storage.get_trial(self._create(own)))
+        self.earlier_trials.append(self._storage.get_trial(self._create(own)))
 
-    def learn(self) -> None:
-        """Take what a sampler learns from out of `past`, all of which has ended, and drop the rest."""
-        self._remember(self.past)
-        self.past = []
+    def load_earlier_trials(self) -> None:
+        """Load into memory what a sampler learns from of the earlier trials, all of which have ended; drop the rest."""
+        self._reset_memory(self.earlier_trials)
+        self.earlier_trials = []
 
     def ask(self, sampler: BaseSampler, point: Mapping[str, Any] | None = None) -> optuna.Trial:
-        """A trial whose parameters `sampler` chooses, those of `point` excepted; `begin` or `refuse` it next."""
+        """A trial whose parameters `sampler` suggests, but for those of `point`; `start` or `reject` it next."""
         self._memory.sampler = sampler
         if point is not None:
             self._memory.enqueue_trial(dict(point))
         return self._memory.ask()
 
-    def begin(self, trial: optuna.Trial, attributes: Mapping[str, Any]) -> int:
-        """Write down that a trial with these attributes (JSON types) runs; returns its place."""
-        place = self._create(_template(self._suggested(trial.number), TrialState.RUNNING, attributes))
-        self._running[place] = trial.number
-        return place
+    def start(self, trial: optuna.Trial, attributes: Mapping[str, Any]) -> int:
+        """Record that a trial with these user attributes (JSON types) runs; returns its ``trial_id``."""
+        trial_id = self._create(_template(self._suggested(trial.number), TrialState.RUNNING, attributes))
+        self._running[trial_id] = trial.number
+        return trial_id
 
-    def refuse(self, trial: optuna.Trial, state: TrialState, attributes: Mapping[str, Any]) -> None:
-        """Write down that a trial is not run; `state` is what samplers make of it."""
+    def reject(self, trial: optuna.Trial, state: TrialState, attributes: Mapping[str, Any]) -> None:
+        """Record that a trial does not run; `state` is what samplers see."""
         self._create(_template(self._suggested(trial.number), state, attributes))
         self._memory.tell(trial, state=state)
-        self._forget()
+        self._trim_memory()
 
-    def end(self, place: int, state: TrialState, values: Sequence[float] | None) -> None:
-        """Write down how a trial ended, and let samplers know."""
-        self._storage.set_trial_state_values(place, state, values)
-        self._memory.tell(self._running.pop(place), values, state=state)
-        self._forget()
+    def tell(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> None:
+        """Record how a trial ended."""
+        self._storage.set_trial_state_values(trial_id, state, values)
+        self._memory.tell(self._running.pop(trial_id), values, state=state)
+        self._trim_memory()
 
-    def end_as(
-        self, place: int, params: Mapping[str, Any], values: Sequence[float], attributes: Mapping[str, Any]
+    def tell_with_params(
+        self, trial_id: int, params: Mapping[str, Any], values: Sequence[float], attributes: Mapping[str, Any]
     ) -> None:
-        """Write down that a trial is complete, having done what other parameters of the same names stand for."""
-        suggested = self._suggested(self._running[place])
-        done = _template(suggested, TrialState.COMPLETE, attributes, values, params)
-        self.end(place, TrialState.FAIL, None)  # which samplers pass over
-        self._create(done)
+        """Record that a trial is complete, and that it used other values of its parameters than those suggested."""
+        suggested = self._suggested(self._running[trial_id])
+        complete = _template(suggested, TrialState.COMPLETE, attributes, values, params)
+        self.tell(trial_id, TrialState.FAIL, None)  # which samplers skip
+        self._create(complete)
         # With its system attributes, or NSGA-II would not count it to its generation before a resume.
-        self._memory.add_trial(done)
+        self._memory.add_trial(complete)
 
-    def _forget(self) -> None:
+    def _trim_memory(self) -> None:
         trials = self._memory.get_trials(deepcopy=False)
         if len(trials) >= self._full:
-            self._remember(trials)
+            self._reset_memory(trials)
 
-    def _remember(self, trials: Sequence[FrozenTrial]) -> None:
-        """Begin the memory anew, with those of these trials that are worth it and those that run."""
-        kept = remembered(trials)
+    def _reset_memory(self, trials: Sequence[FrozenTrial]) -> None:
+        """Create the study in memory anew, with `trials_to_keep` of these and those that run."""
+        kept = trials_to_keep(trials)
         self._memory = optuna.create_study(directions=self._directions)
         self._memory.add_trials(kept)
-        for number, (place, before) in enumerate(self._running.items(), len(kept)):
+        for number, (trial_id, before) in enumerate(self._running.items(), len(kept)):
             self._memory.add_trial(trials[before])
-            self._running[place] = number
-        self._full = len(kept) + len(self._running) + MEMORY
+            self._running[trial_id] = number
+        self._full = len(kept) + len(self._running) + LATEST
         self.space = IntersectionSearchSpace(include_pruned=True)
 
     def _suggested(self, number: int) -> FrozenTrial:
@@ -139,8 +139,8 @@ class Study:
         return self._memory.get_trials(deepcopy=False)[number]
 
     def _create(self, template: FrozenTrial) -> int:
-        """Write a trial into the journal; returns its place."""
-        self.asked += "again" not in template.user_attrs
+        """Write a trial into the journal; returns its ``trial_id``."""
+        self.asked += "rescheduled" not in template.user_attrs
         return self._storage.create_new_trial(self._study_id, template)
 
 
@@ -162,12 +162,12 @@ def _template(
     )
 
 
-def remembered(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Of these trials those that a sampler still learns from, in their order; failed and running ones are left out."""
+def trials_to_keep(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Those of these trials that a sampler still learns from, in their order; failed and running ones are skipped."""
     ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    rated = [(index, trial.values) for index, trial in enumerate(ended) if trial.values is not None]
-    kept = set(range(max(0, len(ended) - MEMORY), len(ended)))
-    if rated:
-        ranks = pareto.ranks(np.array([values for _, values in rated]))
-        kept |= {rated[place][0] for place in np.argsort(ranks, kind="stable")[:BEST]}
+    complete = [(index, trial.values) for index, trial in enumerate(ended) if trial.values is not None]
+    kept = set(range(max(0, len(ended) - LATEST), len(ended)))
+    if complete:
+        ranks = pareto.ranks(np.array([values for _, values in complete]))
+        kept |= {complete[position][0] for position in np.argsort(ranks, kind="stable")[:BEST]}
     return [ended[index] for index in sorted(kept)]

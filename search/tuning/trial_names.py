@@ -1,4 +1,4 @@
-"""What people call a trial: space, number and the plan in a few characters, as in ``plasticity-12-split-0.14x``."""
+"""The name of a trial: space, number and the plan in a few characters, as in ``plasticity-12-split-0.14x``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from trainables.models.architecture import Architecture
 from trainables.trial.plan import Plan
 
-LONGEST = 40
+MAX_LENGTH = 40
 """Characters of a name, at most: what a column of a dashboard shows."""
 
 
 def trial_name(number: int, recipe: str | None, plan: Mapping[str, Any], *, arch: Architecture) -> str:
-    """The name of a trial, of at most `LONGEST` letters, digits, dots and hyphens.
+    """The name of a trial, of at most `MAX_LENGTH` letters, digits, dots and hyphens.
 
     Args:
         number: the trial's number in its run.
@@ -27,7 +27,7 @@ def trial_name(number: int, recipe: str | None, plan: Mapping[str, Any], *, arch
     """
     what = recipe or f"{_change(plan)}-{multiple(Plan.from_config(plan, arch).final.size() / arch.size())}"
     plain = re.sub(r"[^A-Za-z0-9.]+", "-", f"{plan['space']}-{number}-{what}")
-    return plain[:LONGEST].strip("-.")
+    return plain[:MAX_LENGTH].strip("-.")
 
 
 def multiple(share: float) -> str:

@@ -1,4 +1,4 @@
-"""Trials of earlier runs that a new run learns from: what ``--warm-start`` names, refused unless it is comparable."""
+"""Trials of other runs that a new run learns from: those that ``--warm-start`` names, rejected unless comparable."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from trainables.metrics.weighted_eer import weighted_eer
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import WEIGHTS
 
-SAME = ("space", "model", "model_option", "epochs", "random_crop")
-"""Settings that must be those of this run."""
+SAME_SETTINGS = ("space", "model", "model_option", "epochs", "random_crop")
+"""Settings in which the runs must agree."""
 
 
 @dataclass(frozen=True)
-class EarlierTrial:
+class WarmStartTrial:
     """A finished trial of another run.
 
     Attributes:
         name: the run and the trial's number in it.
         trial: its parameters.
-        record: what came of it; the weighted EER by the size weight of this run.
+        record: its record; the weighted EER is that of this run's size weight.
     """
 
     name: str
@@ -41,37 +41,37 @@ class EarlierTrial:
     record: Record
 
 
-def check(settings: Settings) -> list[StoredRun]:
-    """Open the runs to learn from, and refuse those that cannot be compared, before the corpus is read.
+def open_runs(settings: Settings) -> list[StoredRun]:
+    """Open the runs to learn from, and reject those that are not comparable, before the corpus is read.
 
-    A run that a URI names is pulled into the cache here, once: it is learned from as it is now, whatever becomes of it.
+    A run that a URI names is downloaded into the cache here, once: it is used as it is now, however it continues.
 
     Raises:
-        DropinError: a place is no run or cannot be reached, or a run is of another space, also if it has the same name
-            in another version, or detector.
+        DropinError: a folder or URI is no run or cannot be reached, or a run is of another space, also if it has the
+            same name in another version, or of another detector.
     """
     found = []
-    for place in settings.warm_start:
-        other = StoredRun.find(place, settings.cache)
-        for name in SAME:
+    for source in settings.warm_start:
+        other = StoredRun.find(source, settings.cache)
+        for name in SAME_SETTINGS:
             own, theirs = getattr(settings, name), getattr(other.settings, name)
             if own != theirs:
                 raise DropinError(
-                    f"--warm-start needs runs with the same {name.replace('_', ' ')}; {place} has {theirs}, this run "
+                    f"--warm-start needs runs with the same {name.replace('_', ' ')}; {source} has {theirs}, this run "
                     f"{own}: leave it out"
                 )
         for trial in _trials(other.paths.study)[-1:]:
-            check_compatible(search_space(settings), trial, f"--warm-start: the latest trial of {place}")
+            check_compatible(search_space(settings), trial, f"--warm-start: the latest trial of {source}")
         found.append(other)
     return found
 
 
-def known(settings: Settings, others: Sequence[StoredRun]) -> list[EarlierTrial]:
-    """The finished trials of other runs that the sampler chose, by run and number.
+def warm_start_trials(settings: Settings, others: Sequence[StoredRun]) -> list[WarmStartTrial]:
+    """The complete trials of other runs that the sampler suggested, by run and number.
 
     Args:
         settings: of this run, whose folder holds its base and its corpus.json already.
-        others: the runs to learn from, as `check` gives them.
+        others: the runs to learn from, as `open_runs` returns them.
 
     Raises:
         DropinError: a run is of another corpus or base.
@@ -79,8 +79,8 @@ def known(settings: Settings, others: Sequence[StoredRun]) -> list[EarlierTrial]
     own = StoredRun.open(settings.run_folder)
     size_base = Architecture.create(settings.model, settings.model_option).size()
     found = []
-    for place, other in zip(settings.warm_start, others, strict=True):
-        _check_comparable(own, other, place)
+    for source, other in zip(settings.warm_start, others, strict=True):
+        _check_comparable(own, other, source)
         counts = own.corpus["splits"]["dev"]
         records = {record.number: record for record in other.records if record.state == "COMPLETE"}
         for trial in _trials(other.paths.study):
@@ -91,24 +91,24 @@ def known(settings: Settings, others: Sequence[StoredRun]) -> list[EarlierTrial]
                 record.eer, record.size, size_base, counts["bona_fide"], counts["spoof"], settings.size_weight
             )
             name = f"{other.folder.name}/{record.number}"
-            found.append(EarlierTrial(name, trial, replace(record, weighted_eer=value)))
+            found.append(WarmStartTrial(name, trial, replace(record, weighted_eer=value)))
     return found
 
 
-def _check_comparable(own: StoredRun, other: StoredRun, place: Path | str) -> None:
+def _check_comparable(own: StoredRun, other: StoredRun, source: Path | str) -> None:
     for what, digests in {
         "corpus": (own.corpus["digest"], other.corpus["digest"]),
         "base": (_base_digest(own), _base_digest(other)),
     }.items():
         if digests[0] != digests[1]:
             raise DropinError(
-                f"--warm-start needs runs with the same {what}; that of {place} has digest {digests[1][:16]}, "
+                f"--warm-start needs runs with the same {what}; that of {source} has digest {digests[1][:16]}, "
                 f"this run's {digests[0][:16]}: leave it out"
             )
 
 
 def _base_digest(run: StoredRun) -> str:
-    """Of the weights."""
+    """The digest of the weights of a run's base."""
     return hashlib.sha256((run.paths.base / WEIGHTS).read_bytes()).hexdigest()
 
 

@@ -155,7 +155,7 @@ def test_spaces_are_told_of_rules_and_criteria(settings: Settings) -> None:
     assert criteria.searched()[-1] == "second"
     for space in ("dropin", "plasticity"):
         other = study.ask()
-        spaces.load(space).space(other, *space_check.scope(settings))
+        spaces.load(space).space(other, *space_check.space_arguments(settings))
         assert "mean_gradient" in other.distributions["rule"].choices  # type: ignore[attr-defined]
 
 
@@ -163,9 +163,9 @@ def test_spaces_are_told_of_rules_and_criteria(settings: Settings) -> None:
 def test_a_plugin_that_is_not_searched_is_no_choice(
     package: Any, name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fixed, (sites, _) = plan(), space_check.scope(settings)
+    fixed, (sites, _) = plan(), space_check.space_arguments(settings)
     monkeypatch.setattr(package.load(name), "SEARCHED", False)
-    budget = space_check.scope(settings)[1]
+    budget = space_check.space_arguments(settings)[1]
     assert name not in (*budget.rules, *budget.criteria)
     Plan.from_config(fixed, Architecture.create("perceptron", {"width": 6}))  # which may name it all the same
     with pytest.raises(ValueError, match=f"of an initial point must be one of .*; got '{name}': choose another"):

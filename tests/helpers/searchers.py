@@ -34,7 +34,7 @@ def searcher(folder: Path, ended: Mapping[int, Record] | None = None, **changed:
     return PlanSearch(chosen, journal=folder / "study.journal", ended=ended or {}, **{**defaults, **changed})
 
 
-def refusing(reason: str, what: Callable[[Mapping[str, Any]], bool]) -> Callable[[Mapping[str, Any]], Feasibility]:
+def rejecting(reason: str, what: Callable[[Mapping[str, Any]], bool]) -> Callable[[Mapping[str, Any]], Feasibility]:
     return lambda plan: Feasibility(reason if what(plan) else None)
 
 

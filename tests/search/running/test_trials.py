@@ -48,7 +48,7 @@ def test_trials_that_raise_diverge_or_die_fail_and_the_run_goes_on(settings: Set
     assert not settings.paths.tune.exists()
 
 
-def test_a_trial_that_is_lost_while_a_worker_takes_it_over_is_handed_out_anew(
+def test_a_trial_whose_worker_is_lost_while_it_takes_it_over_is_rescheduled(
     settings: Settings, workers: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     traces = [tmp_path / name for name in ("recipe", "first", "later")]
@@ -61,14 +61,14 @@ def test_a_trial_that_is_lost_while_a_worker_takes_it_over_is_handed_out_anew(
     recipes = {"plain": PLAIN, "lost": {**PLAIN, "x": 0.25, "lost": str(traces[0])}}
     records = carry_out(settings, replace(workers, concurrent=1), recipes=recipes, space=lost)
     assert all(trace.exists() for trace in traces)
-    assert caplog.text.count("handed out anew") == 3
+    assert caplog.text.count("worker lost; rescheduling (retry 1 of 2)") == 3
     assert sorted(records) == list(range(6))
     assert not [record.error for record in records.values() if record.state == "FAIL"]
     assert records[1].plan == recipes["lost"]
     assert TrialState.RUNNING not in states(settings)
 
 
-def test_a_trial_that_is_lost_when_all_were_handed_out_is_handed_out_anew(
+def test_a_trial_whose_worker_is_lost_when_all_were_suggested_is_rescheduled(
     settings: Settings, workers: Cluster, tmp_path: Path
 ) -> None:
     recipes = {"plain": PLAIN, "other": {**PLAIN, "x": 0.4}, "lost": {**PLAIN, "x": 0.25, "lost": str(tmp_path / "x")}}
@@ -77,7 +77,7 @@ def test_a_trial_that_is_lost_when_all_were_handed_out_is_handed_out_anew(
     assert {number: record.state for number, record in records.items()} == dict.fromkeys(range(3), "COMPLETE")
 
 
-def test_a_trial_that_is_lost_when_the_search_has_given_up_is_handed_out_anew(
+def test_a_trial_whose_worker_is_lost_when_no_more_are_asked_for_is_rescheduled(
     settings: Settings, workers: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = tmp_path / "asked"
@@ -85,16 +85,16 @@ def test_a_trial_that_is_lost_when_the_search_has_given_up_is_handed_out_anew(
     def chosen(trial: optuna.Trial) -> dict[str, Any]:
         return {**pretended.space(trial), "chosen": True}
 
-    def refuse(plan: dict[str, Any]) -> Feasibility:
+    def reject(plan: dict[str, Any]) -> Feasibility:
         if "chosen" not in plan:
             return Feasibility()
-        asked.touch()  # nothing that happens to a trial is heard of before the search has given up
+        asked.touch()  # nothing that happens to a trial is heard of before the searcher is exhausted
         return Feasibility("it is too much")
 
     lost = {**PLAIN, "x": 0.25, "lost": str(tmp_path / "x"), "awaits": str(asked)}
     recipes = {"plain": PLAIN, "other": {**PLAIN, "x": 0.4}, "lost": lost}
-    records = carry_out(settings, workers, recipes=recipes, space=chosen, check_feasibility=refuse)
-    assert caplog.text.count("handed out anew") == 1
+    records = carry_out(settings, workers, recipes=recipes, space=chosen, check_feasibility=reject)
+    assert caplog.text.count("worker lost; rescheduling (retry 1 of 2)") == 1
     assert {number: record.state for number, record in records.items()} == dict.fromkeys(range(3), "COMPLETE")
     assert records[2].plan == lost
 
@@ -204,7 +204,7 @@ def test_trials_ask_for_their_resources_under_their_own_name(workers: Cluster) -
     assert request.required_resources == {"CPU": 3, "GPU": 0.5}
 
 
-def handed_out(settings: Settings, log: TrialLog, count: int) -> list[dict[str, Any]]:
+def suggested(settings: Settings, log: TrialLog, count: int) -> list[dict[str, Any]]:
     """What the first trials of a search of the real space are given."""
     searcher = trials.make_searcher(settings, {}, log)
     given = [searcher.suggest(str(number)) for number in range(count)]
@@ -212,7 +212,7 @@ def handed_out(settings: Settings, log: TrialLog, count: int) -> list[dict[str, 
 
 
 def test_trials_are_given_names_that_say_what_they_do(settings: Settings) -> None:
-    assert [one["name"] for one in handed_out(settings, TrialLog(settings.run_folder / "trials.jsonl"), 3)] == [
+    assert [one["name"] for one in suggested(settings, TrialLog(settings.run_folder / "trials.jsonl"), 3)] == [
         *("plasticity-0-paper", "plasticity-1-control", "plasticity-2-initial-slim")
     ]
 
@@ -220,11 +220,11 @@ def test_trials_are_given_names_that_say_what_they_do(settings: Settings) -> Non
 def test_plans_that_are_asked_for_by_name_are_all_tried(settings: Settings) -> None:
     """Also where a detector that makes no error has ended that is smaller than all others will be."""
     log = TrialLog(settings.run_folder / "trials.jsonl")
-    plans = {one["recipe"]: one["plan"] for one in handed_out(settings, log, 3)}
+    plans = {one["recipe"]: one["plan"] for one in suggested(settings, log, 3)}
     log.append(Record(0, "COMPLETE", next(iter(plans)), {}, eer=0.0, size=1, weighted_eer=0.0))
     searcher = trials.make_searcher(settings, {}, log, plans=plans)
-    assert searcher.left_out == {}
-    searcher.most = 2
+    assert searcher.skipped_recipes == {}
+    searcher.max_trials = 2
     rest = [searcher.suggest(name) for name in "ab"]
     assert [one and one["plan"] for one in rest] == [*plans.values()][1:]
     assert searcher.suggest("c") is None

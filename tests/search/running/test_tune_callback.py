@@ -195,24 +195,26 @@ def test_a_state_in_a_storage_is_removed_there(tmp_path: Path) -> None:
     assert tree(tmp_path / "shared") == {}
 
 
-def test_what_tune_gives_up_too_early_is_handed_out_anew_but_not_for_ever(
+def test_what_tune_gives_up_too_early_is_rescheduled_but_not_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_compat, "clear_trial", lambda trial: None)
-    anew: list[int] = []
+    rescheduled: list[int] = []
     log = TrialLog(tmp_path / "trials.jsonl")
-    watching = TuneCallback(log, Display(Console(file=io.StringIO())), StopConditions(None), again=anew.append)
+    watching = TuneCallback(
+        log, Display(Console(file=io.StringIO())), StopConditions(None), reschedule=rescheduled.append
+    )
 
     def lost(number: int, may_recover: bool) -> Any:
         given: dict[str, Any] = dict.fromkeys(("placement_group_factory", "error_file", "storage"))
         given |= {"config": {"number": number, "recipe": None, "plan": {}}, "last_result": {}}
         return SimpleNamespace(**given, should_recover=lambda: may_recover, max_failures=2)
 
-    watching.on_trial_error(0, [], lost(0, may_recover=False))  # it was tried again before
-    assert ([*log.records], anew) == ([0], [])
+    watching.on_trial_error(0, [], lost(0, may_recover=False))  # Tune has retried it before
+    assert ([*log.records], rescheduled) == ([0], [])
     for _ in range(2):
         watching.on_trial_error(0, [], lost(1, may_recover=True))
-    assert ([*log.records], anew) == ([0], [1, 1])
+    assert ([*log.records], rescheduled) == ([0], [1, 1])
     watching.on_trial_error(0, [], lost(1, may_recover=True))
-    assert ([*log.records], anew) == ([0, 1], [1, 1])
+    assert ([*log.records], rescheduled) == ([0, 1], [1, 1])
     assert log.records[1].state == "FAIL"

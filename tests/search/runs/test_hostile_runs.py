@@ -23,7 +23,7 @@ from search.runs.typed_json import check_fields
 from search.scoring.scorer import Scorer
 from search.settings.command_line import parse
 from search.settings.options import Settings
-from search.tuning.halving import Halving, Rung, by_rung
+from search.tuning.halving import Halving, Rung, describe_rungs
 from trainables.storage.checkpoint import Detector
 from trainables.storage.run_paths import RunPaths
 
@@ -161,15 +161,15 @@ def test_any_verdicts_are_taken_or_refused(data: st.DataObject) -> None:
     rows = json.loads(json.dumps(changed))
     if not isinstance(rows, list):
         return
-    halving = outcome(Halving.of, rows)
+    halving = outcome(Halving.from_state, rows)
     if isinstance(halving, ValueError):
         assert re.match("a row must be|rows must have equally many values", str(halving))
         return
-    assert Halving.of(json.loads(json.dumps(halving.state()))).reached == halving.reached
-    by_rung(halving.reached)
+    assert Halving.from_state(json.loads(json.dumps(halving.state()))).reached == halving.reached
+    describe_rungs(halving.reached)
     values = next((list(own) for trials in halving.reached.values() for own in trials.values()), [0.5])
     for rung in [*halving.reached, Rung(True, 1)]:
-        halving.goes_on(99, rung, values)
+        halving.promote(99, rung, values)
 
 
 @pytest.mark.parametrize(
@@ -181,13 +181,13 @@ def test_any_verdicts_are_taken_or_refused(data: st.DataObject) -> None:
     ],
 )
 def test_verdicts_that_cannot_be_are_refused(row: Any) -> None:
-    with pytest.raises(ValueError, match="a row must be settled, halvings, trial and its values"):
-        Halving.of([row])
+    with pytest.raises(ValueError, match="a row must be recovery, halvings, trial and its values"):
+        Halving.from_state([row])
 
 
 def test_verdicts_by_different_objectives_are_refused() -> None:
     with pytest.raises(ValueError, match="equally many values; got some with 1 and 2"):
-        Halving.of([[True, 1, 0, [0.5]], [True, 1, 1, [0.5, 7]]])
+        Halving.from_state([[True, 1, 0, [0.5]], [True, 1, 1, [0.5, 7]]])
 
 
 @settings(max_examples=100)

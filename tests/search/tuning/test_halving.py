@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
 from search.runs import pareto
-from search.tuning.halving import LEAST, REDUCTION, Halving, Rung, rung_of, rungs, standing, surpassed
+from search.tuning.halving import (
+    MIN_TRIALS,
+    REDUCTION_FACTOR,
+    Halving,
+    Rung,
+    better_neighbours,
+    rank_in_rung,
+    rung_of,
+    rungs,
+)
 from search.tuning.scheduler import HalvingScheduler
 
 POINTS = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 9)), min_size=1, max_size=30)
@@ -25,7 +34,7 @@ RUNG = Rung(True, 1)
 
 
 @pytest.mark.parametrize(
-    ("begin", "end", "epochs", "settled", "expected"),
+    ("begin", "end", "epochs", "recovery", "expected"),
     [
         (0, 8, 8, True, {4: 1, 2: 2}),
         (0, 100, 100, True, {50: 1, 25: 2, 13: 3, 7: 4, 4: 5}),
@@ -39,10 +48,10 @@ RUNG = Rung(True, 1)
     ],
 )
 def test_rungs_lie_at_halves_of_a_phase(
-    begin: int, end: int, epochs: int, settled: bool, expected: dict[int, int]
+    begin: int, end: int, epochs: int, recovery: bool, expected: dict[int, int]
 ) -> None:
-    found = rungs(begin, end, epochs, settled=settled)
-    assert found == {epoch: Rung(settled, halvings) for epoch, halvings in expected.items()}
+    found = rungs(begin, end, epochs, recovery=recovery)
+    assert found == {epoch: Rung(recovery, halvings) for epoch, halvings in expected.items()}
 
 
 def test_plans_that_cut_at_different_epochs_meet_at_the_same_share_of_their_recovery() -> None:
@@ -53,30 +62,30 @@ def test_plans_that_cut_at_different_epochs_meet_at_the_same_share_of_their_reco
     assert rung_of(2, 4, 8, last_cut=4) is None, "a cut lies ahead"
     assert rung_of(2, 4, 8, last_cut=2) is None, "what the cut left has not been trained yet"
     assert rung_of(2, 0, 8) == Rung(True, 2) != rung_of(2, 4, 8)
-    assert rung_of(4, 4, 8) is None, "the epoch before the last change judges nothing that the one before did not"
-    assert rung_of(8, 0, 8) is None, "who has finished is not stopped"
+    assert rung_of(4, 4, 8) is None, "the epoch before the last change compares nothing that the one before did not"
+    assert rung_of(8, 0, 8) is None, "a trial that has finished is not stopped"
 
 
-def test_neighbours_with_far_fewer_errors_surpass() -> None:
+def test_larger_neighbours_with_fewer_errors_are_counted() -> None:
     """Sorted by size; slices of two: the smallest has two better neighbours, the largest none."""
     points = np.array([[0.5, 1], [0.1, 2], [0.08, 3], [0.3, 4], [0.05, 5]])
-    assert surpassed(points).tolist() == [2, 1, 1, 1, 0]
+    assert better_neighbours(points).tolist() == [2, 1, 1, 1, 0]
 
 
-def test_with_one_objective_the_better_half_goes_on() -> None:
+def test_with_one_objective_the_better_half_is_promoted() -> None:
     kept = Halving()
-    verdicts = [kept.goes_on(number, RUNG, [value]) for number, value in enumerate([5, 4, 3, 6, 2, 2.5])]
-    # Nobody is stopped among the first three; 6 is the worst of four; 2 the best of five; 2.5 the second of six.
-    assert verdicts == [True, True, True, False, True, True]
-    assert not kept.goes_on(6, RUNG, [4.5])
+    promoted = [kept.promote(number, RUNG, [value]) for number, value in enumerate([5, 4, 3, 6, 2, 2.5])]
+    # None is stopped among the first three; 6 is the worst of four; 2 the best of five; 2.5 the second of six.
+    assert promoted == [True, True, True, False, True, True]
+    assert not kept.promote(6, RUNG, [4.5])
 
 
 def test_the_smallest_detector_is_not_spared_for_its_size() -> None:
     """All are on the front, and half of them have to go: the one that guesses is the first."""
     front = [(0.5, 1.0), (0.10, 2.0), (0.08, 3.0), (0.06, 4.0)]
-    places = {point: standing(point, front)[0] for point in front}
-    assert places[(0.5, 1.0)] == 3
-    assert not Halving({RUNG: dict(enumerate(front[1:]))}).goes_on(9, RUNG, front[0])
+    ranks = {point: rank_in_rung(point, front)[0] for point in front}
+    assert ranks[(0.5, 1.0)] == 3
+    assert not Halving({RUNG: dict(enumerate(front[1:]))}).promote(9, RUNG, front[0])
 
 
 # Properties
@@ -84,37 +93,39 @@ def test_the_smallest_detector_is_not_spared_for_its_size() -> None:
 
 @given(POINTS, st.randoms())
 def test_order_duplicates_and_monotone_rescaling_change_nothing(points: list[tuple[int, int]], chance: Any) -> None:
-    before = {point: standing(point, points) for point in points}
+    before = {point: rank_in_rung(point, points) for point in points}
     shuffled = [*points, *chance.sample(points, len(points) // 2)]
     chance.shuffle(shuffled)
-    assert {point: standing(point, shuffled) for point in points} == before
+    assert {point: rank_in_rung(point, shuffled) for point in points} == before
 
     def rescaled(point: Sequence[float]) -> tuple[float, float]:
         return math.exp(point[0]) - 3, math.log(point[1]) * 100
 
-    assert {point: standing(rescaled(point), map(rescaled, points)) for point in points} == before
+    assert {point: rank_in_rung(rescaled(point), map(rescaled, points)) for point in points} == before
 
 
 @given(POINTS)
-def test_who_dominates_a_rung_is_never_stopped(points: list[tuple[int, int]]) -> None:
+def test_a_trial_that_dominates_a_rung_is_never_stopped(points: list[tuple[int, int]]) -> None:
     best = (min(e for e, _ in points) - 1, min(s for _, s in points) - 1)
-    assert Halving({RUNG: dict(enumerate(points))}).goes_on(99, RUNG, best)
+    assert Halving({RUNG: dict(enumerate(points))}).promote(99, RUNG, best)
 
 
 @given(POINTS)
-def test_a_better_rank_comes_before_a_worse_one_and_places_are_a_permutation(points: list[tuple[int, int]]) -> None:
+def test_a_better_pareto_rank_comes_before_a_worse_one_and_ranks_are_a_permutation(
+    points: list[tuple[int, int]],
+) -> None:
     different = sorted(set(points))
-    places = [standing(point, points)[0] for point in different]
-    assert sorted(places) == list(range(len(different)))
+    found = [rank_in_rung(point, points)[0] for point in different]
+    assert sorted(found) == list(range(len(different)))
     ranks = pareto.ranks(np.array(different, dtype=float))
-    by_place = [rank for _, rank in sorted(zip(places, ranks.tolist(), strict=True))]
-    assert by_place == sorted(by_place)
+    ordered = [rank for _, rank in sorted(zip(found, ranks.tolist(), strict=True))]
+    assert ordered == sorted(ordered)
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=40, unique=True))
-def test_with_one_objective_places_are_those_of_the_values(values: list[int]) -> None:
+def test_with_one_objective_ranks_are_those_of_the_values(values: list[int]) -> None:
     for value in values:
-        assert standing([value], [[other] for other in values]) == (sorted(values).index(value), len(values))
+        assert rank_in_rung([value], [[other] for other in values]) == (sorted(values).index(value), len(values))
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1), st.integers(1, 99)), max_size=40), st.integers(0, 40))
@@ -122,34 +133,34 @@ def test_save_and_restore_continue_exactly(rows: list[tuple[bool, float, int]], 
     whole, first = Halving(), Halving()
 
     def feed(kept: Halving, begin: int, end: int) -> list[bool]:
-        return [kept.goes_on(n, Rung(r[0], 1), r[1:]) for n, r in list(enumerate(rows))[begin:end]]
+        return [kept.promote(n, Rung(r[0], 1), r[1:]) for n, r in list(enumerate(rows))[begin:end]]
 
     expected = feed(whole, 0, len(rows))
     before = feed(first, 0, cut)
-    second = Halving.of(json.loads(json.dumps(first.state())))
+    second = Halving.from_state(json.loads(json.dumps(first.state())))
     assert before + feed(second, cut, len(rows)) == expected
     assert second.reached == whole.reached
 
 
-def test_half_of_many_random_trials_go_on() -> None:
+def test_half_of_many_random_trials_are_promoted() -> None:
     chance, kept = np.random.default_rng(0), Halving()
-    verdicts = [kept.goes_on(n, RUNG, chance.random(2).tolist()) for n in range(400)]
-    assert 0.45 < np.mean(verdicts) < 0.6
-    assert REDUCTION == 2
-    assert LEAST <= 4
+    promoted = [kept.promote(n, RUNG, chance.random(2).tolist()) for n in range(400)]
+    assert 0.45 < np.mean(promoted) < 0.6
+    assert REDUCTION_FACTOR == 2
+    assert MIN_TRIALS <= 4
 
 
 @pytest.mark.parametrize("row", [[True, 1], [1, 1, 1, [0.5]], [True, 1, 1, 0.5], "row", [True, 1.5, 1, [0.5]]])
-def test_rows_that_are_none_are_refused(row: Any) -> None:
-    with pytest.raises(ValueError, match="settled, halvings, trial and its values"):
-        Halving.of([row])
+def test_rows_that_are_none_are_rejected(row: Any) -> None:
+    with pytest.raises(ValueError, match="recovery, halvings, trial and its values"):
+        Halving.from_state([row])
 
 
-def test_three_objectives_are_refused() -> None:
+def test_three_objectives_are_rejected() -> None:
     with pytest.raises(ValueError, match="one objective, or by error and size; got 3"):
-        standing([1, 2, 3], [])
+        rank_in_rung([1, 2, 3], [])
     with pytest.raises(ValueError, match="must be finite"):
-        standing([math.nan], [[1.0]])
+        rank_in_rung([math.nan], [[1.0]])
 
 
 # The scheduler
@@ -167,9 +178,9 @@ def result(eer: float, size: int = 100, epoch: int = 4) -> dict[str, Any]:
 def test_the_scheduler_stops_the_worse_half_and_spares_recipes(tmp_path: Path) -> None:
     made = HalvingScheduler(["best_weighted_eer"], tmp_path / "rungs.jsonl")
     assert made.set_search_properties("anything", "min")
-    for number in range(LEAST):
+    for number in range(MIN_TRIALS):
         assert made.on_trial_result(None, trial(number), result(0.1 + number / 100)) == (
-            TrialScheduler.STOP if number == LEAST - 1 else TrialScheduler.CONTINUE
+            TrialScheduler.STOP if number == MIN_TRIALS - 1 else TrialScheduler.CONTINUE
         )
     assert made.on_trial_result(None, trial(7, exempt=True), result(0.9)) == TrialScheduler.CONTINUE
     assert made.on_trial_result(None, trial(8), result(0.9, epoch=3)) == TrialScheduler.CONTINUE
@@ -180,14 +191,14 @@ def test_the_scheduler_stops_the_worse_half_and_spares_recipes(tmp_path: Path) -
     assert "6 at 1/2 of the recovery" in made.debug_string(), "others are compared with it"
 
 
-def test_the_scheduler_goes_on_from_its_journal_and_from_tunes_file(tmp_path: Path) -> None:
-    journal = tmp_path / "rungs.jsonl"
-    made = HalvingScheduler(["best_eer", "size"], journal)
+def test_the_scheduler_reads_its_rungs_from_its_log_and_from_tunes_file(tmp_path: Path) -> None:
+    log = tmp_path / "rungs.jsonl"
+    made = HalvingScheduler(["best_eer", "size"], log)
     for number in range(6):
         made.on_trial_result(None, trial(number), result(0.1 + number / 100, 100 - number, epoch=2 + 2 * (number % 2)))
-    with journal.open("a") as file:
+    with log.open("a") as file:
         file.write("[true, 1, 9")  # cut off by a kill
-    again = HalvingScheduler(["best_eer", "size"], journal)
+    again = HalvingScheduler(["best_eer", "size"], log)
     assert again.halving == made.halving
     made.save(str(tmp_path / "tune.json"))
     other = HalvingScheduler(["best_eer", "size"], tmp_path / "other.jsonl")
@@ -203,7 +214,7 @@ def test_halving_ends_near_the_front_of_a_full_search() -> None:
         kept, alive = Halving(), []
         for number, end in enumerate(ends):
             passed = all(
-                kept.goes_on(number, Rung(True, halvings), [end + chance.normal(0, 0.05) * halvings])
+                kept.promote(number, Rung(True, halvings), [end + chance.normal(0, 0.05) * halvings])
                 for halvings in (2, 1)
             )
             alive += [number] if passed else []

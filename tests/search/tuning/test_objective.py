@@ -53,7 +53,7 @@ def test_optuna_takes_it_and_leaves_no_trial_running(objectives: int, value: flo
     )
 
 
-def test_an_unknown_ending_is_refused() -> None:
+def test_an_unknown_ending_is_rejected() -> None:
     with pytest.raises(ValueError, match="finished, stopped or failed"):
         optuna_state_and_values("TERMINATED", [0.25])  # type: ignore[arg-type]
 

@@ -16,7 +16,7 @@ from search.settings import options
 from search.tuning.feasibility import Feasibility
 from search.tuning.objective import size_on_grid
 from search.tuning.samplers import make_sampler
-from search.tuning.warm_start import EarlierTrial
+from search.tuning.warm_start import WarmStartTrial
 from searchers import result, run, searcher, suggested, trials
 
 
@@ -92,23 +92,23 @@ def test_optuna_learns_of_the_criterion_that_was_chosen(tmp_path: Path) -> None:
     assert suggested(again, "1")["number"] == 1
 
 
-def test_trials_of_earlier_runs_are_learned_from_once(tmp_path: Path) -> None:
+def test_trials_of_other_runs_are_learned_from_once(tmp_path: Path) -> None:
     earlier = tmp_path / "earlier"
     earlier.mkdir()
     plans = run(searcher(earlier), 5)
-    warm = [
-        EarlierTrial(f"earlier/{n}", trial, Record(n, "COMPLETE", None, plan, eer=0.1, size=50, weighted_eer=0.2))
+    warm_start = [
+        WarmStartTrial(f"earlier/{n}", trial, Record(n, "COMPLETE", None, plan, eer=0.1, size=50, weighted_eer=0.2))
         for n, (trial, plan) in enumerate(zip(trials(earlier), plans, strict=True))
     ]
     for objective, values in (("weighted", [0.2]), ("pareto", [0.1, size_on_grid(50)])):
         folder = tmp_path / objective
         folder.mkdir()
         for _ in range(2):  # the second time as a resumed run
-            searcher(folder, warm=warm, objective=objective)
+            searcher(folder, warm_start=warm_start, objective=objective)
         found = trials(folder)
         assert [trial.params for trial in found] == [trial.params for trial in trials(earlier)]
         assert all(trial.values == values for trial in found)
-        assert suggested(searcher(folder, warm=warm, objective=objective), "0")["number"] == 0
+        assert suggested(searcher(folder, warm_start=warm_start, objective=objective), "0")["number"] == 0
 
 
 def test_tpe_finds_better_plans_than_chance(tmp_path: Path) -> None:
@@ -121,6 +121,6 @@ def test_tpe_finds_better_plans_than_chance(tmp_path: Path) -> None:
     assert found["tpe"] < 0.7 * found["random"]
 
 
-def test_unknown_samplers_are_refused() -> None:
+def test_unknown_samplers_are_rejected() -> None:
     with pytest.raises(ValueError, match="got 'grid'"):
         make_sampler("grid", 0, 0, 10)

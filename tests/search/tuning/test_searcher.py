@@ -11,7 +11,7 @@ from ray.tune.search import Searcher
 
 from pretended import space
 from search.tuning.searcher import ending
-from searchers import INITIAL_POINTS, RECIPES, refusing, result, searcher, suggested, trials
+from searchers import INITIAL_POINTS, RECIPES, rejecting, result, searcher, suggested, trials
 
 
 def test_recipes_come_first_then_initial_points_then_what_optuna_chooses(tmp_path: Path) -> None:
@@ -25,9 +25,9 @@ def test_recipes_come_first_then_initial_points_then_what_optuna_chooses(tmp_pat
     assert len(trials(tmp_path)) == 3  # recipes are no points of the space
 
 
-def test_a_recipe_that_is_refused_is_left_out_and_keeps_its_number(tmp_path: Path) -> None:
-    search = searcher(tmp_path, recipes=RECIPES, check_feasibility=refusing("no", lambda plan: plan["x"] == 0.5))
-    assert search.left_out == {"paper": "no"}
+def test_a_recipe_that_is_rejected_is_skipped_and_keeps_its_number(tmp_path: Path) -> None:
+    search = searcher(tmp_path, recipes=RECIPES, check_feasibility=rejecting("no", lambda plan: plan["x"] == 0.5))
+    assert search.skipped_recipes == {"paper": "no"}
     config = suggested(search, "0")
     assert (config["number"], config["recipe"]) == (1, "control")
 
@@ -55,47 +55,47 @@ def test_how_a_trial_ended_is_what_optuna_hears(
     assert trial.value == (0.25 if state == TrialState.COMPLETE else None)
 
 
-def test_refused_plans_are_told_with_their_reason_and_another_is_asked(tmp_path: Path) -> None:
-    search = searcher(tmp_path, check_feasibility=refusing("too large", lambda plan: plan["size"] > 60))
+def test_rejected_plans_are_told_with_their_reason_and_another_is_asked(tmp_path: Path) -> None:
+    search = searcher(tmp_path, check_feasibility=rejecting("too large", lambda plan: plan["size"] > 60))
     config = suggested(search, "a")
     assert config["plan"]["size"] <= 60
-    *refused, chosen = trials(tmp_path)
-    assert refused
-    assert all(trial.state == TrialState.PRUNED for trial in refused)
-    assert all(trial.user_attrs["refused"] == "too large" for trial in refused)
+    *rejected, chosen = trials(tmp_path)
+    assert rejected
+    assert all(trial.state == TrialState.PRUNED for trial in rejected)
+    assert all(trial.user_attrs["rejected"] == "too large" for trial in rejected)
     assert chosen.state == TrialState.RUNNING
     assert config["number"] == 0
 
 
-def test_asking_ends_when_everything_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.tuning.searcher.TRIES", 7)
-    search = searcher(tmp_path, sampler="random", check_feasibility=refusing("too large", lambda plan: True))
+def test_asking_ends_when_everything_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.tuning.searcher.MAX_REJECTED", 7)
+    search = searcher(tmp_path, sampler="random", check_feasibility=rejecting("too large", lambda plan: True))
     answer: object = search.suggest("a")
     assert answer == Searcher.FINISHED
-    assert search.gave_up is not None
-    assert "too large" in search.gave_up
+    assert search.exhausted is not None
+    assert "too large" in search.exhausted
     assert len(trials(tmp_path)) == 7
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_what_was_lost_is_handed_out_anew_although_everything_else_is_refused(lost: int, tmp_path: Path) -> None:
+def test_what_was_lost_is_rescheduled_although_everything_else_is_rejected(lost: int, tmp_path: Path) -> None:
     recipe = {"x": 0.25, "size": 60, "epochs": 2}
     closed: list[bool] = []
     search = searcher(
-        tmp_path, recipes={"first": recipe}, check_feasibility=refusing("too large", lambda plan: bool(closed))
+        tmp_path, recipes={"first": recipe}, check_feasibility=rejecting("too large", lambda plan: bool(closed))
     )
     configs = [suggested(search, "0"), suggested(search, "1")]
     closed.append(True)
     assert search.suggest("2") is None
-    assert search.gave_up is not None
+    assert search.exhausted is not None
     asked = len(trials(tmp_path))
     search.on_trial_complete(str(lost), error=True)
-    search.again(lost)
+    search.reschedule(lost)
     closed.clear()
-    assert suggested(search, "again") == configs[lost]
+    assert suggested(search, "rescheduled") == configs[lost]
     assert search.suggest("3") is None
     search.on_trial_complete(str(1 - lost), result(configs[1 - lost]["plan"]))
-    search.on_trial_complete("again", result(configs[lost]["plan"]))
+    search.on_trial_complete("rescheduled", result(configs[lost]["plan"]))
     answer: object = search.suggest("4")
     assert answer == Searcher.FINISHED
     assert len(trials(tmp_path)) == asked + lost, "no more were asked for"
@@ -105,13 +105,13 @@ def test_a_plan_is_never_tried_twice(tmp_path: Path) -> None:
     search = searcher(tmp_path, recipes={"first": {"x": 0.25, "size": 60, "epochs": 2}}, initial_points=INITIAL_POINTS)
     suggested(search, "0")
     assert suggested(search, "1")["recipe"] is None
-    assert trials(tmp_path)[0].user_attrs["refused"] == "same plan as trial 0"
+    assert trials(tmp_path)[0].user_attrs["rejected"] == "same plan as trial 0"
     assert trials(tmp_path)[0].state == TrialState.FAIL
 
 
-def test_as_many_trials_are_handed_out_as_are_wanted(tmp_path: Path) -> None:
+def test_as_many_trials_are_suggested_as_are_wanted(tmp_path: Path) -> None:
     search = searcher(tmp_path, recipes=RECIPES)
-    search.most = 3
+    search.max_trials = 3
     plans = [suggested(search, str(number))["plan"] for number in range(3)]
     assert search.suggest("3") is None  # one of those may be lost
     for number, plan in enumerate(plans):
@@ -121,16 +121,16 @@ def test_as_many_trials_are_handed_out_as_are_wanted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", [0, 2, 3])
-def test_a_trial_that_was_lost_is_handed_out_anew_with_its_number(lost: int, tmp_path: Path) -> None:
+def test_a_trial_that_was_lost_is_rescheduled_with_its_number(lost: int, tmp_path: Path) -> None:
     search = searcher(tmp_path, recipes=RECIPES, initial_points=INITIAL_POINTS)  # 2 is the point, 3 the sampler's
-    search.most = 4
+    search.max_trials = 4
     configs = [suggested(search, str(number)) for number in range(4)]
     search.on_trial_complete(str(lost), error=True)
-    search.again(lost)
-    assert suggested(search, "again") == configs[lost]
+    search.reschedule(lost)
+    assert suggested(search, "rescheduled") == configs[lost]
     for number in set(range(4)) - {lost}:
         search.on_trial_complete(str(number), result(configs[number]["plan"]))
-    search.on_trial_complete("again", result(configs[lost]["plan"]))
+    search.on_trial_complete("rescheduled", result(configs[lost]["plan"]))
     answer: object = search.suggest("4")
     assert answer == Searcher.FINISHED
     told = sorted(trial.user_attrs["number"] for trial in trials(tmp_path) if trial.state == TrialState.COMPLETE)
@@ -149,12 +149,12 @@ def test_a_criterion_makes_another_plan_unless_trials_choose_it_themselves(pruni
     job = {"seed": 1, "prunings_per_growth": prunings}
     search = searcher(tmp_path, space=with_criterion, job=job, initial_points=initial_points, recipes={"paper": paper})
     plans = [suggested(search, str(number))["plan"] for number in range(3)]
-    refused = [trial.user_attrs.get("refused") for trial in trials(tmp_path)]
+    rejected = [trial.user_attrs.get("rejected") for trial in trials(tmp_path)]
     if prunings == 1:
-        assert refused == ["same plan as trial 0", None, None]
+        assert rejected == ["same plan as trial 0", None, None]
         assert plans[1] == {**paper, "criterion": "taylor"}
     else:
-        assert refused == [None, "same plan as trial 1", None]
+        assert rejected == [None, "same plan as trial 1", None]
         assert plans[1] == paper  # a recipe keeps its criterion, so this is another plan
 
 

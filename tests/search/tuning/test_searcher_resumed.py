@@ -13,7 +13,7 @@ from search.runs.record import Record
 from searchers import INITIAL_POINTS, RECIPES, record, result, run, searcher, suggested, trials
 
 
-def test_prunings_that_had_not_begun_come_next_in_a_resumed_run(tmp_path: Path) -> None:
+def test_prunings_that_had_not_started_come_next_in_a_resumed_run(tmp_path: Path) -> None:
     def others(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{**parameters, "size": parameters["size"] + step} for step in (-1, 1, 2)]
 
@@ -46,7 +46,7 @@ def test_a_run_resumed_between_trials_chooses_as_if_it_had_gone_on(tmp_path: Pat
     assert [configs[0]["plan"], *rest] == expected
 
 
-def test_trials_under_way_are_handed_out_again_first_and_nothing_stays_running(tmp_path: Path) -> None:
+def test_interrupted_trials_are_rescheduled_first_and_nothing_stays_running(tmp_path: Path) -> None:
     before = searcher(tmp_path, recipes=RECIPES, initial_points=INITIAL_POINTS)
     configs = [suggested(before, str(i)) for i in range(5)]
     before.on_trial_complete("3", result(configs[3]["plan"]))

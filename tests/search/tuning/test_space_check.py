@@ -1,4 +1,4 @@
-"""Trials of other versions' spaces are refused, whatever the difference; those of this one never are."""
+"""Trials of other versions' spaces are rejected, whatever the difference; those of this one never are."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_space_is_told_which_rules_a_site_refuses() -> None:
 
 @pytest.mark.parametrize("other", OTHERS)
 @pytest.mark.parametrize("seed", range(3))
-def test_a_point_of_another_space_is_refused_by_name(other: str, seed: int) -> None:
+def test_a_point_of_another_space_is_rejected_by_name(other: str, seed: int) -> None:
     check_compatible(small, drawn(small, seed), "trial one/7")
     for space, asked in ((small, OTHERS[other]), (OTHERS[other], small)):
         with pytest.raises(ValueError, match="trial one/7 was chosen from another space"):

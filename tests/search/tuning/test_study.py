@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.tuning import study
 from search.tuning.samplers import make_sampler
-from search.tuning.study import BEST, MEMORY, Study, remembered
+from search.tuning.study import BEST, LATEST, Study, trials_to_keep
 
 
 def suggest(trial: optuna.Trial) -> dict[str, Any]:
@@ -43,18 +43,18 @@ def test_optuna_reads_back_what_was_asked_and_told(tmp_path: Path) -> None:
     for number in range(3):
         trial = made.ask(RandomSampler(seed=number))
         plans.append(suggest(trial))
-        place = made.begin(trial, {"number": number})
-        assert place == number
+        trial_id = made.start(trial, {"number": number})
+        assert trial_id == number
         if number < 2:
-            made.end(place, *((TrialState.COMPLETE, [0.25]) if number else (TrialState.PRUNED, None)))
-    refused = made.ask(RandomSampler(seed=3))
-    plans.append(suggest(refused))
-    made.refuse(refused, TrialState.FAIL, {"refused": "why"})
+            made.tell(trial_id, *((TrialState.COMPLETE, [0.25]) if number else (TrialState.PRUNED, None)))
+    rejected = made.ask(RandomSampler(seed=3))
+    plans.append(suggest(rejected))
+    made.reject(rejected, TrialState.FAIL, {"rejected": "why"})
     found = stored(tmp_path / "journal")
     assert [trial.params for trial in found] == [pytest.approx(plan) for plan in plans]
     assert [trial.state.name for trial in found] == ["PRUNED", "COMPLETE", "RUNNING", "FAIL"]
     assert [trial.value for trial in found] == [None, 0.25, None, None]
-    assert [trial.user_attrs for trial in found] == [{"number": 0}, {"number": 1}, {"number": 2}, {"refused": "why"}]
+    assert [trial.user_attrs for trial in found] == [{"number": 0}, {"number": 1}, {"number": 2}, {"rejected": "why"}]
     assert made.asked == 4
 
 
@@ -63,7 +63,7 @@ def test_a_trial_is_two_lines_of_the_journal(tmp_path: Path) -> None:
     before = (tmp_path / "journal").read_text().count("\n")
     trial = made.ask(RandomSampler(seed=0))
     suggest(trial)
-    made.end(made.begin(trial, {}), TrialState.COMPLETE, [0.5])
+    made.tell(made.start(trial, {}), TrialState.COMPLETE, [0.5])
     assert (tmp_path / "journal").read_text().count("\n") == before + 2
 
 
@@ -72,22 +72,22 @@ def test_a_point_is_taken_as_it_is(tmp_path: Path) -> None:
     assert suggest(Study(tmp_path / "journal").ask(RandomSampler(seed=0), point)) == pytest.approx(point)
 
 
-def test_a_reopened_study_knows_its_past_and_goes_on(tmp_path: Path) -> None:
+def test_a_reopened_study_has_its_earlier_trials_and_continues(tmp_path: Path) -> None:
     first = Study(tmp_path / "journal")
     for number in range(2):
         trial = first.ask(RandomSampler(seed=number))
         suggest(trial)
-        place = first.begin(trial, {"number": number})
-    first.end(place, TrialState.COMPLETE, [0.5])
+        trial_id = first.start(trial, {"number": number})
+    first.tell(trial_id, TrialState.COMPLETE, [0.5])
     second = Study(tmp_path / "journal")
-    assert [trial.state.name for trial in second.past] == ["RUNNING", "COMPLETE"]
-    second.settle(0, TrialState.FAIL, None)
-    assert second.past[0].state == TrialState.FAIL
-    second.learn()
-    assert second.past == []
+    assert [trial.state.name for trial in second.earlier_trials] == ["RUNNING", "COMPLETE"]
+    second.tell_earlier(0, TrialState.FAIL, None)
+    assert second.earlier_trials[0].state == TrialState.FAIL
+    second.load_earlier_trials()
+    assert second.earlier_trials == []
     trial = second.ask(RandomSampler(seed=2))
     suggest(trial)
-    second.end(second.begin(trial, {}), TrialState.COMPLETE, [0.125])
+    second.tell(second.start(trial, {}), TrialState.COMPLETE, [0.125])
     assert [(trial.state.name, trial.value) for trial in stored(tmp_path / "journal")] == [
         ("FAIL", None),
         ("COMPLETE", 0.5),
@@ -109,7 +109,7 @@ def test_samplers_see_the_constraints_and_generation_of_a_trial_that_ended_with_
     trial = made.ask(NSGAIISampler(seed=0, population_size=2))
     chosen = suggest(trial)
     trial.set_constraint("parameters", -5)
-    made.end_as(made.begin(trial, {"number": 0}), {**chosen, "kind": "a"}, [0.25], {"number": 0})
+    made.tell_with_params(made.start(trial, {"number": 0}), {**chosen, "kind": "a"}, [0.25], {"number": 0})
     suggest(made.ask(Watching(seed=0)))
     assert [one.params["kind"] for one in seen] == ["a"]
     assert seen[0].constraints == {"parameters": -5}
@@ -118,24 +118,24 @@ def test_samplers_see_the_constraints_and_generation_of_a_trial_that_ended_with_
     assert stored(tmp_path / "journal")[1].system_attrs == seen[0].system_attrs
 
 
-def test_what_is_remembered_are_the_best_and_the_latest() -> None:
-    count = MEMORY + 100
+def test_the_best_and_the_latest_trials_are_kept() -> None:
+    count = LATEST + 100
     values = [abs(number - 40) / 10 for number in range(count)]  # the best are early
-    kept = remembered([ended(value) for value in values])
+    kept = trials_to_keep([ended(value) for value in values])
     expected = sorted(values[:100])[:BEST]
     assert sorted(trial.value or 0.0 for trial in kept[:BEST]) == expected
     assert [trial.value for trial in kept[BEST:]] == values[100:]
 
 
-def test_only_trials_that_samplers_learn_from_are_remembered() -> None:
+def test_only_trials_that_samplers_learn_from_are_kept() -> None:
     states = [TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE]
     trials = [ended(0.5 if state == TrialState.COMPLETE else None, state) for state in states]
-    assert remembered(trials) == trials[1:]
-    assert remembered([]) == []
+    assert trials_to_keep(trials) == trials[1:]
+    assert trials_to_keep([]) == []
 
 
-def test_the_study_forgets_and_its_running_trials_still_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(study, "MEMORY", 8)
+def test_running_trials_still_end_after_the_memory_is_reset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "LATEST", 8)
     monkeypatch.setattr(study, "BEST", 2)
     seen = []
 
@@ -149,12 +149,12 @@ def test_the_study_forgets_and_its_running_trials_still_end(tmp_path: Path, monk
     for number in range(60):
         trial = made.ask(Watching(seed=number, n_startup_trials=4, multivariate=True, constant_liar=True))
         chosen = suggest(trial)["x"]
-        running.append((made.begin(trial, {"number": number}), chosen))
+        running.append((made.start(trial, {"number": number}), chosen))
         if len(running) > 3:  # three are always under way, the first until the end
-            place, value = running.pop(1)
-            made.end(place, TrialState.COMPLETE, [value])
-    for place, value in running:
-        made.end(place, TrialState.COMPLETE, [value])
+            trial_id, value = running.pop(1)
+            made.tell(trial_id, TrialState.COMPLETE, [value])
+    for trial_id, value in running:
+        made.tell(trial_id, TrialState.COMPLETE, [value])
     assert max(seen) <= 2 * 8 + 2 + 3 + 1  # the latest, as many more, the best, those that run, the one at hand
     found = stored(tmp_path / "journal")
     assert all(trial.state == TrialState.COMPLETE for trial in found)
@@ -165,45 +165,43 @@ def test_the_study_forgets_and_its_running_trials_still_end(tmp_path: Path, monk
 def test_a_sampler_that_is_told_the_space_chooses_as_one_that_works_it_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study, "MEMORY", 8)
+    monkeypatch.setattr(study, "LATEST", 8)
     monkeypatch.setattr(study, "BEST", 2)
     told, plain = Study(tmp_path / "told"), Study(tmp_path / "plain")
     options: dict[str, Any] = {"multivariate": True, "constant_liar": True, "n_startup_trials": 4}
-    for place in range(50):
+    for number in range(50):
         chosen = []
         for made, sampler in (
-            (told, make_sampler("tpe", 0, place, 4, told.space)),
-            (plain, TPESampler(seed=place, **options)),
+            (told, make_sampler("tpe", 0, number, 4, told.space)),
+            (plain, TPESampler(seed=number, **options)),
         ):
             trial = made.ask(sampler)
             plan = suggest(trial)
             # A parameter that trials do not have at first, and one that only stopped ones lack.
-            plan["late"] = trial.suggest_float("late", 0.0, 1.0) if place > 12 else 0.5
-            plan["full"] = trial.suggest_float("full", 0.0, 1.0) if place % 6 else 0.5
+            plan["late"] = trial.suggest_float("late", 0.0, 1.0) if number > 12 else 0.5
+            plan["full"] = trial.suggest_float("full", 0.0, 1.0) if number % 6 else 0.5
             chosen.append(plan)
             value = plan["x"] + plan["late"] + plan["full"]
-            place_there = made.begin(trial, {})
-            made.end(place_there, *((TrialState.COMPLETE, [value]) if place % 6 else (TrialState.PRUNED, None)))
+            trial_id = made.start(trial, {})
+            made.tell(trial_id, *((TrialState.COMPLETE, [value]) if number % 6 else (TrialState.PRUNED, None)))
         assert chosen[0] == chosen[1]
 
 
-def test_many_running_trials_do_not_make_the_study_forget_each_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(study, "MEMORY", 8)
-    forgotten = []
+def test_many_running_trials_do_not_reset_the_memory_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "LATEST", 8)
+    resets = []
 
     def watched(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        forgotten.append(len(trials))
-        return remembered(trials)
+        resets.append(len(trials))
+        return trials_to_keep(trials)
 
-    monkeypatch.setattr(study, "remembered", watched)
+    monkeypatch.setattr(study, "trials_to_keep", watched)
     made = Study(tmp_path / "journal")
     running = []
     for number in range(80):
         trial = made.ask(RandomSampler(seed=number))
         suggest(trial)
-        running.append(made.begin(trial, {}))
+        running.append(made.start(trial, {}))
         if number >= 40:
-            made.end(running.pop(0), TrialState.COMPLETE, [0.5])
-    assert len(forgotten) <= 2 + 40 // 8
+            made.tell(running.pop(0), TrialState.COMPLETE, [0.5])
+    assert len(resets) <= 2 + 40 // 8

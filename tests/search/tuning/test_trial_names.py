@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answers import budget_of
-from search.tuning.trial_names import LONGEST, multiple, trial_name
+from search.tuning.trial_names import MAX_LENGTH, multiple, trial_name
 from spaces import shared
 from trainables.models.architecture import Architecture
 from trainables.trial.plan import Plan
@@ -60,7 +60,7 @@ def test_multiples_have_two_digits(share: float, text: str) -> None:
 def test_names_are_short_and_plain(number: int, recipe: str | None, share: int) -> None:
     name = trial_name(number, recipe, cut(share), arch=ARCH)
     assert re.fullmatch(r"[A-Za-z0-9.-]+", name)
-    assert len(name) <= LONGEST
+    assert len(name) <= MAX_LENGTH
     assert name.startswith(f"plasticity-{number}")
 
 

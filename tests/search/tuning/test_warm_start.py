@@ -13,7 +13,7 @@ from search.storage import bucket_pull
 from search.tuning import space_check, warm_start
 from search.tuning.feasibility import Feasibility
 from search.tuning.searcher import PlanSearch
-from search.tuning.warm_start import EarlierTrial
+from search.tuning.warm_start import WarmStartTrial
 from trainables.storage import bucket_files
 from trainables.storage.bucket_files import join_uri
 
@@ -35,12 +35,12 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings_of(folder: Path, **changed: object) -> Settings:
-    """Of a run in the same place that learns from it; it is its own successor, since only what is compared matters."""
+    """Of a run in the same folder that learns from it; it is its own successor, since only what is compared matters."""
     return replace(StoredRun.open(folder).settings, **{"warm_start": (folder,), **changed})  # type: ignore[arg-type]
 
 
-def learned(settings: Settings) -> list[EarlierTrial]:
-    return warm_start.known(settings, warm_start.check(settings))
+def learned(settings: Settings) -> list[WarmStartTrial]:
+    return warm_start.warm_start_trials(settings, warm_start.open_runs(settings))
 
 
 def test_finished_trials_are_learned_from_at_this_runs_size_weight(earlier: Path) -> None:
@@ -57,10 +57,10 @@ def test_a_run_in_a_bucket_is_learned_from_as_one_in_a_folder(earlier: Path, buc
     uri = join_uri(bucket, "runs", "one")
     bucket_files.upload(earlier, uri)
     settings = settings_of(earlier, warm_start=(uri,), cache=tmp_path)
-    runs = warm_start.check(settings)
+    runs = warm_start.open_runs(settings)
     assert [run.folder for run in runs] == [bucket_pull.local_folder(uri, tmp_path)]
     bucket_files.delete(uri)  # a run may take hours from here on, and is told nothing else
-    assert warm_start.known(settings, runs) == learned(settings_of(earlier))
+    assert warm_start.warm_start_trials(settings, runs) == learned(settings_of(earlier))
 
 
 @pytest.mark.parametrize(
@@ -72,17 +72,19 @@ def test_a_run_in_a_bucket_is_learned_from_as_one_in_a_folder(earlier: Path, buc
         ({"epochs": 99}, "same epochs"),
     ],
 )
-def test_runs_that_cannot_be_compared_are_refused_by_name(earlier: Path, changed: dict[str, object], what: str) -> None:
+def test_runs_that_are_not_comparable_are_rejected_by_name(
+    earlier: Path, changed: dict[str, object], what: str
+) -> None:
     with pytest.raises(ValueError, match=what):
-        warm_start.check(settings_of(earlier, **changed))
+        warm_start.open_runs(settings_of(earlier, **changed))
 
 
-def test_a_run_of_a_version_with_another_space_is_refused_by_name(
+def test_a_run_of_a_version_with_another_space_is_rejected_by_name(
     earlier: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spaces.plasticity.LR_FACTORS", (0.1, 8.0))
     with pytest.raises(ValueError, match=f"trial of {earlier} was chosen from another space"):
-        warm_start.check(settings_of(earlier))
+        warm_start.open_runs(settings_of(earlier))
 
 
 def test_a_run_that_cannot_be_compared_is_named_as_it_was_given(earlier: Path, bucket: str, tmp_path: Path) -> None:
@@ -90,11 +92,11 @@ def test_a_run_that_cannot_be_compared_is_named_as_it_was_given(earlier: Path, b
     bucket_files.upload(earlier, uri)
     changed = {"warm_start": (uri,), "cache": tmp_path, "model": "grnn"}
     with pytest.raises(ValueError, match=f"same model; {uri} has resnet18, this run grnn: leave it out"):
-        warm_start.check(settings_of(earlier, **changed))
+        warm_start.open_runs(settings_of(earlier, **changed))
 
 
 @pytest.mark.parametrize("what", ["corpus", "base"])
-def test_another_corpus_or_base_is_refused(earlier: Path, what: str, tmp_path: Path) -> None:
+def test_another_corpus_or_base_is_rejected(earlier: Path, what: str, tmp_path: Path) -> None:
     own = tmp_path / "two"
     own.mkdir()
     (own / "base").mkdir()
@@ -110,12 +112,12 @@ def test_another_corpus_or_base_is_refused(earlier: Path, what: str, tmp_path: P
         learned(settings)
 
 
-def test_a_folder_that_is_no_run_is_refused(earlier: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_run_is_rejected(earlier: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no settings\.json"):
-        warm_start.check(replace(settings_of(earlier), warm_start=(tmp_path,)))
+        warm_start.open_runs(replace(settings_of(earlier), warm_start=(tmp_path,)))
 
 
-def test_a_uri_where_no_run_or_no_bucket_is_is_refused(earlier: Path, bucket: str, tmp_path: Path) -> None:
+def test_a_uri_where_no_run_or_no_bucket_is_is_rejected(earlier: Path, bucket: str, tmp_path: Path) -> None:
     for uri in (join_uri(bucket, "runs", "none"), "s3://none/runs/one"):
         with pytest.raises(ValueError, match=rf"{uri} has no settings\.json: correct the URI"):
-            warm_start.check(settings_of(earlier, warm_start=(uri,), cache=tmp_path))
+            warm_start.open_runs(settings_of(earlier, warm_start=(uri,), cache=tmp_path))
