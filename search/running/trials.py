@@ -75,6 +75,7 @@ def make_searcher(
         job=job,
         journal=settings.paths.study,
         ended=log.records,
+        standings=log.standings,
         recipes=recipes.recipes(settings.space, settings.model, sites, budget) if plans is None else plans,
         initial_points={name: point.parameters for name, point in initial_points.items()},
         check_feasibility=partial(check_feasibility, arch=arch, max_parameters=settings.max_parameters, ended=rivals),

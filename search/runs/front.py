@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -78,6 +78,19 @@ class Standings:
         self.best = best_of([record, *([self.best] if self.best is not None else [])])
         members = {one.number for one in self.front}
         return [one for one in candidates if one.number not in members]
+
+    def leads(self, eer: float, size: float, rounded: Callable[[float], float] = float) -> bool:
+        """Whether a detector of this EER and size would join the front, as far as `rounded` sizes tell.
+
+        Args:
+            eer: on dev, a fraction.
+            size: parameters.
+            rounded: never decreasing; sizes that it rounds to one number count as equal.
+        """
+        return not any(
+            one.eer is not None and one.size is not None and one.eer <= eer and rounded(one.size) <= rounded(size)
+            for one in self.front
+        )
 
     @property
     def ended(self) -> int:

@@ -25,6 +25,7 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from search.runs.front import Standings
 from search.runs.record import Record
 from search.tuning import objective, resume
 from search.tuning.feasibility import Feasibility
@@ -77,6 +78,7 @@ class PlanSearch(Searcher):
         job: Mapping[str, Any],
         journal: Path,
         ended: Mapping[int, Record],
+        standings: Standings,
         recipes: Mapping[str, Plan],
         initial_points: Mapping[str, Mapping[str, Any]],
         check_feasibility: Callable[[Plan], Feasibility],
@@ -95,6 +97,7 @@ class PlanSearch(Searcher):
             job: what is the same for all trials.
             journal: file of the study.
             ended: the trials that ended already, by number.
+            standings: how the run's trials stand, kept up to date elsewhere after a trial was completed here.
             recipes: plans to try first, by name; recipe i is trial i.
             initial_points: points of the space to try next, by name.
             check_feasibility: says what is known of a plan.
@@ -124,7 +127,7 @@ class PlanSearch(Searcher):
         self._running: dict[str, _Running] = {}
         self._failed: dict[int, _Running] = {}
         self._suggested: set[int] = set()
-        self._front: list[tuple[float, float]] = []
+        self._standings = standings
         self._chosen_at_cuts = job.get("prunings_per_growth", 1) > 1
         self._plans = {self._plan_key(record.plan, record.recipe): record.number for record in ended.values()}
         reasons = {name: check_feasibility(plan).reason for name, plan in recipes.items()}
@@ -199,7 +202,7 @@ class PlanSearch(Searcher):
         if error:
             self._failed[running.number] = running
         state, values = objective.optuna_state_and_values(ending(result, error), self._values(result))
-        leads = state == TrialState.COMPLETE and self._leads(result.get("best_eer"), result.get("size"))
+        leads = state == TrialState.COMPLETE and _leads(self._standings, result.get("best_eer"), result.get("size"))
         if running.trial_id is None:
             return
         criterion, parameters = result.get("criterion"), dict(running.parameters)
@@ -235,16 +238,6 @@ class PlanSearch(Searcher):
         compared = {name: value for name, value in plan.items() if name != ignored}
         return hashlib.sha256(json.dumps(compared, sort_keys=True).encode()).digest()
 
-    def _leads(self, eer: float | None, size: float | None) -> bool:
-        """Whether a trial that is complete joins the front of EER and size, with sizes on the sampler's grid."""
-        if eer is None or size is None:
-            return False
-        size = objective.size_on_grid(size)
-        if any(e <= eer and s <= size for e, s in self._front):
-            return False
-        self._front = [(e, s) for e, s in self._front if not (eer <= e and size <= s)] + [(eer, size)]
-        return True
-
     def _other_prunings(self, parameters: Mapping[str, Any], attributes: Mapping[str, Any]) -> list[Point]:
         """Other prunings of a trial's grown stage, which may be one itself."""
         return [(dict(other), {"pruning_of": attributes["number"]}) for other in self._prunings(parameters)]
@@ -265,9 +258,10 @@ class PlanSearch(Searcher):
 
     def _prunings_to_start(self, ended: Mapping[int, Record], latest: Mapping[int, int]) -> deque[Point]:
         """Prunings of trials that joined the front, without those that started; `latest` is ``trial_id`` by number."""
-        trials, points = self._study.earlier_trials, deque[Point]()
+        trials, points, before = self._study.earlier_trials, deque[Point](), Standings()
         for number, record in ended.items():
-            leads = record.state == "COMPLETE" and self._leads(record.eer, record.size)
+            leads = record.state == "COMPLETE" and _leads(before, record.eer, record.size)
+            before.add(record)
             if leads and number in latest:
                 trial = trials[latest[number]]
                 points.extendleft(reversed(self._other_prunings(trial.params, trial.user_attrs)))
@@ -284,6 +278,11 @@ class PlanSearch(Searcher):
         """A complete trial's value of every objective."""
         own = {METRIC: record.weighted_eer, "best_eer": record.eer, "size": record.size}
         return [float(value or 0) for value in self._values(own)]
+
+
+def _leads(standings: Standings, eer: float | None, size: float | None) -> bool:
+    """Whether a trial that is complete joins the front of EER and size, with sizes on the sampler's grid."""
+    return eer is not None and size is not None and standings.leads(eer, size, objective.size_on_grid)
 
 
 def ending(result: Mapping[str, Any] | None, error: bool) -> objective.Ending:

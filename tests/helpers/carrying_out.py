@@ -41,6 +41,7 @@ def carry_out(settings: Settings, workers: Cluster, **changed: Any) -> dict[int,
         job={},
         journal=settings.run_folder / "study.journal",
         ended=log.records,
+        standings=log.standings,
         startup=2,
         **{**options, **changed},
     )

@@ -62,6 +62,7 @@ def main() -> int:
             job={"detectors": join_uri(settings.run_uri, "detectors") if how == "unshared" else folder.as_uri()},
             journal=settings.run_folder / "study.journal",
             ended=log.records,
+            standings=log.standings,
             recipes={"lost": {"x": 0.5, "size": 100, "epochs": 3, "trace": trace}},
             initial_points={},
             check_feasibility=lambda plan: Feasibility(),

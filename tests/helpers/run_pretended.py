@@ -38,6 +38,7 @@ def main() -> int:
             job={},
             journal=settings.run_folder / "study.journal",
             ended=log.records,
+            standings=log.standings,
             recipes={"quick": {"x": 0.5, "size": 100, "epochs": 1}},
             initial_points={},
             check_feasibility=lambda plan: Feasibility(),

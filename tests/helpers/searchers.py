@@ -12,12 +12,23 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
 from pretended import space
+from search.runs.front import Standings
 from search.runs.record import Record
 from search.tuning.feasibility import Feasibility
 from search.tuning.searcher import PlanSearch
 
 RECIPES = {"paper": {"x": 0.5, "size": 100, "epochs": 2}, "control": {"x": 0.75, "size": 100, "epochs": 2}}
 INITIAL_POINTS = {"small": {"x": 0.25, "size": 60}}
+
+
+class LoggedSearch(PlanSearch):
+    """A searcher whose trials are counted in the standings as they end, as the trial log does it."""
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        super().on_trial_complete(trial_id, result, error)
+        if result and not error:
+            number, eer, size = self._standings.ended, result.get("best_eer"), result.get("size")
+            self._standings.add(Record(number, "COMPLETE", None, {}, eer=eer, size=size))
 
 
 def searcher(folder: Path, ended: Mapping[int, Record] | None = None, **changed: Any) -> PlanSearch:
@@ -31,7 +42,8 @@ def searcher(folder: Path, ended: Mapping[int, Record] | None = None, **changed:
         "startup": 2,
     }
     chosen = changed.pop("space", space)
-    return PlanSearch(chosen, journal=folder / "study.journal", ended=ended or {}, **{**defaults, **changed})
+    given = {**defaults, "standings": Standings((ended or {}).values()), **changed}
+    return LoggedSearch(chosen, journal=folder / "study.journal", ended=ended or {}, **given)
 
 
 def rejecting(reason: str, what: Callable[[Mapping[str, Any]], bool]) -> Callable[[Mapping[str, Any]], Feasibility]:

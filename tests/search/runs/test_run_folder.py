@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search.runs import results
-from search.runs.front import best_of, front_of, separated
+from search.runs.front import Standings, best_of, front_of, separated
 from search.runs.record import Record
 from search.runs.results import write_tables
 from search.runs.run_folder import corpus_digest, write_corpus, write_text, write_versions
@@ -112,3 +114,18 @@ def test_corpus_counts_and_digest(tmp_path: Path) -> None:
     assert about["splits"]["train"] == {"bona_fide": 1, "spoof": 2, "speakers": 1, "attacks": ["A1"]}
     assert about["skipped"] == ["d: empty"]
     assert corpus_digest(tmp_path) == corpus.digest()
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 8)), max_size=14), st.integers(1, 3))
+def test_who_leads_is_known_from_the_front_alone(points: list[tuple[int, int]], cell: int) -> None:
+    """Also where sizes of a cell count as equal, though the front is that of exact sizes."""
+    standings = Standings()
+    for number, (eer, size) in enumerate(points):
+        beaten = any(e <= eer and s // cell <= size // cell for e, s in points[:number])
+        assert standings.leads(eer / 10, size, lambda value: value // cell) == (not beaten)
+        ended = record(number, eer / 10, size)
+        before = standings.front
+        out = standings.add(ended)
+        assert {one.number for one in [*before, ended]} == {one.number for one in [*standings.front, *out]}
+    assert standings.ended == len(points)
+    assert standings.front == front_of([record(n, e / 10, s) for n, (e, s) in enumerate(points)])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import finished_run
+from search.runs.front import Standings
 from search.runs.members import StoredRun
 from search.settings.options import Settings
 from search.storage import bucket_pull
@@ -24,6 +25,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = finished_run.make(tmp_path_factory.mktemp("earlier"))
     search = PlanSearch(
         space_check.search_space(StoredRun.open(folder).settings), job={}, journal=folder / "study.journal", ended={},
+        standings=Standings(),
         recipes={"paper": {}, "control": {"x": 2}}, initial_points={}, check_feasibility=lambda plan: Feasibility(), 
         sampler="random", seed=0,
     )  # fmt: skip
