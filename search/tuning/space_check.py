@@ -22,13 +22,13 @@ Sites = tuple[shared.SiteInfo, ...]
 
 
 def scope(settings: Settings) -> tuple[Sites, shared.Budget]:
-    """What the space of a run is told: the sites of its base, and what every plan is given."""
+    """The inputs of the space of a run: the sites of its base, and what every plan is given."""
     arch = Architecture.create(settings.model, settings.model_option)
     return site_infos(arch), run_budget(settings.model, settings.epochs)
 
 
 def site_infos(arch: Architecture) -> Sites:
-    """What a space is told of the sites of a base."""
+    """The sites of a base as a space takes them."""
 
     def refused(site: Site) -> tuple[str, ...]:
         return tuple(rule for rule in growth.NAMES if growth.load(rule).refuses(site) is not None)
