@@ -7,7 +7,7 @@ parameter       range                   why, source
 ==============  ======================  ================================================================================
 ``lowest``      0..sites - 1            the lowest site that grows, which always grows; those below it never do, those
                                         above as their level says. So a plan grows something without a trial refused,
-                                        and one parameter holds what a step costs: nothing below is walked backwards
+                                        and one parameter holds what a step costs: no backward pass goes below
 ``kind``        the kinds of sites      instead of ``lowest`` where there are more than 12 sites: the kind that always
                                         grows, from ``window.first`` on
 ``grow_steps``  1..2                    all at once (the paper, arXiv 2603.24343), or half now and half at the middle

@@ -1,4 +1,4 @@
-"""What spaces share: what they are told (sites, budget), and the parameters that they have in common.
+"""What spaces share: their inputs (sites, budget), and the parameters that they have in common.
 
 Every space suggests the same parameters from the same ranges in every trial of a run, also where one of them turns out
 to have no effect. Samplers that model parameters jointly (multivariate TPE, GP, CMA-ES) then see one space of fixed

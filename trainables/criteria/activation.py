@@ -1,4 +1,7 @@
-"""Silent neurons go: mean absolute activation on training data (after Hu et al., arXiv 1607.03250)."""
+"""The least active neurons are pruned first: mean absolute activation on training data.
+
+After Hu et al., arXiv 1607.03250, who count how often an activation is zero.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ NEEDS_DATA = True
 
 
 def scores(evidence: Evidence) -> dict[str, Tensor]:
-    """Mean absolute activation of each neuron over utterances and places."""
+    """Mean absolute activation of each neuron over utterances and positions."""
     sums: dict[tuple[str, int], Tensor] = {}
     hooks = []
     for name, site in evidence.sites.items():
         for position, group in enumerate(site.groups):
             module = evidence.module.get_submodule(group.tap.module)
-            hooks.append(_listen(module, group.tap, sums, (name, position)))
+            hooks.append(_accumulate(module, group.tap, sums, (name, position)))
     try:
         with torch.no_grad():
             for x, _ in evidence.batches:
@@ -37,14 +40,14 @@ def scores(evidence: Evidence) -> dict[str, Tensor]:
     }
 
 
-def _listen(module: nn.Module, tap: Tap, sums: dict[tuple[str, int], Tensor], place: tuple[str, int]) -> Any:
-    """Add each batch's mean absolute activations to ``sums[place]``."""
+def _accumulate(module: nn.Module, tap: Tap, sums: dict[tuple[str, int], Tensor], key: tuple[str, int]) -> Any:
+    """Add each batch's mean absolute activations to ``sums[key]``."""
 
     def add(value: Any) -> None:
         tensor = value if isinstance(value, Tensor) else value[0]
         lines = tensor.detach().abs().movedim(tap.axis, 0).flatten(1).mean(1).float().cpu()
         mean = lines.view(-1, tap.each).mean(1)
-        sums[place] = sums[place] + mean if place in sums else mean
+        sums[key] = sums[key] + mean if key in sums else mean
 
     def before(_: nn.Module, inputs: tuple[Any, ...]) -> None:
         add(inputs[0])

@@ -1,4 +1,7 @@
-"""Small weights go: L1 norm of a neuron's incoming weights (Li et al., arXiv 1608.08710, section 3.1)."""
+"""Neurons with small weights are pruned first, by the L1 norm of incoming weights.
+
+Li et al., arXiv 1608.08710, section 3.1.
+"""
 
 from __future__ import annotations
 

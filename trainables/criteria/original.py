@@ -1,4 +1,4 @@
-"""What was added goes: the paper's own way back to the original size (arXiv 2603.24343)."""
+"""Added neurons are pruned first: the paper's own way back to the original size (arXiv 2603.24343)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chance: the floor that any criterion has to beat."""
+"""Random scores: the baseline that any criterion has to beat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the loss would miss least goes: first-order Taylor importance (Molchanov et al., arXiv 1906.10771, eq. 8).
+"""Neurons of least effect on the loss are pruned first: first-order Taylor importance.
+
+Molchanov et al., arXiv 1906.10771, eq. 8:
 
 I = (sum over a neuron's parameters of gradient times weight)^2, averaged over batches. Where a norm follows, its
 scale and shift stand for the neuron (the paper's gates): the incoming weights of a normalised neuron are scale-free,

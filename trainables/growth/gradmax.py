@@ -1,4 +1,4 @@
-"""New neurons look where the loss would gain most: incoming weights from singular vectors, outgoing weights zero.
+"""New neurons maximise the gradient: incoming weights from singular vectors, outgoing weights zero.
 
 GradMax (Evci, van Merrienboer, Unterthiner, Vladymyrov, Pedregosa, arXiv 2201.05125, section 3.2) sets the incoming
 weights to zero and the outgoing ones to the top *left* singular vectors of the correlation M of loss gradient and

@@ -13,7 +13,7 @@ NEEDS_SIGNAL = False
 
 
 def refuses(site: Site) -> str | None:
-    """Any site can start at random."""
+    """Any site can grow with random weights."""
     return None
 
 

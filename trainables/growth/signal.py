@@ -1,9 +1,9 @@
 """The correlation of loss gradient and input at a detector's units: the matrix whose singular vectors gradmax takes.
 
-For a unit y = C act(P x) with loss L it is M = sum over samples and places of (dL/dy) x^T, ``[outputs, inputs]``. Of a
-convolution, input and gradient are taken as patches (as in Evci et al., arXiv 2201.05125, appendix on convolutions),
-since the producer looks at a patch of x and every new channel is read by a patch of y: ``[channels_out * 9,
-channels_in * kernel**2]``.
+For a unit y = C act(P x) with loss L it is M = sum over samples and positions of (dL/dy) x^T, ``[outputs, inputs]``. Of
+a convolution, input and gradient are taken as patches (as in Evci et al., arXiv 2201.05125, appendix on convolutions),
+since the producer looks at a patch of x and every new channel is read by a patch of y:
+``[channels_out * 9, channels_in * kernel**2]``.
 """
 
 from __future__ import annotations

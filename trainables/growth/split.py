@@ -4,7 +4,7 @@ Net2WiderNet (Chen, Goodfellow, Shlens, arXiv 1511.05641, section 2.2) copies a 
 of both. Halving would change old weights, which dropin freezes and which removal could not give back; so each drawn
 parent gets *two* copies instead, reading with its incoming weights and feeding its outgoing weights times +1/2 and
 -1/2. The function stays, old tensors stay, and from the first step the twins' incoming weights get opposite
-gradients, so they part. An odd neuron out is a copy that nobody reads yet.
+gradients, so they diverge. The last of an odd number is a copy with zero outgoing weights.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _copy_rows(state: dict[str, Tensor], group: Group, parents: Group, twins: Te
 
 
 def _copy_columns(state: dict[str, Tensor], group: Group, parents: Group, twins: Tensor) -> None:
-    """Outgoing weights: plus and minus half the parent's, or half a fresh one where the parent feeds no such reader."""
+    """Outgoing weights: plus and minus half the parent's, or half a fresh one where the parent has none."""
     sign = torch.tensor([0.5, -0.5]).repeat((group.width + 1) // 2)[: group.width]
     if group.width % 2:
         sign[-1] = 0.0

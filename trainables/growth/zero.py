@@ -1,4 +1,4 @@
-"""New neurons compute something random that nobody reads yet: outgoing weights are zero, so the function stays.
+"""New neurons have random incoming and zero outgoing weights, so the function stays as it was.
 
 The outgoing weights get a gradient at the first step, the incoming ones from the second on.
 """
@@ -17,7 +17,7 @@ NEEDS_SIGNAL = False
 
 
 def refuses(site: Site) -> str | None:
-    """Any site can start unread."""
+    """Any site can grow with zero outgoing weights."""
     return None
 
 
@@ -30,7 +30,7 @@ def fill(growth: Growth) -> dict[str, Tensor]:
 
 
 def zero_outgoing_weights(state: dict[str, Tensor], group: Group) -> None:
-    """Let nobody read this group: zero its consumers in `state`, which is changed."""
+    """Set the outgoing weights of a group to zero in `state`, which is changed."""
     for slot in group.slots:
         if slot.role == "consumer":
             state[slot.key] = torch.zeros_like(state[slot.key])

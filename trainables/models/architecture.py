@@ -105,7 +105,7 @@ class Architecture:
             widths = {name: tuple(groups) for name, groups in data["widths"].items()}
             model, given = data["model"], data["config"]
             complete = models.load(model).resolve({})
-            # Where something is missing, a model may go and find it out, from a file or a network.
+            # A model may look up what is missing in a file or on a network.
             if set(given) != set(complete) or None in given.values():
                 raise DropinError(f"config must be complete, with {', '.join(complete)}; got {', '.join(given)}")
             config = models.load(model).resolve(given)

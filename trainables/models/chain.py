@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Link:
-    """A part of a detector that needs nothing of the parts before it but what they hand over.
+    """A part of a detector that needs nothing of the parts before it but their output.
 
     Attributes:
         owns: how the names of its parameters and buffers begin; every one of a detector belongs to exactly one link.
-        run: from the tensors that the link below hands over (the features, for the first) to its own. Never changes
-            them in place.
+        run: from the output tensors of the link below (the features, for the first) to its own. Never changes them in
+            place.
     """
 
     owns: tuple[str, ...]
@@ -44,7 +44,7 @@ class Chain(nn.Module):
         return self.above([x], 0)
 
     def below(self, x: Tensor, boundary: int) -> list[Tensor]:
-        """What lies at a boundary, each tensor ``[batch, ...]``."""
+        """The activations at a boundary, each tensor ``[batch, ...]``."""
         tensors = [x]
         for link in self.links()[:boundary]:
             tensors = link.run(tensors)

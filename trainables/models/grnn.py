@@ -4,7 +4,7 @@
 recurrent detector of arXiv 2603.24343. Of the groups of a layer, the first is a plain GRU over the layer's input
 ``x_t``. Group g > 0 is a plain GRU over ``[x_t, h_(t-1) of the groups before it]``: new units read the state of old
 ones, old units never read new ones, the next layer reads all. So each group runs through time in one fused call, and a
-group that does not train is not walked backwards.
+group that does not train has no backward pass.
 
 Each reader keeps one piece of its input weight per group that it reads, and joins the pieces only for the call. Two
 costs of that are known. An old group whose layer below has grown runs its whole recurrence backwards, since new columns

@@ -113,10 +113,10 @@ def build(config: Mapping[str, Any], widths: Mapping[str, tuple[int, ...]]) -> W
 def pretrained_state(config: Mapping[str, Any]) -> dict[str, Tensor] | None:
     """The checkpoint's weights under the names of the base's state dict, or ``None`` for a random configuration.
 
-    The head is not among them (and ``masked_spec_embed`` not always): lay them over a fresh state dict.
+    The head is not among them (and ``masked_spec_embed`` not always): update a fresh state dict with them.
 
     Raises:
-        DropinError: weights that are gone, were changed or do not fit.
+        DropinError: weights that are missing, were changed or do not fit.
     """
     if config["checkpoint"] in wav2vec2_checkpoint.RANDOM:
         return None
