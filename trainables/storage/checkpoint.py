@@ -72,7 +72,7 @@ def load_detector(folder: Path) -> Detector:
         module.load_state_dict(tensors[WEIGHTS])
         card = dict(documents[DESCRIPTION]["card"])
     except (KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
-        raise DropinError(f"{folder} is not a detector of this project: {error}; export it anew") from error
+        raise DropinError(f"{folder} is not a detector of this project: {error}; export it again") from error
     return Detector(arch, module.eval(), card)
 
 
