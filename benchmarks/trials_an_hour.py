@@ -59,7 +59,7 @@ SEARCH = """
 import json, pathlib, sys
 from spaces import recipes
 plans = json.loads(pathlib.Path(sys.argv[1]).read_text())
-recipes.recipes, recipes.initial points = lambda *_: plans, lambda *_: {}
+recipes.recipes, recipes.initial_points = lambda *_: plans, lambda *_: {}
 from search import run
 sys.exit(run.main(sys.argv[2:]))
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -32,7 +33,12 @@ BREACHES = {
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     command = Path(sys.executable).with_name("lint-imports")
     return subprocess.run(
-        [command, "--no-cache", "--config", "pyproject.toml"], cwd=folder, capture_output=True, text=True, check=False
+        [command, "--no-cache", "--config", "pyproject.toml"],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "200"},  # names of contracts are not broken into lines
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -67,7 +67,7 @@ def test_a_folder_that_is_no_run_is_not_downloaded(uri: str, tmp_path: Path) -> 
 def test_the_uri_of_a_new_run_has_no_files_and_is_writable(bucket: str) -> None:
     check_new(join_uri(bucket, "runs", "one"))
     assert list_sizes(bucket) == {}
-    bucket_files.write_bytes(b"{}", join_uri(bucket, "runs", "one"))
+    bucket_files.write_bytes(b"{}", join_uri(bucket, "runs", "one", MARKER))
     with pytest.raises(ValueError, match="--name must be new"):
         check_new(join_uri(bucket, "runs", "one"))
     none = join_uri(missing_bucket(bucket), "runs")
