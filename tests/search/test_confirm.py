@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,8 @@ def test_rows_are_medians_and_ranges_in_percent(tmp_path: Path) -> None:
 
 def test_the_command_confirms_a_front_with_its_controls_and_goes_on_where_it_was(finished: Path) -> None:
     """Small detectors on simulated speech; the second call finds everything done."""
-    finished_run.rewrite_settings(finished, base_epochs=2)
+    # One worker at a time: each starts for seconds, and what it is asked for takes less.
+    finished_run.rewrite_settings(finished, base_epochs=2, cpus_per_trial=os.cpu_count())
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -101,7 +103,8 @@ def test_every_seed_publishes_as_a_run_of_its_own(
     monkeypatch.setattr(Gauges, "publish", lambda one: published.update({one._common["run"]: one.readings()}))
     finished = finished_run.make(tmp_path)
     run = StoredRun.open(finished)
-    rows = confirm_front.confirm(run, 2, lambda: workers, Display(Console(file=io.StringIO())), controls=False)
+    alone = replace(workers, concurrent=1)
+    rows = confirm_front.confirm(run, 2, lambda: alone, Display(Console(file=io.StringIO())), controls=False)
     assert [len(row.dev) for row in rows] == [2, 2, 2]
     assert list(published) == [f"{finished.name}/confirm/seed-{seed}" for seed in (1, 2)]
     for readings in published.values():

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -230,23 +228,7 @@ def test_procedures_by_name() -> None:
         load("both")
 
 
-@pytest.fixture(scope="module")
-def one_worker() -> Iterator[None]:
-    """Ray with one worker; that of another suite, if there is one already."""
-    import ray
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-        started = not ray.is_initialized()
-        if started:
-            ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        yield
-        if started:
-            ray.shutdown()
-
-
-@pytest.mark.usefixtures("one_worker")
+@pytest.mark.usefixtures("workers")
 def test_two_trials_on_one_actor_of_a_real_worker(here: dict[str, Any], tmp_path: Path) -> None:
     """They report and write what they do in this process, and their checkpoints go on here."""
     from ray import tune

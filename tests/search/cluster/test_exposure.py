@@ -86,7 +86,8 @@ def test_pickles_in_tunes_folder_are_never_loaded(
     linked: bool, settings: Settings, workers: Cluster, tmp_path: Path
 ) -> None:
     trace, place = tmp_path / "trace", settings.paths.tune
-    first = carry_out(replace(settings, trials=2), workers, recipes={"plain": PLAIN})
+    alone = replace(workers, concurrent=1)
+    first = carry_out(replace(settings, trials=2), alone, recipes={"plain": PLAIN})
     planted = tmp_path / "elsewhere" if linked else place
     (planted / "7").mkdir(parents=True)
     if linked:
@@ -96,7 +97,7 @@ def test_pickles_in_tunes_folder_are_never_loaded(
     for name in ("tuner.pkl", "trainable.pkl", "searcher-state-2026.pkl", "search_gen_state-2026.pkl", "7/params.pkl"):
         (planted / name).write_bytes(content)
     (planted / "experiment_state-2026.json").write_text(state)
-    both = carry_out(settings, workers, recipes={"plain": PLAIN})
+    both = carry_out(settings, alone, recipes={"plain": PLAIN})
     assert (len(first), len(both)) == (2, 6)
     assert not trace.exists()
     pickle.loads(content)

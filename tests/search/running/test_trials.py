@@ -112,12 +112,13 @@ def test_one_worker_and_one_seed_give_one_front(settings: Settings, workers: Clu
 
 
 def test_a_resumed_run_keeps_what_ended_and_does_the_rest(settings: Settings, workers: Cluster) -> None:
-    first = carry_out(replace(settings, trials=3), workers, recipes={"plain": PLAIN})
-    both = carry_out(settings, workers, recipes={"plain": PLAIN})
+    alone = replace(workers, concurrent=1)
+    first = carry_out(replace(settings, trials=3), alone, recipes={"plain": PLAIN})
+    both = carry_out(settings, alone, recipes={"plain": PLAIN})
     assert list(both)[:3] == list(first)
     assert all(both[number] == record for number, record in first.items())
     assert sorted(both) == [0, 1, 2, 3, 4, 5]
-    assert carry_out(settings, workers, recipes={"plain": PLAIN}) == both  # nothing is left to do
+    assert carry_out(settings, alone, recipes={"plain": PLAIN}) == both  # nothing is left to do
 
 
 def test_detectors_that_a_killed_search_left_in_the_copy_are_fetched(tmp_path: Path) -> None:
