@@ -25,7 +25,7 @@ BREACHES = {
     "criteria": ("trainables/criteria/magnitude.py", "import trainables.corpora.audio"),
     "metrics": ("trainables/metrics/eer.py", "import trainables.progress"),
     "ray-in-trainables": ("trainables/trial/training.py", "import ray"),
-    "ray-in-reports": ("search/report.py", "import search.cluster.ray_cluster"),
+    "ray-in-reports": ("search/page/costs.py", "import search.cluster.ray_cluster"),
     "pareto": ("search/runs/pareto.py", "import pandas"),
 }
 

@@ -178,7 +178,7 @@ def test_plans_are_told_in_the_plugins_words() -> None:
         "add neurons along the mean gradient: 2 to hidden",
         "retrain for 1 epoch",
         "cut hidden to 6 neurons (every second one first)",
-        "go on from the weights that are left for 2 epochs",
+        "fine-tune the remaining weights for 2 epochs",
         "adam, learning rate 0.01, batches of 8",
     ]
 

@@ -201,9 +201,9 @@ def test_ray_is_imported_before_a_second_thread_could_import_it() -> None:
     code = """
 import sys
 from search.cluster import ray_cluster
-ray_cluster.start = lambda address, **asked: "ray" in sys.modules
-ray_cluster.stop = lambda: None
-with ray_cluster.starting(None, cpus_per_trial=1, gpus_per_trial=0) as future:
+ray_cluster.init_ray = lambda address, **asked: "ray" in sys.modules
+ray_cluster.shutdown_ray = lambda: None
+with ray_cluster.ray_session(None, cpus_per_trial=1, gpus_per_trial=0) as future:
     sys.exit(not future.result())
 """
     assert subprocess.run([sys.executable, "-c", code], cwd=project_file.ROOT).returncode == 0
