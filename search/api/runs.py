@@ -234,4 +234,4 @@ def _display(quiet: bool) -> Display:
 
 
 def _silent() -> Display:
-    return Display(Console(quiet=True))
+    return Display(Console(quiet=True, force_jupyter=False))

@@ -42,7 +42,8 @@ class Option:
 
 def declared(default: Any, kind: Kind, group: str, help: str, **more: Any) -> Any:
     """A dataclass field with what the command line says of it; `default` is a value, or a function that gives one."""
-    if "default_text" not in more and not callable(default) and default not in (None, False, (), ""):
+    said = isinstance(default, (int, float, str)) and default is not False and default != ""
+    if "default_text" not in more and said:
         more["default_text"] = f"{default:g}" if isinstance(default, float) else str(default)
     made = Option(kind, group, help, optional=default is None, **more)
     given: dict[str, Any] = {"default_factory": default} if callable(default) else {"default": default}
