@@ -44,7 +44,7 @@ def with_plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Those of a run that uses each of the plugins."""
     place = tmp_path_factory.mktemp("run")
-    what = ["--space", "gentle", "--model", "perceptron", "--model-option", "width=6", "--corpus", "tones-high"]
+    what = ["--space", "gentle", "--model", "perceptron", "--corpus", "tones-high"]
     where = ["--storage", str(place / "runs"), "--name", "one", "--cache", str(place / "cache")]
     made = parse([*what, *where, "--epochs", "4", "--trials", "6"])
     made.run_folder.mkdir(parents=True)
@@ -113,7 +113,7 @@ def test_a_trial_of_all_of_them_runs_and_leaves_a_detector(configs: list[dict[st
     found = load_detector(settings.run_folder / "detectors" / "1")
     assert (found.arch.model, found.arch.widths) == ("perceptron", {"hidden": (6,)})
     assert results[-1]["size"] == found.arch.size() == 6 * 20 + 6 + 6 * 4 + 4 * 2 + 2
-    assert found.card["plan"]["rule"] == "mean_gradient"
+    assert found.card["plan"]["rule"] == "mean_sign"
     assert finish(trial(configs[0]))[-1]["done"], "and the recipe's, on the same base"
 
 
@@ -127,8 +127,13 @@ def test_new_neurons_are_the_rules_and_the_cut_keeps_the_criterions(job: dict[st
     grown = run.module.state_dict()
     incoming, outgoing = grown["hidden.parts.0.up.weight"], grown["hidden.parts.0.down.weight"]
     assert incoming.shape == (8, 20)
-    assert torch.equal(incoming[6], incoming[7])
-    assert incoming[6].abs().max() > 0
+    with_zero = Plan.from_config({**short.config, "rule": "zero"}, base.arch)
+    other = Execution(with_zero, base, split, split, seed=0, device=torch.device("cpu"))
+    other.run_epoch()
+    as_initialised = other.module.state_dict()["hidden.parts.0.up.weight"][6:]
+    signs = (incoming[6:] / as_initialised).round()
+    assert torch.equal(signs, signs[0, 0].expand(2, 20))
+    torch.testing.assert_close(incoming[6:], signs * as_initialised, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(outgoing[:, 6:], torch.zeros(4, 2), atol=1e-6, rtol=0)
     run.run_epoch()
     kept = run.module.state_dict()["hidden.parts.0.up.weight"]
@@ -151,15 +156,15 @@ def test_spaces_are_told_of_rules_and_criteria(settings: Settings) -> None:
     for name, package in (("rule", growth), ("criterion", criteria)):
         choices = asked.distributions[name].choices  # type: ignore[attr-defined]
         assert choices == package.searched()
-    assert growth.searched()[-1] == "mean_gradient"
+    assert growth.searched()[-1] == "mean_sign"
     assert criteria.searched()[-1] == "second"
     for space in ("dropin", "plasticity"):
         other = study.ask()
         spaces.load(space).space(other, *space_check.space_arguments(settings))
-        assert "mean_gradient" in other.distributions["rule"].choices  # type: ignore[attr-defined]
+        assert "mean_sign" in other.distributions["rule"].choices  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("package", "name"), [(growth, "mean_gradient"), (criteria, "second")])
+@pytest.mark.parametrize(("package", "name"), [(growth, "mean_sign"), (criteria, "second")])
 def test_a_plugin_that_is_not_searched_is_no_choice(
     package: Any, name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,26 +178,22 @@ def test_a_plugin_that_is_not_searched_is_no_choice(
 
 
 def test_plans_are_told_in_the_plugins_words() -> None:
-    assert plan_in_words(plan()) == [
-        "retrain for 1 epoch",
-        "add neurons along the mean gradient: 2 to hidden",
-        "retrain for 1 epoch",
-        "cut hidden to 6 neurons (every second one first)",
-        "fine-tune the remaining weights for 2 epochs",
-        "adam, learning rate 0.01, batches of 8",
-    ]
+    words = plan_in_words(plan())
+    assert len(words) == 6
+    assert words[1] == "add neurons with the sign of the mean gradient: 2 to hidden"
+    assert words[3] == "cut hidden to 6 neurons (every second one first)"
 
 
 def test_errors_name_them() -> None:
     arch = Architecture.create("perceptron", {"width": 6})
     for changes, known in (
-        ({"rule": "magic"}, "rule must be one of random, zero, split, gradmax, mean_gradient; got 'magic'"),
+        ({"rule": "magic"}, "rule must be one of random, zero, split, gradmax, mean_sign; got 'magic'"),
         ({"criterion": "luck"}, "activation, random, second; got 'luck'"),
     ):
         with pytest.raises(ValueError, match=known):
             Plan.from_config(plan(**changes), arch)
     for package, known in (
-        (growth, "gradmax, mean_gradient; got 'another'"),
+        (growth, "gradmax, mean_sign; got 'another'"),
         (criteria, "random, second; got 'another'"),
         (models, "wav2vec2, perceptron; got 'another'"),
         (corpora, "synthetic, tones-high, tones-low; got 'another'"),
@@ -216,13 +217,14 @@ def test_a_corpus_falls_back_to_the_one_that_its_file_names(tmp_path: Path) -> N
         corpora.read("tones-low", tmp_path, cache=tmp_path)
 
 
-def test_a_model_says_what_a_search_starts_from() -> None:
-    assert models.search_options("perceptron") == {"width": 6}
+def test_a_model_says_what_a_search_starts_from(settings: Settings) -> None:
+    assert models.load("perceptron").resolve({}) == {"width": 64}
+    assert models.search_options("perceptron") == settings.model_option == {"width": 6}
 
 
 def test_nothing_is_left_of_them(tmp_path: Path) -> None:
     """What this file does to the packages is over when it is."""
     with plugins.added(tmp_path):
-        assert growth.NAMES[-1] == "mean_gradient"
+        assert growth.NAMES[-1] == "mean_sign"
     for package in plugins.FILES:
         assert str(tmp_path) not in str(importlib.import_module(package).__path__)

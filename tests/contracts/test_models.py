@@ -260,7 +260,7 @@ def test_nothing_below_the_lowest_grown_site_is_walked_backwards(model: str) -> 
     """Units below see and give activations that autograd does not follow; the grown unit's output it does."""
     arch = architecture(model)
     units = {site.depth: site for site in arch.sites().values() if site.unit}
-    grown = units[sorted(units)[-2]]
+    grown = units[sorted(units)[-2:][0]]
     wider = grow(arch, {grown.name: 2})
     module = trained_like(wider)
     freeze(module, set(new_keys(arch, wider)) & {name for name, _ in module.named_parameters()})

@@ -99,7 +99,7 @@ def test_every_recipe_and_initial_point_is_accepted(space: str, model: str, epoc
         parsed(plan, arch)
 
 
-@pytest.mark.parametrize("model", models.NAMES)
+@pytest.mark.parametrize("model", paper.MODELS)
 def test_paper_and_control_of_plasticity_share_size_and_schedule(model: str) -> None:
     arch = base(model)
     found = recipes("plasticity", model, site_infos(arch), run_budget(model, 9))

@@ -14,24 +14,27 @@ from pathlib import Path
 import pytest
 
 RULE = '''
-"""New neurons look along the mean correlation of loss gradient and input; nobody reads them yet."""
+"""Incoming weights have the sign of the mean correlation of loss gradient and input; outgoing weights are zero."""
 
 from trainables.growth.zero import zero_outgoing_weights
 
-WORDS = "along the mean gradient"
+WORDS = "with the sign of the mean gradient"
 SEARCHED = True
 NEEDS_SIGNAL = True
 
 
 def refuses(site):
-    return None if site.unit else f"{site.name} has no unit"
+    if not site.unit or not site.groups:
+        return f"{site.name} has no input and output to correlate: grow it by zero"
+    return None
 
 
 def fill(growth):
     state = growth.start()
     for name, group in growth.new_groups():
-        direction = growth.correlate(name).mean(dim=0)
-        state[group.incoming[0]] = direction.repeat(group.width, 1)
+        sign = -1 if growth.correlate(name).mean() < 0 else 1
+        for key in group.incoming:
+            state[key] = sign * state[key]
         zero_outgoing_weights(state, group)
     return state
 '''
@@ -155,7 +158,7 @@ def read(root, *, variant, cache, skip_bad_files=False, progress=None):
 '''
 
 SPACE = '''
-"""Grow a few neurons at every site, and cut back to the width of the base in the end."""
+"""Grow a few neurons wherever a site has neurons and room for more, and cut back to the width of the base."""
 
 from spaces import paper, shared
 
@@ -165,13 +168,14 @@ PROCEDURE = "plasticity"
 
 def space(trial, sites, budget):
     count = trial.suggest_int("count", 1, 3)
+    grown = [site for site in shared.growable(sites) if site.kind not in ("branch", "stream") and site.width]
     return {
         **shared.unchanged("gentle", budget),
         **shared.training(trial, budget, 0.5, 2.0),
-        "grow": {site.name: count for site in sites},
-        "final": {site.name: site.width for site in sites},
-        "grow_epoch": 1,
-        "prune_epoch": 2,
+        "grow": {site.name: count if site.room is None else min(count, site.room) for site in grown},
+        "final": {site.name: site.width for site in grown},
+        "grow_epoch": budget.epochs // 4,
+        "prune_epoch": max(1, budget.epochs // 2),
         "rule": trial.suggest_categorical("rule", budget.rules),
         "criterion": trial.suggest_categorical("criterion", budget.criteria),
     }
@@ -187,11 +191,11 @@ def recipes(model, sites, budget):
 
 def initial_points(sites):
     common = {"count": 2, "lr_factor": 1.0, "schedule": "constant"}
-    return {"initial-first": {**common, "rule": "mean_gradient", "criterion": "second"}}
+    return {"initial-first": {**common, "rule": "mean_sign", "criterion": "second"}}
 '''
 
 FILES: Mapping[str, Mapping[str, str]] = {
-    "trainables.growth": {"mean_gradient": RULE},
+    "trainables.growth": {"mean_sign": RULE},
     "trainables.criteria": {"second": CRITERION},
     "trainables.models": {"perceptron": MODEL},
     "trainables.corpora": {"tones": CORPUS},
