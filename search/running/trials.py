@@ -230,7 +230,12 @@ def graceful_shutdown(limits: StopConditions, exit_now: Callable[[], None]) -> I
     Args:
         limits: the stop conditions, which a signal sets.
         exit_now: called in a thread when the context is not over `GRACE` seconds after the first signal.
+
+    In another thread than the main one it does nothing: Python delivers signals to that one alone.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     timer = threading.Timer(GRACE, exit_now)
     timer.daemon = True
 

@@ -103,3 +103,17 @@ def test_ctrl_c_ends_the_run_with_a_front_and_without_a_traceback(tmp_path: Path
     assert "asked to end: trials under way are stopped" in output
     assert "search.export" in output
     assert pq.read_table(tmp_path / "one" / "front.parquet")["recipe"].to_pylist() == ["quick"]
+
+
+def test_in_another_thread_signals_are_left_to_the_main_one() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def search() -> None:
+        with trials.graceful_shutdown(StopConditions(None), lambda: None):
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    thread.join()
+    assert seen == [before]
