@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,8 @@ def number(*, above: float | None = None, at_least: float = 0.0) -> Kind:
     rule = f"a number above {above:g}" if above is not None else f"a number of at least {at_least:g}"
 
     def fits(value: object) -> bool:
-        if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+        # Compared, since a whole number may be too large to become a float.
+        if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:  # type: ignore[arg-type]
             return False
         return value > above if above is not None else value >= at_least  # type: ignore[operator]
 
@@ -106,7 +107,10 @@ def _is_path(value: object) -> bool:
 
 
 def _absolute(value: str | Path) -> Path:
-    return Path(value).expanduser().resolve()
+    try:
+        return Path(value).expanduser().resolve()
+    except (ValueError, RuntimeError, OSError) as error:  # a NUL, no home, a link to itself
+        raise DropinError(f"must be a path; got {str(value)!r:.80} ({error})") from error
 
 
 def _absolute_or_uri(value: str | Path) -> str | Path:

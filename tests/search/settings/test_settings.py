@@ -268,6 +268,8 @@ def test_every_option_has_a_field_a_help_and_a_check() -> None:
         ({"trials": True}, "trials must be"),
         ({"epochs": None}, "epochs must be a whole number of at least 2; got None"),
         ({"minutes": float("inf")}, "minutes must be a number above 0; got inf"),
+        ({"minutes": 10**400}, "minutes must be a number above 0; got 1000"),
+        ({"cache": "a\0b"}, "cache must be a path; got 'a\\x00b'"),
         ({"sampler": "grid"}, "sampler must be one of tpe, nsga2, gp, random; got 'grid'"),
         ({"model_option": [("width", 4)]}, "model_option must be a mapping"),
         ({"warm_start": "runs/one"}, "warm_start must be a sequence of paths and URIs; got 'runs/one'"),
