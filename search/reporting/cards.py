@@ -78,7 +78,7 @@ def card_markdown(
         "",
         f"with the folder of this card. It reads any file that libsndfile decodes, at any sampling rate: its first "
         f"{card['seconds']:g} s, or all of it, repeated up to that length. The score is the log-odds of bona fide "
-        "speech. In Python: `trainables.storage.checkpoint.load_detector(folder)`.",
+        "speech. In Python: `search.load_detector(folder)`.",
         "",
         "## Plan",
         "",

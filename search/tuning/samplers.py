@@ -32,7 +32,7 @@ def make_sampler(
     """An Optuna sampler for a single trial.
 
     Args:
-        name: one of `search.settings.command_line.SAMPLERS`.
+        name: one of `search.settings.options.SAMPLERS`.
         seed: the run's seed.
         n_trials: how many trials were asked for before.
         startup: trials that are sampled at random before the sampler learns; a generation of nsga2, at least 2.

@@ -101,7 +101,7 @@ class PlanSearch(Searcher):
             recipes: plans to try first, by name; recipe i is trial i.
             initial_points: points of the space to try next, by name.
             check_feasibility: says what is known of a plan.
-            sampler: one of `search.settings.command_line.SAMPLERS`.
+            sampler: one of `search.settings.options.SAMPLERS`.
             seed: the run's seed.
             startup: trials that are sampled at random before a sampler learns; a generation of nsga2.
             objective: a name of `OBJECTIVES`.
