@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +21,27 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from project_file import HELPERS, ROOT
+import driver_process
 
 TRIALS, SECONDS = 8, 0.25
 PATIENCE = 120.0
 
 
-def start(runs: Path) -> subprocess.Popen[bytes]:
+def start(runs: Path) -> BaseProcess:
     """A run of one worker, or the rest of it, in a session of its own."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "RAY_AUTH_MODE": "disabled",
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, str(HELPERS / "run_pretended.py"), str(runs), str(SECONDS), str(TRIALS)]
-    with (runs / "output.txt").open("ab") as output:
-        return subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+    return driver_process.start("run_pretended", str(runs), str(SECONDS), str(TRIALS), output=runs / "output.txt")
 
 
-def finish(process: subprocess.Popen[bytes]) -> int:
+def finish(process: BaseProcess) -> int | None:
+    """The exit code, negative for a signal; ``None`` where it does not end."""
     try:
-        return process.wait(PATIENCE)
+        process.join(PATIENCE)
+        return process.exitcode
     finally:
         end(process)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: BaseProcess) -> None:
     """Kill what is left of a session: Ray's processes outlive a driver that is killed by some seconds."""
     for other in psutil.process_iter():
         try:
@@ -55,13 +49,13 @@ def end(process: subprocess.Popen[bytes]) -> None:
                 other.kill()
         except (psutil.Error, ProcessLookupError):
             continue
-    process.wait()
+    process.join()
 
 
-def wait_for(process: subprocess.Popen[bytes], what: Callable[[], bool]) -> None:
+def wait_for(process: BaseProcess, what: Callable[[], bool]) -> None:
     until = time.monotonic() + PATIENCE
     while not what():
-        assert process.poll() is None, "the run ended too early"
+        assert process.is_alive(), "the run ended too early"
         assert time.monotonic() < until, "the run does not come so far"
         time.sleep(0.02)
 
@@ -90,20 +84,30 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...
     return outcome(runs)
 
 
-def begun(runs: Path, count: int) -> bool:
+def beginnings(runs: Path) -> int:
+    """How often the run or a trial of it has begun."""
     log = runs / "one" / "run.log"
-    return log.exists() and log.read_text().count(" begins") >= count
+    return log.read_text().count(" begins") if log.exists() else 0
 
 
-@pytest.mark.parametrize(("number", "ended"), [(signal.SIGKILL, 1), (signal.SIGKILL, 5), (signal.SIGTERM, 3)])
+def under_way(runs: Path, ended: int, before: int) -> bool:
+    """Whether so many trials have ended, and one has begun since there were so many beginnings."""
+    return len(records(runs)) >= ended and beginnings(runs) > before
+
+
 def test_a_driver_that_was_ended_is_resumed_to_the_same_front(
-    number: signal.Signals, ended: int, tmp_path: Path, undisturbed: list[tuple[Any, ...]]
+    tmp_path: Path, undisturbed: list[tuple[Any, ...]]
 ) -> None:
-    first = start(tmp_path)
-    wait_for(first, lambda: len(records(tmp_path)) >= ended and begun(tmp_path, ended + 1))
-    first.send_signal(number)
-    code = finish(first)
-    assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0)
+    """Three times, each time after more trials."""
+    for number, ended in ((signal.SIGKILL, 1), (signal.SIGTERM, 3), (signal.SIGKILL, 5)):
+        before = records(tmp_path)
+        known = beginnings(tmp_path)
+        run = start(tmp_path)
+        wait_for(run, partial(under_way, tmp_path, ended, known))
+        assert run.pid is not None
+        os.kill(run.pid, number)
+        assert finish(run) == (-signal.SIGKILL if number == signal.SIGKILL else 0)
+        assert records(tmp_path)[: len(before)] == before, "nothing that ended is lost or done again"
     before = records(tmp_path)
     assert finish(start(tmp_path)) == 0, (tmp_path / "output.txt").read_text()
     after = records(tmp_path)
@@ -117,7 +121,7 @@ def test_a_driver_that_was_ended_is_resumed_to_the_same_front(
 
 def test_a_worker_that_is_killed_costs_a_retry(tmp_path: Path, undisturbed: list[tuple[Any, ...]]) -> None:
     run = start(tmp_path)
-    wait_for(run, lambda: begun(tmp_path, 3))
+    wait_for(run, lambda: beginnings(tmp_path) >= 3)
     (worker,) = [
         other
         for other in psutil.process_iter(["cmdline"])
