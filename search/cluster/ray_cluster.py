@@ -107,6 +107,9 @@ def ray_session(address: str | None, *, cpus_per_trial: int, gpus_per_trial: flo
     Yields:
         The future of the cluster, or of the DropinError that `init_ray` raises.
     """
+    # Not in the thread: while one thread imports Ray, another finds it half imported and fails.
+    import ray  # noqa: F401
+
     # The thread lasts as long as the context: on Linux, what Ray starts ends with the thread that started it.
     with ThreadPoolExecutor(1, "ray") as thread:
         cluster = thread.submit(init_ray, address, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial)

@@ -190,6 +190,16 @@ def test_a_remote_generator_yields_what_the_function_yields_and_raises_what_it_r
         next(numbers)
 
 
+def test_modules_of_ray_can_be_imported_while_it_starts() -> None:
+    code = "from search.cluster import ray_cluster\n"
+    code += "ray_cluster.init_ray = lambda address, **asked: __import__('ray')\n"
+    code += "with ray_cluster.ray_session(None, cpus_per_trial=1, gpus_per_trial=0) as future:\n"
+    code += "    from ray.util.metrics import Gauge\n"
+    code += "    future.result()\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=project_file.ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_ray_is_not_imported_before_its_environment_is_prepared() -> None:
     modules = "run", "confirm", "settings.options", "storage.bucket_sync", "display.monitor"
     code = f"import sys, {', '.join(f'search.{name}' for name in modules)}; "
