@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
 import storage
 from search.cluster import ray_compat
@@ -33,6 +34,18 @@ def mini_la() -> Path:
     if not (place / "LA").is_dir():
         pytest.skip(f"no small LA corpus at {place}; point DROPIN_MINI_LA at one")
     return place
+
+
+@pytest.fixture(scope="session")
+def corpus_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the simulated corpus, built once for all processes of a session. Tests read it or copy from it."""
+    from trainables import corpora
+
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with FileLock(shared / "cache.lock"):
+        corpora.read("synthetic", None, cache=shared / "cache")
+    return shared / "cache"
 
 
 @pytest.fixture(scope="session")

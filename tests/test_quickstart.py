@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nbclient
@@ -11,7 +12,8 @@ import pytest
 import project_file
 
 
-def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_notebook_runs(tmp_path: Path, corpus_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(corpus_cache / "corpora", tmp_path / "cache" / "corpora")
     notebook = nbformat.read(project_file.ROOT / "docs" / "quickstart.ipynb", as_version=4)
     monkeypatch.setenv("PYTHONPATH", str(project_file.ROOT))
     monkeypatch.setenv("DROPIN_CACHE", str(tmp_path / "cache"))

@@ -69,7 +69,8 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             pytest.skip("building demo takes minutes; point DROPIN_DEMO_CACHE at a cache that holds it")
         return name, lambda: corpora.read(name, None, cache=Path(cache))
     if corpora.is_built(name):
-        return name, lambda: corpora.read(name, None, cache=folder)
+        cached = request.getfixturevalue("corpus_cache")
+        return name, lambda: corpora.read(name, None, cache=cached)
     MAKERS[name](folder / "root")
     return name, lambda: corpora.read(name, folder / "root", cache=folder / "cache")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ def main() -> int:
     recording = scratch / "recording.flac"
     soundfile.write(recording, 0.1 * np.random.default_rng(1).standard_normal(50_000), 16_000)
     where = {"storage": scratch / "runs", "cache": scratch / "cache"}
-    tiny = {"model_option": {"width": 4}, "epochs": 2, "base_epochs": 1, **where}
+    one_worker = {"cpus_per_trial": os.cpu_count()}  # each starts for seconds, and trials take less
+    tiny = {"model_option": {"width": 4}, "epochs": 2, "base_epochs": 1, **one_worker, **where}
     known: dict[str, Any] = {"scratch": scratch, "recording": recording, "tiny": tiny}
     runner, failed = doctest.DocTestRunner(), 0
     for name in NAMES:

@@ -141,8 +141,8 @@ def test_bad_arguments(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_neither_trivial_nor_hopeless(tmp_path: Path) -> None:
-    corpus = synthetic.read(cache=tmp_path)
+def test_neither_trivial_nor_hopeless(corpus_cache: Path) -> None:
+    corpus = synthetic.read(cache=corpus_cache)
     mel = torchaudio.transforms.MelSpectrogram(16000, 1024, hop_length=512, n_mels=64)
     features, labels = {}, {}
     for split in ("train", "dev"):
