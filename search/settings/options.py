@@ -203,6 +203,8 @@ class Settings:
                     self._set(name, option.kind.checked(value))
                 except DropinError as error:
                     raise DropinError(f"{name} {error}") from error
+        if not values.PART.fits(self.part):
+            raise DropinError(f"part must be {values.PART}; got {self.part!r:.80}")
         if self.trials is None and self.minutes is None:
             self._set("trials", DEFAULT_TRIALS)
         if not self.name:

@@ -98,7 +98,9 @@ def text(rule: str, pattern: str) -> Kind:
 
 
 FLAG = Kind("True or False", lambda value: isinstance(value, bool))
-RUN_NAME = text("letters, digits, dots, dashes and underscores", "[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
+RUN_NAME = text("letters, digits, dots, dashes and underscores", NAME)
+PART = text("names of folders with / between them, or nothing", f"({NAME}(/{NAME})*)?")
 ADDRESS = text("auto or HOST:PORT", r"auto|[^\s/]+:\d+")
 
 

@@ -278,7 +278,7 @@ def test_a_run_without_a_front_says_why(copied: Path, tmp_path: Path, capsys: py
     assert "the first failed with: Diverged: the loss is nan" in capsys.readouterr().err
     (copied / "trials.jsonl").unlink()
     assert export.main([str(copied), "--to", str(tmp_path / "out")]) == 1
-    assert "no trial has ended" in capsys.readouterr().err
+    assert "no trial completed" in capsys.readouterr().err
     (copied / "corpus.json").unlink()
     assert export.main([str(copied), "--to", str(tmp_path / "out")]) == 2
     assert "has not read its corpus yet" in capsys.readouterr().err
