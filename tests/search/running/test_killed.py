@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +21,33 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-import driver_process
+from project_file import HELPERS, ROOT
 
 TRIALS, SECONDS = 8, 0.25
 PATIENCE = 120.0
 
 
-def start(runs: Path) -> BaseProcess:
+def start(runs: Path) -> subprocess.Popen[bytes]:
     """A run of one worker, or the rest of it, in a session of its own."""
-    return driver_process.start("run_pretended", str(runs), str(SECONDS), str(TRIALS), output=runs / "output.txt")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "RAY_AUTH_MODE": "disabled",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, str(HELPERS / "run_pretended.py"), str(runs), str(SECONDS), str(TRIALS)]
+    with (runs / "output.txt").open("ab") as output:
+        return subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
 
 
-def finish(process: BaseProcess) -> int | None:
-    """The exit code, negative for a signal; ``None`` where it does not end."""
+def finish(process: subprocess.Popen[bytes]) -> int:
     try:
-        process.join(PATIENCE)
-        return process.exitcode
+        return process.wait(PATIENCE)
     finally:
         end(process)
 
 
-def end(process: BaseProcess) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """Kill what is left of a session: Ray's processes outlive a driver that is killed by some seconds."""
     for other in psutil.process_iter():
         try:
@@ -49,13 +55,13 @@ def end(process: BaseProcess) -> None:
                 other.kill()
         except (psutil.Error, ProcessLookupError):
             continue
-    process.join()
+    process.wait()
 
 
-def wait_for(process: BaseProcess, what: Callable[[], bool]) -> None:
+def wait_for(process: subprocess.Popen[bytes], what: Callable[[], bool]) -> None:
     until = time.monotonic() + PATIENCE
     while not what():
-        assert process.is_alive(), "the run ended too early"
+        assert process.poll() is None, "the run ended too early"
         assert time.monotonic() < until, "the run does not come so far"
         time.sleep(0.02)
 
@@ -84,30 +90,20 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...
     return outcome(runs)
 
 
-def beginnings(runs: Path) -> int:
-    """How often the run or a trial of it has begun."""
+def begun(runs: Path, count: int) -> bool:
     log = runs / "one" / "run.log"
-    return log.read_text().count(" begins") if log.exists() else 0
+    return log.exists() and log.read_text().count(" begins") >= count
 
 
-def under_way(runs: Path, ended: int, before: int) -> bool:
-    """Whether so many trials have ended, and one has begun since there were so many beginnings."""
-    return len(records(runs)) >= ended and beginnings(runs) > before
-
-
+@pytest.mark.parametrize(("number", "ended"), [(signal.SIGKILL, 1), (signal.SIGKILL, 5), (signal.SIGTERM, 3)])
 def test_a_driver_that_was_ended_is_resumed_to_the_same_front(
-    tmp_path: Path, undisturbed: list[tuple[Any, ...]]
+    number: signal.Signals, ended: int, tmp_path: Path, undisturbed: list[tuple[Any, ...]]
 ) -> None:
-    """Three times, each time after more trials."""
-    for number, ended in ((signal.SIGKILL, 1), (signal.SIGTERM, 3), (signal.SIGKILL, 5)):
-        before = records(tmp_path)
-        known = beginnings(tmp_path)
-        run = start(tmp_path)
-        wait_for(run, partial(under_way, tmp_path, ended, known))
-        assert run.pid is not None
-        os.kill(run.pid, number)
-        assert finish(run) == (-signal.SIGKILL if number == signal.SIGKILL else 0)
-        assert records(tmp_path)[: len(before)] == before, "nothing that ended is lost or done again"
+    first = start(tmp_path)
+    wait_for(first, lambda: len(records(tmp_path)) >= ended and begun(tmp_path, ended + 1))
+    first.send_signal(number)
+    code = finish(first)
+    assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0)
     before = records(tmp_path)
     assert finish(start(tmp_path)) == 0, (tmp_path / "output.txt").read_text()
     after = records(tmp_path)
@@ -121,7 +117,7 @@ def test_a_driver_that_was_ended_is_resumed_to_the_same_front(
 
 def test_a_worker_that_is_killed_costs_a_retry(tmp_path: Path, undisturbed: list[tuple[Any, ...]]) -> None:
     run = start(tmp_path)
-    wait_for(run, lambda: beginnings(tmp_path) >= 3)
+    wait_for(run, lambda: begun(tmp_path, 3))
     (worker,) = [
         other
         for other in psutil.process_iter(["cmdline"])

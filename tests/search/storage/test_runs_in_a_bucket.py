@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-import driver_process
-from project_file import ROOT
+from project_file import HELPERS, ROOT
 from search import export
 from search.runs.members import StoredRun
 from trainables.corpora import synthetic
@@ -21,14 +21,26 @@ from trainables.storage.bucket_files import download, join_uri, list_sizes, read
 from trainables.storage.checkpoint import load_detector
 
 
+def carry_out(*command: str, **environment: str) -> str:
+    """Run a command of this project; what it printed."""
+    named = {"PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", **environment}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**os.environ, **named},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
 def pretend(bucket: str, cache: Path, trials: int, how: str) -> dict[int, dict[str, Any]]:
     """Carry out pretended trials up to a number of them; what the log in the bucket then says."""
     cache.mkdir(exist_ok=True)
-    output = cache / "output.txt"
-    arguments = [join_uri(bucket, "runs"), str(cache), str(trials), how]
-    process = driver_process.start("run_in_bucket", *arguments, output=output)
-    process.join()
-    assert process.exitcode == 0, output.read_text()
+    script = str(HELPERS / "run_in_bucket.py")
+    carry_out(script, join_uri(bucket, "runs"), str(cache), str(trials), how)
     lines = read_bytes(join_uri(bucket, "runs", "one", "trials.jsonl")).splitlines()
     return {record["number"]: record for record in map(json.loads, lines)}
 
@@ -55,23 +67,23 @@ def test_a_run_is_resumed_from_the_bucket_alone(how: str, bucket: str, tmp_path:
 
 
 @pytest.mark.parametrize("bucket", ["s3"], indirect=True)
-def test_nodes_share_nothing_but_the_bucket(bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nodes_share_nothing_but_the_bucket(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The search is on a node without room for trials; the other node has another cache, and room for one trial."""
     from ray.cluster_utils import Cluster
 
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     here, node, corpus = tmp_path / "here", tmp_path / "node", tmp_path / "corpus"
     synthetic.write(corpus, utterances={"train": 10, "dev": 10, "eval": 5})
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
         nodes.add_node(num_cpus=1, env_vars={"DROPIN_CACHE": str(node)})
-        command = [
-            *(sys.executable, "-m", "search.run"),
-            *("--address", nodes.address, "--storage", join_uri(bucket, "runs"), "--name", "one"),
+        carry_out(
+            *("-m", "search.run", "--address", nodes.address, "--storage", join_uri(bucket, "runs"), "--name", "one"),
             *("--cache", str(here), "--corpus", "asvspoof2019-la", "--corpus-root", str(corpus), "--model", "grnn"),
             *("--trials", "4", "--epochs", "2", "--base-epochs", "1", "--space", "plasticity"),
-        ]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        )
     finally:
         nodes.shutdown()
     uri = join_uri(bucket, "runs", "one")
