@@ -17,9 +17,9 @@ STORAGE = runs
 NAME := $(shell date +plasticity-%Y%m%d-%H%M%S)
 FRONT = front
 
-# What `make test` passes to pytest. Not reordered, the files of whole runs, which are long and have few tests, are not
-# the last ones, when the other cores would wait for them.
-PYTEST_FLAGS = -n auto --dist loadfile --no-loadscope-reorder
+# What `make test` passes to pytest. One process more than there are cores: where one waits for Ray, the others go on. Not
+# reordered, the files of whole runs, which are long and have few tests, are not the last ones.
+PYTEST_FLAGS = -n $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
 
 python := $(VENV)/bin/python
 options := $(if $(TRIALS),--trials $(TRIALS)) $(if $(EPOCHS),--epochs $(EPOCHS)) \

@@ -20,6 +20,7 @@ from rich.console import Console
 from search.cluster import ray_cluster
 from search.display.progress import Display
 from search.running import trials
+from search.running.finish import finish
 from search.runs.record import Record
 from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
@@ -86,7 +87,7 @@ def run_nothing(settings: Settings, base: Path, features: Path) -> WatchedLog:
         with Path(os.devnull).open("w") as nowhere:
             display = Display(Console(file=nowhere))
             trials.run_trials(Nothing, searcher, log, settings, place, display)
-            trials.finish(settings, log, display)
+            finish(settings, log, display)
             log.looks.append(look())
     finally:
         ray_cluster.shutdown_ray()

@@ -6,13 +6,11 @@ the members it can carry out what they should be compared with, with the same se
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 
 from search.cluster.origin import check_origin
 
-logger = logging.getLogger(__name__)
 INTERRUPTED = 130
 
 
@@ -31,14 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     # Only now: these import trainables and spaces, which the check above has vouched for.
-    from search.cluster import ray_cluster
-    from search.display.progress import Display
-    from search.display.terminal import print_error
-    from search.runs.members import StoredRun
+    from search.display import terminal
+    from search.driver import supervisor
     from search.settings import values
     from search.settings.command_line import Parser
-    from trainables.errors import DropinError
 
+    terminal.prepare()
     parser = Parser(
         "search.confirm",
         "Train a front's members anew with fresh seeds; median and spread of their EER on dev and eval.",
@@ -51,26 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--controls", action="store_true", help="also the paper's plan, no growth, static replay and LoRA, beside each"
     )
     given = parser.parse_args(arguments)
-    try:
-        run = StoredRun.find(given.run)
-    except DropinError as error:
-        print_error(error)
+    outcome = supervisor.confirm(str(given.run), given.seeds, controls=given.controls)
+    if not outcome.begun:
+        terminal.print_error(outcome.error)
         return 2
-    ray_cluster.prepare(run.settings.address)
-    # Only now: this imports Ray, which reads its environment then.
-    from search.running import confirm_front
-
-    display = Display()
-    try:
-        confirm_front.confirm_run(run, given.seeds, display, controls=given.controls)
-    except KeyboardInterrupt:
-        display.message("interrupted; the same command goes on")
-        return INTERRUPTED
-    except Exception as error:
-        logger.exception("the confirmation broke off")
-        print_error(error)
-        return 1
-    return 0
+    return INTERRUPTED if outcome.interrupted else int(outcome.error is not None or bool(outcome.missing_files))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 from search.cluster.origin import check_origin
 
@@ -26,24 +24,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: with code 2 and a message when the command line is wrong.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         check_origin()
         # Only now: these import trainables and spaces, which the check above has vouched for.
-        from search.running.search import search
+        from search.display import terminal
+        from search.driver import supervisor
         from search.settings import command_line
 
-        outcome = search(command_line.read(arguments))
+        terminal.prepare()
+        outcome = supervisor.search(command_line.read(arguments))
     except ValueError as error:  # of the check, or a DropinError
         print(error, file=sys.stderr)
+        return 2
+    if not outcome.begun:
+        terminal.print_error(outcome.error)
         return 2
     if outcome.interrupted:
         return INTERRUPTED
     return int(not outcome.front or outcome.error is not None or bool(outcome.missing_files))
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-from rich.console import Console
 
-from search.display.progress import Display
+from search.display.progress import Display, make_display
+from search.driver import supervisor
 from search.reporting.export import export
 from search.reporting.tables import DetectorResult
+from search.running import confirmation_table
 from search.runs import results, run_folder
 from search.runs.members import Member, StoredRun, front_members
 from search.settings import values
@@ -97,7 +98,7 @@ class Run:
         >>> (scratch / "front" / "front.csv").is_file()
         True
         """
-        own, display = self.settings, display or _silent()
+        own, display = self.settings, display or make_display(quiet=True)
         with display:
             return export(
                 self._stored,
@@ -150,10 +151,9 @@ class Run:
         Raises:
             DropinError: no front, or another corpus than the run's.
         """
-        from search.running import confirm_front
-        from search.running.confirmation import table
-
-        return table(confirm_front.confirm_run(self._stored, seeds, _display(quiet), controls=controls))
+        run = self.settings.run_uri or str(self.folder)
+        supervisor.confirm(run, seeds, controls=controls, cache=self.settings.cache, quiet=quiet).raise_error()
+        return confirmation_table.read(self._stored.paths.confirmation_table)
 
     def resume(self, *, quiet: bool = True, **changed: Any) -> Run:
         """Go on with the run.
@@ -219,19 +219,5 @@ def open_run(source: PathArgument) -> Run:
 
 
 def _carry_out(settings: Settings, *, quiet: bool) -> Run:
-    from search.running.search import search
-
-    outcome = search(settings, _display(quiet))
-    if outcome.error is not None:
-        raise outcome.error
-    if outcome.interrupted:
-        raise KeyboardInterrupt
+    supervisor.search(settings, quiet=quiet).raise_error()
     return Run(StoredRun.open(settings.run_folder))
-
-
-def _display(quiet: bool) -> Display:
-    return _silent() if quiet else Display()
-
-
-def _silent() -> Display:
-    return Display(Console(quiet=True, force_jupyter=False))

@@ -11,9 +11,12 @@ import contextlib
 import logging
 import os
 import secrets
+import shutil
 import stat
 import tempfile
 from pathlib import Path
+
+import psutil
 
 logger = logging.getLogger(__name__)
 TEMP_ROOT = Path("/tmp")
@@ -46,6 +49,14 @@ def ensure_token() -> None:
         logger.warning("%s is left as it is: %s", path, error)
 
 
+def remove_ended_sessions() -> None:
+    """Remove the folders of Ray's sessions here whose driver has ended; their logs are of no use to a later run."""
+    for session in _own_temp_dir().glob("session_*"):
+        driver = session.name.rpartition("_")[2]  # session_DATE_TIME_MICROSECONDS_PID
+        if driver.isdigit() and not psutil.pid_exists(int(driver)):
+            shutil.rmtree(session, ignore_errors=True)
+
+
 def _write_token(path: Path) -> None:
     """Write a token whole or not at all; of processes that start together one writes it."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8") as part:  # for its owner alone
@@ -55,6 +66,10 @@ def _write_token(path: Path) -> None:
             os.link(part.name, path)
 
 
+def _own_temp_dir() -> Path:
+    return TEMP_ROOT / f"ray-{os.getuid()}" / "ray"
+
+
 def temp_dir() -> str | None:
     """Ray's temporary folder, for its logs and sockets; nobody else can open it. ``None`` where the user has set one.
 
@@ -62,7 +77,7 @@ def temp_dir() -> str | None:
     """
     if os.environ.get("RAY_TMPDIR"):
         return None
-    outer = TEMP_ROOT / f"ray-{os.getuid()}"
+    outer = _own_temp_dir().parent
     with contextlib.suppress(FileExistsError):
         outer.mkdir(mode=0o700)
     about = outer.lstat()

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 DASHBOARD_PORT = 8265
 """Where Ray's dashboard listens unless told otherwise, or unless another program has the port."""
+TASK_RETRIES = 2
+"""How often training outside of trials begins again when its worker is lost, as Tune does with trials."""
 
 
 @dataclass(frozen=True)
@@ -207,12 +209,16 @@ def run_remote_generator(
 ) -> Iterator[Any]:
     """Run a generator function as a task on the cluster and yield what it yields as it comes.
 
+    Where its worker is lost, the task begins again on another, up to `TASK_RETRIES` times; what was yielded before is
+    not yielded again.
+
     Raises:
         Exception: what the function raises.
     """
     import ray
 
-    remote = ray.remote(function).options(num_cpus=cpus, num_gpus=gpus, num_returns="streaming", max_retries=0)
+    options = {"num_cpus": cpus, "num_gpus": gpus, "num_returns": "streaming", "max_retries": TASK_RETRIES}
+    remote = ray.remote(function).options(**options)
     for reference in remote.remote(*arguments, **named):
         try:
             yield ray.get(reference)

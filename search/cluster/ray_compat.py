@@ -66,6 +66,33 @@ def session_dir(context: Any) -> Path:
     return Path(context.address_info["session_dir"])
 
 
+def lost_process() -> str | None:
+    """A process of Ray on this machine that has died though a run cannot go on without it; ``None`` where all live.
+
+    The agents of a node end with its raylet, and a raylet ends when one of them does.
+    """
+    import ray
+
+    node = ray._private.worker._global_node
+    if node is None:
+        return None
+    try:
+        dead = {str(kind) for kind, _ in node.dead_processes()}
+    except RuntimeError:  # processes are being started or ended in another thread at this moment
+        return None
+    names = {"gcs_server": "Ray's control process (GCS)", "raylet": "Ray's node manager (raylet)"}
+    found = [text for kind, text in names.items() if kind in dead]
+    return f"{found[0]} has died" if found else None
+
+
+def own_node_alive() -> bool:
+    """Whether the cluster says that this process's node is alive; the question may take for ever."""
+    import ray
+
+    own = ray.get_runtime_context().get_node_id()
+    return any(node["Alive"] for node in ray.nodes() if node["NodeID"] == own)
+
+
 def max_cluster_resources() -> Mapping[str, float] | None:
     """Resources that the cluster may grow to in all, by Ray's names; ``None`` where its configuration says nothing."""
     import ray

@@ -187,6 +187,11 @@ class Display:
             self._console.print(_shown(text), soft_wrap=True)
 
 
+def make_display(*, quiet: bool) -> Display:
+    """A display on stdout, or one that shows nothing."""
+    return Display(Console(quiet=True, force_jupyter=False)) if quiet else Display()
+
+
 class _IntoLog(io.TextIOBase):
     """A text stream that logs its lines."""
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,15 @@ from search.cluster.ray_cluster import Cluster
 from search.display.metrics import Gauges
 from search.display.progress import Display
 from search.display.terminal import cell
-from search.running import preparation, trials
-from search.running.confirmation import Candidate, Row, candidates, score, write
+from search.running import interruption, preparation, trials
+from search.running.confirmation import BASE, Candidate, Seed, Train, candidates, score
+from search.running.confirmation_table import Row, write
+from search.running.outcome import Outcome
+from search.running.watchdog import Watchdog
 from search.runs.members import StoredRun
 from search.runs.record import Record
 from search.runs.trial_log import TrialLog
+from search.runs.writer_lock import writer_lock
 from search.settings.options import Settings
 from search.storage import bucket_sync
 from search.storage.bucket_sync import BucketSync
@@ -37,26 +42,31 @@ from trainables.storage import bucket_files
 logger = logging.getLogger(__name__)
 
 
-def confirm_run(run: StoredRun, seeds: int, display: Display, *, controls: bool) -> list[Row]:
+def confirm_run(
+    run: StoredRun, seeds: int, display: Display, watchdog: Watchdog | None = None, *, controls: bool
+) -> Outcome:
     """Confirm the front of a run that is over: start or join Ray, train, score, and show the table.
 
     Args:
         run: a run with a front.
         seeds: how many fresh seeds.
         display: told how far it is.
+        watchdog: ends this process where Ray is lost.
         controls: train what members are compared with as well.
 
     Raises:
-        DropinError: no front, or another corpus than the run's.
+        DropinError: no front, another corpus than the run's, or another process confirms this run.
     """
-    settings = run.settings
+    settings, outcome = run.settings, Outcome()
+    candidates(run, controls=controls)  # so that a run without a front is rejected before anything starts
     ray_cluster.prepare(settings.address)
     folder = run.paths.confirmation
     copied = None if settings.run_uri is None else bucket_files.join_uri(settings.run_uri, folder.name)
+    watched = nullcontext() if watchdog is None else watchdog.ray(settings.address)
     ray = ray_cluster.ray_session(
         settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
     )
-    with bucket_sync.synced_folder(folder, copied) as sync, ray as starting:
+    with bucket_sync.synced_folder(folder, copied) as sync, watched, ray as starting:
 
         @functools.cache
         def cluster() -> Cluster:
@@ -65,10 +75,20 @@ def confirm_run(run: StoredRun, seeds: int, display: Display, *, controls: bool)
             display.cluster(found)
             return found
 
-        with display:
-            rows = confirm(run, seeds, cluster, display, controls=controls, sync=sync)
-        show(run, rows, display)
-    return rows
+        try:
+            with display:
+                rows = confirm(run, seeds, cluster, display, controls=controls, sync=sync)
+            show(run, rows, display)
+            outcome.front = True
+        except KeyboardInterrupt:
+            outcome.interrupted = True
+            display.message("interrupted; what is done is kept, and the same command goes on")
+        except Exception as error:
+            logger.exception("the confirmation broke off")
+            outcome.failed(error)
+            display.message(f"{error}\n(what is done is kept, and the same command goes on)")
+    outcome.missing_files = () if sync is None else sync.missing_files
+    return outcome
 
 
 def confirm(
@@ -82,8 +102,9 @@ def confirm(
 ) -> list[Row]:
     """Train the front's members anew with seeds that follow the run's, and score them on dev and eval.
 
-    What an earlier call has finished in the run's folder is kept. While trials of a seed run, gauges of them are
-    published as of a run ``NAME/confirm/seed-SEED``.
+    What an earlier call has finished in the run's folder is kept; it is known by the trial's plan and the seed, so a
+    front that has changed since is no matter. While trials of a seed run, gauges of them are published as of a run
+    ``NAME/confirm/seed-SEED``.
 
     Args:
         run: a run with a front.
@@ -94,19 +115,21 @@ def confirm(
         sync: what makes the copy of the folder follow it, if there is one.
 
     Raises:
-        DropinError: no front, or another corpus than the run's.
+        DropinError: no front, another corpus than the run's, or another process confirms this run.
+        KeyboardInterrupt: a signal asked for the end.
     """
     wanted = candidates(run, controls=controls)
-    rows = {name: Row(name, one.what) for name, one in wanted.items()}
-    for seed in range(run.settings.seed + 1, run.settings.seed + 1 + seeds):
-        own = settings_of_seed(run, seed, sum(one.plan is not None for one in wanted.values()))
-        with preparation.run_log(own):
-            base, records = _train_seed(own, wanted, cluster, display, sync)
-            score(run, own, base, records, rows, display)
-    return list(rows.values())
+    rows = [*(Row(one.name, one.what, one.key) for one in wanted), Row(BASE, BASE, BASE)]
+    with writer_lock(run.paths.confirmation):
+        for seed in range(run.settings.seed + 1, run.settings.seed + 1 + seeds):
+            own = settings_of_seed(run, seed)
+            with preparation.run_log(own):
+                base, records = _train_seed(own, wanted, cluster, display, sync)
+                score(run, own, base, records, rows, display)
+    return rows
 
 
-def settings_of_seed(run: StoredRun, seed: int, trials: int) -> Settings:
+def settings_of_seed(run: StoredRun, seed: int) -> Settings:
     """The settings by which one seed of a confirmation is a run within the run's folder."""
     where: dict[str, Any] = {}
     if run.settings.run_folder != run.folder:  # it was moved
@@ -116,7 +139,6 @@ def settings_of_seed(run: StoredRun, seed: int, trials: int) -> Settings:
         **where,
         part=run.paths.confirmation.joinpath(f"seed-{seed}").relative_to(run.folder).as_posix(),
         seed=seed,
-        trials=trials,
         minutes=None,
         max_parameters=None,
         stopping="none",
@@ -127,33 +149,55 @@ def settings_of_seed(run: StoredRun, seed: int, trials: int) -> Settings:
 
 def _train_seed(
     own: Settings,
-    wanted: Mapping[str, Candidate],
+    wanted: Sequence[Candidate],
     cluster: Callable[[], Cluster],
     display: Display,
     sync: BucketSync | None,
 ) -> tuple[Path, dict[str | None, Record]]:
-    """Train base, members and controls with one seed; the base's folder, and the trials by the names of candidates."""
-    plans = {name: dict(one.plan) for name, one in wanted.items() if one.plan is not None}
+    """Train base, members and controls with one seed; the base's folder, and the trials by the keys of candidates."""
+    plans = {one.key: dict(one.plan) for one in wanted if one.plan is not None}
     features, card = preparation.prepare_features(own, display)
     base = preparation.train_base(own, features, card, cluster, display)
     log = TrialLog(own.paths.trials)
-    job = trials.make_job(own, base, features, cluster())
-    searcher = trials.make_searcher(own, job, log, plans=plans)
-    gauges = Gauges(own.full_name, own.space, own.model, log.standings, job["size_base"])
-    trials.run_trials(
-        trainables.load(spaces.load(own.space).PROCEDURE), searcher, log, own, cluster(), display, gauges, sync
-    )
-    gauges.finish()
-    others = [functools.partial(one.train, own, base, features, cluster()) for one in wanted.values() if one.train]
-    with ThreadPoolExecutor(cluster().concurrent) as pool:
-        for done in pool.map(_carry_out, others):
+    ended = {record.recipe for record in log.records.values()}
+    if missing := set(plans) - ended:
+        # Trials of an earlier front are in the log as well, and count.
+        own = replace(own, trials=len(log.records) + len(missing))
+        _run_trials(own, plans, base, features, log, cluster(), display, sync)
+    interruption.check()
+    trains = [one.train for one in wanted if one.train is not None]
+    seed = Seed(own, base, features, cluster())
+    pool = ThreadPoolExecutor(cluster().concurrent)
+    try:
+        for done in pool.map(lambda train: _carry_out(train, seed), trains):
             display.message(done)
+    finally:
+        # At a signal nobody waits for those that are being trained: they end with Ray.
+        pool.shutdown(wait=False, cancel_futures=True)
     return base, {record.recipe: record for record in log.records.values()}
 
 
-def _carry_out(train: Callable[[], str]) -> str:
+def _run_trials(
+    own: Settings,
+    plans: dict[str, dict[str, Any]],
+    base: Path,
+    features: Path,
+    log: TrialLog,
+    cluster: Cluster,
+    display: Display,
+    sync: BucketSync | None,
+) -> None:
+    job = trials.make_job(own, base, features, cluster)
+    searcher = trials.make_searcher(own, job, log, plans=plans)
+    gauges = Gauges(own.full_name, own.space, own.model, log.standings, job["size_base"])
+    trainable = trainables.load(spaces.load(own.space).PROCEDURE)
+    trials.run_trials(trainable, searcher, log, own, cluster, display, gauges, sync)
+    gauges.finish()
+
+
+def _carry_out(train: Train, seed: Seed) -> str:
     try:
-        return train()
+        return train(seed)
     except (ValueError, RuntimeError) as error:  # one of many, and only there to compare with
         logger.exception("left out")
         return f"left out: {error}"

@@ -7,62 +7,52 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from search.cluster import ray_cluster
 from search.display.monitor import Monitor
+from search.running import interruption
+from search.running.finish import finish, resume_command
+from search.running.outcome import Outcome
+from search.runs.writer_lock import writer_lock
 from search.settings.options import Settings
 from search.storage import bucket_sync
 
 if TYPE_CHECKING:
     from search.display.progress import Display
+    from search.running.watchdog import Watchdog
     from search.runs.members import StoredRun
     from search.storage.bucket_sync import BucketSync
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass
-class Outcome:
-    """How a search ended.
-
-    Attributes:
-        front: whether there is a Pareto front.
-        error: what it broke off with, if it did; what had ended before is kept, and in the front.
-        interrupted: whether it was interrupted before its first trial.
-        missing_files: files whose copy in the bucket is not there or not the latest.
-    """
-
-    front: bool = False
-    error: Exception | None = None
-    interrupted: bool = False
-    missing_files: tuple[str, ...] = ()
-
-
-def search(settings: Settings, display: Display | None = None) -> Outcome:
+def search(settings: Settings, display: Display, watchdog: Watchdog | None = None) -> Outcome:
     """Carry out a search, a new one or one that goes on from what its folder holds.
 
     Args:
         settings: checked (see `search.settings.start`), not necessarily completed.
-        display: shows the progress; ``None`` for one on stdout.
+        display: shows the progress.
+        watchdog: ends this process where Ray is lost.
 
     Raises:
-        DropinError: the search cannot begin: an option of the model, runs of ``--warm-start``.
+        DropinError: the search cannot begin: an option of the model, runs of ``--warm-start``, another writer.
     """
-    monitor = Monitor(settings.paths.monitor) if settings.monitor else None
-    # Before Ray is imported, which reads its environment then.
-    ray_cluster.prepare(settings.address)
-    if monitor is not None:
-        monitor.tell_ray()
-    ray = ray_cluster.ray_session(
-        settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
-    )
-    copied = bucket_sync.synced_folder(settings.run_folder, settings.run_uri)
-    with copied as sync, ray as starting, monitor or nullcontext():
-        outcome = _search(settings.completed(), starting, monitor, sync, display)
-    if sync is not None:
-        outcome.missing_files = sync.missing_files
+    with writer_lock(settings.run_folder):
+        monitor = Monitor(settings.paths.monitor) if settings.monitor else None
+        # Before Ray is imported, which reads its environment then.
+        ray_cluster.prepare(settings.address)
+        if monitor is not None:
+            monitor.tell_ray()
+        watched = nullcontext() if watchdog is None else watchdog.ray(settings.address)
+        ray = ray_cluster.ray_session(
+            settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
+        )
+        copied = bucket_sync.synced_folder(settings.run_folder, settings.run_uri)
+        with copied as sync, watched, ray as starting, monitor or nullcontext():
+            outcome = _search(settings.completed(), starting, monitor, sync, display)
+        if sync is not None:
+            outcome.missing_files = sync.missing_files
     return outcome
 
 
@@ -71,15 +61,14 @@ def _search(
     starting: Future[ray_cluster.Cluster],
     monitor: Monitor | None,
     sync: BucketSync | None,
-    display: Display | None,
+    display: Display,
 ) -> Outcome:
     # Only now: torch, Tune and all that needs them are imported while Ray starts.
-    from search.display.progress import Display
     from search.running import confirm_front, preparation
     from search.runs.members import StoredRun
     from search.tuning import warm_start
 
-    earlier, display = warm_start.open_runs(settings), display or Display()
+    earlier = warm_start.open_runs(settings)
 
     @functools.cache
     def cluster() -> ray_cluster.Cluster:
@@ -108,11 +97,11 @@ def _search(
                     )
                 confirm_front.show(run, rows, display)
         except KeyboardInterrupt:
-            outcome.interrupted = True
-            again = settings.run_uri or settings.run_folder
-            display.message(f"interrupted before the first trial; go on with --resume {again}")
+            outcome.interrupted = not outcome.front
+            what = "the confirmation was interrupted" if outcome.front else "interrupted before the first trial"
+            display.message(f"{what}; what is done is kept. To go on: {resume_command(settings)}")
         except Exception as error:
-            outcome.error = error
+            outcome.failed(error)
             logger.exception("the run broke off")
             display.message(f"{error}\n(more in {settings.paths.log})")
     return outcome
@@ -144,10 +133,12 @@ def _run_trials(
         trainable = trainables.load(spaces.load(settings.space).PROCEDURE)
         try:
             trials.run_trials(trainable, searcher, log, settings, cluster(), display, gauges, sync)
-        except (Exception, KeyboardInterrupt) as error:
+        except Exception as error:
             logger.exception("the trials broke off")
-            display.message(f"the trials broke off: {error or 'ended at once'}")
-            outcome.error = error if isinstance(error, Exception) else None
+            display.message(f"the trials broke off: {error}")
+            outcome.failed(error)
         display.trials_finished()
         gauges.finish()
-    outcome.front = trials.finish(settings, log, display)
+    outcome.front = finish(settings, log, display)
+    if outcome.front and settings.confirm:
+        interruption.check()  # a signal ended the trials: nothing else is started

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ray import tune
@@ -22,12 +17,10 @@ from search.cluster import ray_cluster
 from search.cluster.ray_cluster import Cluster
 from search.display.metrics import Gauges
 from search.display.progress import Display
-from search.running import remote_training
+from search.running import interruption, remote_training
 from search.running.tune_callback import StopConditions, TuneCallback
-from search.runs import results
 from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
-from search.storage import bucket_sync
 from search.storage.bucket_sync import BucketSync
 from search.tuning.feasibility import check_feasibility
 from search.tuning.scheduler import HalvingScheduler
@@ -46,8 +39,6 @@ RETRIES = 2
 """How often Tune retries a trial that raised, or whose worker was lost."""
 NO_LIMIT = 1_000_000
 """Trials, since Tune wants a number. The searcher says when there are enough: Tune counts rescheduled ones twice."""
-GRACE = 30.0
-"""Seconds that a graceful shutdown may take; Tune itself takes up to 10."""
 
 
 def make_searcher(
@@ -184,16 +175,7 @@ def run_trials(
         display.message(f"recipe {name} is skipped: {reason}")
     display.start_trials(settings.trials, log.standings, limits.deadline)
 
-    def exit_now() -> None:
-        # A signal to all processes of the group, as batch systems send it, has ended Ray as well, and Ray's client
-        # waits for it for ever.
-        logger.error("Ray does not answer; the run ends without it")
-        code = int(not finish(settings, log, display))
-        if sync is not None:
-            bucket_sync.finish(sync)
-        os._exit(code)
-
-    with graceful_shutdown(limits, exit_now):
+    with interruption.deferred():
         tuner.fit()
     if elsewhere is not None:
         elsewhere.flush()
@@ -221,54 +203,3 @@ def with_resources(trainable: type[tune.Trainable], cluster: Cluster) -> type[tu
 
     extra = {"default_resource_request": classmethod(request), "__module__": trainable.__module__}
     return type(trainable.__name__, (trainable,), extra)
-
-
-@contextmanager
-def graceful_shutdown(limits: StopConditions, exit_now: Callable[[], None]) -> Iterator[None]:
-    """Within it the first SIGINT or SIGTERM stops the search gracefully, the second at once as KeyboardInterrupt.
-
-    Args:
-        limits: the stop conditions, which a signal sets.
-        exit_now: called in a thread when the context is not over `GRACE` seconds after the first signal.
-
-    In another thread than the main one it does nothing: Python delivers signals to that one alone.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    timer = threading.Timer(GRACE, exit_now)
-    timer.daemon = True
-
-    def end(number: int, frame: FrameType | None) -> None:
-        if limits.asked:
-            raise KeyboardInterrupt
-        limits.asked = True
-        timer.start()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        timer.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def finish(settings: Settings, log: TrialLog, display: Display) -> bool:
-    """Write the tables and print the front; whether there is one."""
-    folder = settings.run_folder
-    records = list(log.records.values())
-    results.write_tables(settings.paths, records)
-    for temporary in (settings.paths.tune, settings.paths.growth_cache):
-        shutil.rmtree(temporary, ignore_errors=True)
-    front = log.standings.front
-    if front:
-        display.table(front)
-        display.message(f"front: {folder / 'front.parquet'}; all trials: {folder / 'results.parquet'}")
-        display.message(f"next: python -m search.export {folder} --to front/")
-        display.message(f"report: python -m search.report {folder}")
-        return True
-    failures = [record.error for record in records if record.error]
-    reason = f"the first error: {failures[0]}" if failures else "none ended"
-    display.message(f"no trial completed ({reason}); see {folder / 'run.log'}")
-    return False

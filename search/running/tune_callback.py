@@ -24,6 +24,7 @@ from ray.tune.result import NODE_IP
 from search.cluster import ray_compat
 from search.display.metrics import Gauges
 from search.display.progress import Display, describe
+from search.running import interruption
 from search.runs import results
 from search.runs.record import Record, from_result
 from search.runs.trial_log import TrialLog
@@ -81,9 +82,9 @@ class TuneCallback(Callback):
         """Some time passed. Said here and not by a signal's handler, which may interrupt a line being printed."""
         if not self._ending and self._limits.stop_all():
             self._ending = True
-            why = "asked to end" if self._limits.asked else "time is over"
+            asked = interruption.asked()
+            why, again = ("asked to end", " (again to end at once)") if asked else ("time is over", "")
             logger.warning("%s", why)
-            again = " (again to end at once)" if self._limits.asked else ""
             self._display.message(f"{why}: trials under way are stopped, the front is written{again}")
         if self._gauges is not None:
             self._gauges.publish_if_due()
@@ -207,13 +208,11 @@ class StopConditions(Stopper):
     """Ends the search when its time is over or somebody asked for it.
 
     Attributes:
-        asked: whether somebody asked for the end.
         deadline: seconds on the monotonic clock at which the search ends; infinity for never.
     """
 
     def __init__(self, minutes: float | None) -> None:
         """`minutes` from now on, or no limit."""
-        self.asked = False
         self.deadline = time.monotonic() + 60 * minutes if minutes else math.inf
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
@@ -222,7 +221,7 @@ class StopConditions(Stopper):
 
     def stop_all(self) -> bool:
         """Whether all trials must end now."""
-        return self.asked or time.monotonic() > self.deadline
+        return interruption.asked() or time.monotonic() > self.deadline
 
 
 def record_of(config: TrialConfig, result: Mapping[str, Any] | None, traceback: str | None) -> Record:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -73,6 +75,11 @@ class Record:
     ended: float | None = _column(pa.float64())
     cpus: float | None = _column(pa.float64())
     gpus: float | None = _column(pa.float64())
+
+
+def plan_digest(plan: Mapping[str, Any]) -> str:
+    """The same 12 hexadecimal digits for equal plans, whatever the order of their entries."""
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def columns() -> dict[str, pa.DataType]:

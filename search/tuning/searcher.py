@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import json
 import logging
 from collections import deque
@@ -98,7 +99,7 @@ class PlanSearch(Searcher):
             journal: file of the study.
             ended: the trials that ended already, by number.
             standings: how the run's trials stand, kept up to date elsewhere after a trial was completed here.
-            recipes: plans to try first, by name; recipe i is trial i.
+            recipes: plans to try first, by name; recipe i is trial i, unless another trial of an earlier process is.
             initial_points: points of the space to try next, by name.
             check_feasibility: says what is known of a plan.
             sampler: one of `search.settings.options.SAMPLERS`.
@@ -132,12 +133,13 @@ class PlanSearch(Searcher):
         self._plans = {self._plan_key(record.plan, record.recipe): record.number for record in ended.values()}
         reasons = {name: check_feasibility(plan).reason for name, plan in recipes.items()}
         self.skipped_recipes = {name: reason for name, reason in reasons.items() if reason}
+        numbers = _recipe_numbers(recipes, ended)
         self._recipes = deque(
-            _Running(i, name, plan)
-            for i, (name, plan) in enumerate(recipes.items())
-            if i not in ended and name not in self.skipped_recipes
+            _Running(number, name, recipes[name])
+            for name, number in numbers.items()
+            if number not in ended and name not in self.skipped_recipes
         )
-        self._next_number = max([len(recipes) - 1, *ended]) + 1
+        self._next_number = max([-1, *numbers.values(), *ended]) + 1
         known = {trial.user_attrs.get("recipe") for trial in self._study.earlier_trials}
         self._points = self._load_study(ended, warm_start)
         self._points.extend(
@@ -278,6 +280,13 @@ class PlanSearch(Searcher):
         """A complete trial's value of every objective."""
         own = {METRIC: record.weighted_eer, "best_eer": record.eer, "size": record.size}
         return [float(value or 0) for value in self._values(own)]
+
+
+def _recipe_numbers(recipes: Mapping[str, Plan], ended: Mapping[int, Record]) -> dict[str, int]:
+    """The number of each recipe's trial: that of the trial of this name, if it has ended, or else one that is free."""
+    known = {record.recipe: number for number, record in ended.items() if record.recipe in recipes}
+    free = (number for number in itertools.count() if number not in ended)
+    return {name: known[name] if name in known else next(free) for name in recipes}
 
 
 def _leads(standings: Standings, eer: float | None, size: float | None) -> bool:

@@ -15,6 +15,7 @@ import pretended
 from search.cluster.ray_cluster import Cluster
 from search.display.progress import Display
 from search.running import trials
+from search.running.finish import finish
 from search.runs import trial_log
 from search.runs.record import Record
 from search.runs.trial_log import TrialLog
@@ -47,7 +48,7 @@ def carry_out(settings: Settings, workers: Cluster, **changed: Any) -> dict[int,
     )
     display = Display(Console(file=io.StringIO()))
     trials.run_trials(pretended.Pretended, search, log, settings, workers, display)
-    trials.finish(settings, log, display)
+    finish(settings, log, display)
     return trial_log.read(log.path)
 
 

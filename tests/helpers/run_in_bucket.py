@@ -16,6 +16,7 @@ import pretended
 from search.cluster import ray_cluster
 from search.display.progress import Display
 from search.running import preparation, trials
+from search.running.finish import finish
 from search.runs.trial_log import TrialLog
 from search.settings.command_line import parse
 from search.storage import bucket_sync
@@ -72,7 +73,7 @@ def main() -> int:
         )
         with display:
             trials.run_trials(Writing, search, log, settings, place, display, sync=copy)
-        found = trials.finish(settings, log, display)
+        found = finish(settings, log, display)
         ray_cluster.shutdown_ray()
     return int(not found)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pretended
 from search.cluster import ray_cluster
 from search.display.progress import Display
-from search.running import preparation, trials
+from search.running import interruption, preparation, trials
+from search.running.finish import finish
 from search.runs.trial_log import TrialLog
 from search.settings.command_line import parse
 from search.tuning.feasibility import Feasibility
@@ -30,6 +31,7 @@ def main() -> int:
     with preparation.run_log(settings):
         log = TrialLog(settings.run_folder / "trials.jsonl")
         place = ray_cluster.init_ray(None, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=0, dashboard=False)
+        interruption.install()  # now, since Ray handles SIGTERM where it is started in the main thread
         import ray
 
         ray.cloudpickle.register_pickle_by_value(pretended)
@@ -48,7 +50,7 @@ def main() -> int:
         )
         with display:
             trials.run_trials(pretended.Pretended, search, log, settings, place, display)
-        found = trials.finish(settings, log, display)
+        found = finish(settings, log, display)
         ray_cluster.shutdown_ray()
     return int(not found)
 

@@ -18,7 +18,8 @@ from search.cluster.ray_cluster import Cluster
 from search.display.metrics import Gauges, Reading
 from search.display.progress import Display
 from search.running import confirm_front
-from search.running.confirmation import Row, candidates, without_growth, write
+from search.running.confirmation import candidates, without_growth
+from search.running.confirmation_table import Row, read, table, write
 from search.runs.members import StoredRun
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import load_detector
@@ -32,8 +33,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_members_are_trained_anew_and_controls_beside_what_the_search_chose(finished: Path) -> None:
     run = StoredRun.open(finished)
-    assert {name: one.what for name, one in candidates(run, controls=False).items()} == {"0": "front", "1": "front"}
-    found = candidates(run, controls=True)
+    assert {one.name: one.what for one in candidates(run, controls=False)} == {"0": "front", "1": "front"}
+    found = {one.name: one for one in candidates(run, controls=True)}
     # Member 0 is an point, member 1 was chosen; paper and control are beaten.
     assert set(found) == {
         *("0", "1", "paper", "control"),
@@ -59,10 +60,15 @@ def test_a_plan_without_growth_keeps_its_epochs_rates_and_restarts(finished: Pat
 
 
 def test_rows_are_medians_and_ranges_in_percent(tmp_path: Path) -> None:
-    row = Row("0", "front", 1234, [0.1, 0.3, 0.2], [])
+    row = Row("0", "front", "trial-3-abc", 1234, dev={1: 0.1, 2: 0.3, 4: 0.2})  # seed 3 failed
     assert row.cells() == ["0 (front)", "1,234", "20.00 % (10.00 to 30.00)", "-", "3"]
-    with write(tmp_path / "table.csv", [row]).open() as file:
-        assert [line["eer_dev"] for line in csv.DictReader(file)] == ["0.1", "0.3", "0.2"]
+    adapters = Row("0-lora", "LoRA", "trial-3-abc-lora", 1234, 500, 4, dev={1: 0.1})
+    assert adapters.cells()[0] == "0-lora (LoRA, rank 4, 500 trained)"
+    with write(tmp_path / "table.csv", [row, adapters]).open() as file:
+        lines = list(csv.DictReader(file))
+    assert [(one["seed"], one["eer_dev"]) for one in lines] == [("1", "0.1"), ("2", "0.3"), ("4", "0.2"), ("1", "0.1")]
+    assert (lines[3]["lora_rank"], lines[3]["trained_parameters"]) == ("4", "500")
+    assert read(tmp_path / "table.csv").to_pylist() == table([row, adapters]).to_pylist()
 
 
 def test_the_command_confirms_a_front_with_its_controls_and_goes_on_where_it_was(finished: Path) -> None:
@@ -82,13 +88,14 @@ def test_the_command_confirms_a_front_with_its_controls_and_goes_on_where_it_was
         assert done.returncode == 0, done.stdout + done.stderr
         outputs.append(done.stdout)
     assert "0 (front)" in outputs[0]
-    assert "all 6 trials have ended" in outputs[1]
+    assert "ended," not in outputs[1], "no trial is carried out again"
     seed = finished / "confirm" / "seed-1"
-    card = load_detector(seed / "detectors" / "0-static").card
+    keys = {one.name: one.key for one in candidates(StoredRun.open(finished), controls=True)}
+    card = load_detector(seed / "detectors" / keys["0-static"]).card
     assert (card["epochs"], card["seed"]) == (8, 1)
-    replayed = load_detector(seed / "detectors" / "1-static").arch
+    replayed = load_detector(seed / "detectors" / keys["1-static"]).arch
     logged = [json.loads(line) for line in (seed / "trials.jsonl").read_text().splitlines()]
-    (member,) = [record for record in logged if record["recipe"] == "1"]
+    (member,) = [record for record in logged if record["recipe"] == keys["1"]]
     assert replayed.size() == member["size"]
     with (finished / "confirm" / "confirm.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -105,7 +112,7 @@ def test_every_seed_publishes_as_a_run_of_its_own(
     run = StoredRun.open(finished)
     alone = replace(workers, concurrent=1)
     rows = confirm_front.confirm(run, 2, lambda: alone, Display(Console(file=io.StringIO())), controls=False)
-    assert [len(row.dev) for row in rows] == [2, 2, 2]
+    assert [list(row.dev) for row in rows] == [[1, 2]] * 3
     assert list(published) == [f"{finished.name}/confirm/seed-{seed}" for seed in (1, 2)]
     for readings in published.values():
         assert Reading("dropin_trials", 2, (("state", "COMPLETE"),)) in readings, "both members of the front"

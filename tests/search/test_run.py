@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,10 @@ import pytest
 
 from project_file import ROOT
 from search import run
-from search.running.search import Outcome
+from search.display.progress import make_display
+from search.running.outcome import Outcome
+from search.running.search import search
+from search.settings.command_line import parse
 from search.settings.options import Settings
 
 
@@ -37,13 +39,9 @@ def test_ray_is_told_of_the_monitor_before_it_starts(tmp_path: Path, monkeypatch
         return Outcome(front=True)
 
     monkeypatch.setattr("search.running.search._search", carry_on)
-    options = ["--storage", str(tmp_path), "--name", "one", "--cache", str(tmp_path)]
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        assert run.main([*options, "--monitor"]) == 0
-        assert run.main(options) == 0
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    options = ["--storage", str(tmp_path), "--cache", str(tmp_path)]
+    for more in (["--name", "one", "--monitor"], ["--name", "two"]):
+        assert search(parse([*options, *more]), make_display(quiet=True)).front
     monitored = [tmp_path / "one" / "monitor", "Ray starts", True, "monitor ends", "Ray ends"]
     assert told == [*monitored, "Ray starts", False, "Ray ends"]
 
@@ -53,11 +51,7 @@ def test_mixed_up_packages_end_the_command(monkeypatch: pytest.MonkeyPatch, caps
         raise ValueError("spaces is elsewhere")
 
     monkeypatch.setattr("search.run.check_origin", refuse)
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        assert run.main([]) == 2
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    assert run.main([]) == 2
     assert "spaces is elsewhere" in capsys.readouterr().err
 
 

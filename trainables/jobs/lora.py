@@ -44,12 +44,27 @@ def target_modules(module: nn.Module) -> list[str]:
     return found
 
 
-def adapt(module: nn.Module, parameters: int) -> LoraModel:
+def nearest_rank(module: nn.Module, parameters: int) -> int:
+    """The rank with which the number of trained parameters comes nearest to `parameters`, from 1 on.
+
+    It is capped where the adapters would have more parameters than the layers that they adapt: from there on training
+    the layers themselves would be the smaller update.
+
+    Raises:
+        DropinError: see `target_modules`.
+    """
+    layers = [module.get_submodule(name) for name in target_modules(module)]
+    per_rank = sum(_per_rank(layer) for layer in layers)
+    largest = sum(layer.get_parameter("weight").numel() for layer in layers) // per_rank
+    return max(1, min(round(parameters / per_rank), largest))
+
+
+def adapt(module: nn.Module, rank: int) -> LoraModel:
     """Add LoRA layers to a detector, the rest of which is frozen from then on.
 
     Args:
         module: changed in place.
-        parameters: how many should train; the rank that comes nearest is taken.
+        rank: of every update.
 
     Returns:
         The adapted detector as ``peft`` sees it, for `merged`.
@@ -60,8 +75,6 @@ def adapt(module: nn.Module, parameters: int) -> LoraModel:
     import peft
 
     names = target_modules(module)
-    per_rank = sum(_per_rank(module.get_submodule(name)) for name in names)
-    rank = max(1, round(parameters / per_rank))
     config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names)
     return peft.LoraModel(module, config, "default")
 
@@ -85,6 +98,7 @@ def train(
     parameters: int,
     seed: int,
     folder: Path,
+    random_crop: bool = False,
     precision: str = "float32",
     threads: int = 1,
     gpu: bool = True,
@@ -97,9 +111,10 @@ def train(
         base: folder of the base.
         features: folder of the feature store.
         plan: whose epochs, batch size, optimiser and learning rate count.
-        parameters: how many should train, about.
+        parameters: how many should train, as near as a rank comes, see `nearest_rank`.
         seed: of the order of utterances and of the LoRA layers.
-        folder: of the detector.
+        folder: of the detector; its card has ``trainable_parameters`` and ``lora_rank``.
+        random_crop: train on random windows, as the base and the trials of the run do.
         precision: of steps, as `trainables.trial.training.use_bf16_autocast` takes it.
         threads: CPU threads to compute with.
         gpu: whether it may take a GPU that it sees.
@@ -116,7 +131,8 @@ def train(
     device, start = select_device(gpu), load_detector(base)
     module: Chain = start.module.to(device)
     mixed = use_bf16_autocast(precision, device, module)
-    adapted = adapt(module, parameters)
+    rank = nearest_rank(module, parameters)
+    adapted = adapt(module, rank)
     trained = trainable_parameters(module)
     train_split, dev = open_split(features, "train"), open_split(features, "dev")
     optimizer = build_optimizer([p for p in module.parameters() if p.requires_grad], plan)
@@ -126,7 +142,7 @@ def train(
         began = time.perf_counter()
         cost = train_epoch(
             module, train_split, optimizer, loss, batch_size=plan["batch_size"], order=order, device=device,
-            clip=plan["clip"], autocast=mixed,
+            clip=plan["clip"], random_crop=random_crop, autocast=mixed,
         )  # fmt: skip
         found = scores(module, dev, batch_size=module.scoring_batch, device=device)
         eer, threshold = eer_of(found, dev.labels)
@@ -135,7 +151,8 @@ def train(
             card |= {"eer_dev": eer, "threshold": between(found, threshold), "epoch": epoch}
         row = {"epoch": epoch, "epochs": plan["epochs"], "loss": cost.loss, "eer": eer}
         yield {**row, "seconds": time.perf_counter() - began, "trainable_parameters": trained}
-    save_detector(folder, start.arch, state, {**card, "seed": seed, "trainable_parameters": trained})
+    facts = {"seed": seed, "trainable_parameters": trained, "lora_rank": rank}
+    save_detector(folder, start.arch, state, {**card, **facts})
 
 
 def _per_rank(layer: nn.Module) -> int:

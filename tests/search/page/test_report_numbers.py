@@ -18,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from search.page import attacks, comparison, costs, history, importance, numbers, widths
 from search.page.front import label_positions
 from search.page.report_data import Base, Export, ReportData
-from search.running import confirmation
+from search.running import confirmation_table
 from search.runs import pareto
 from search.runs.front import front_of
 from search.runs.members import StoredRun
@@ -190,11 +190,11 @@ def test_parameters_that_determine_the_values_are_the_most_important(tmp_path: P
 
 def test_confirmations_round_trip(tmp_path: Path) -> None:
     rows = [
-        confirmation.Row("0", "front", 1234, [0.1, 0.3, 0.2], [0.4, 0.5, 0.6]),
-        confirmation.Row("base", "base", 50, [0.25], []),
+        confirmation_table.Row("0", "front", "a", 1234, dev={1: 0.1, 2: 0.3, 4: 0.2}, eval={1: 0.4, 2: 0.5, 4: 0.6}),
+        confirmation_table.Row("base", "base", "base", 50, dev={1: 0.25}),
     ]
     (tmp_path / "confirm").mkdir()
-    confirmation.write(tmp_path / "confirm" / "confirm.csv", rows)
+    confirmation_table.write(tmp_path / "confirm" / "confirm.csv", rows)
     assert comparison.confirmations(tmp_path) == [
         comparison.Confirmation("0", "front", "1,234", (0.1, 0.3, 0.2), (0.4, 0.5, 0.6)),
         comparison.Confirmation("base", "base", "50", (0.25,), ()),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pretended
 import project_file
 from carrying_out import PLAIN, carry_out, states
 from search.cluster.ray_cluster import Cluster
-from search.running import trials
+from search.running import interruption
 from search.running.tune_callback import StopConditions
 from search.settings.options import Settings
 
@@ -48,36 +49,51 @@ def test_when_time_is_over_trials_stop_and_are_run_again_by_a_resumed_run(
     assert TrialState.RUNNING not in states(settings)
 
 
-def test_limits_are_time_and_whoever_asks() -> None:
+def test_limits_are_time_and_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = StopConditions(minutes=1)
     assert 59 < limits.deadline - time.monotonic() <= 60
     assert not limits.stop_all()
     limits.deadline = time.monotonic() - 1
     assert limits.stop_all()
-    asked = StopConditions(None)
-    asked.asked = True
-    assert asked.stop_all()
+    monkeypatch.setattr(interruption, "asked", lambda: True)
+    assert StopConditions(None).stop_all()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_for_the_end_and_the_second_is_an_interrupt(number: signal.Signals) -> None:
-    limits, before = StopConditions(None), signal.getsignal(number)
-    left = threading.Event()
-    with trials.graceful_shutdown(limits, left.set):
+@pytest.fixture
+def handled() -> Iterator[None]:
+    """Signals as a driver handles them; afterwards as before."""
+    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
+    interruption.install()
+    yield
+    interruption.install()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", interruption.SIGNALS)
+def test_a_signal_raises_at_once_unless_it_is_deferred(number: signal.Signals, handled: None) -> None:
+    assert not interruption.asked()
+    with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), number)
-        assert limits.asked
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
-    assert signal.getsignal(number) == before
-    assert not left.is_set()
+    assert interruption.asked()
+    with pytest.raises(KeyboardInterrupt), interruption.deferred():
+        pytest.fail("what was asked for before is not forgotten")
 
 
-def test_an_end_that_takes_too_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.running.trials.GRACE", 0.01)
-    left = threading.Event()
-    with trials.graceful_shutdown(StopConditions(None), left.set):
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert left.wait(60)
+@pytest.mark.parametrize("number", interruption.SIGNALS)
+def test_a_deferred_signal_is_noted_and_the_second_ends_the_process(
+    number: signal.Signals, handled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses: list[int] = []
+    monkeypatch.setattr("search.running.interruption.os._exit", statuses.append)
+    with interruption.deferred():
+        os.kill(os.getpid(), number)
+        assert interruption.asked()
+        assert interruption.seconds_since() >= 0
+        os.kill(os.getpid(), number)
+    assert statuses[0] == interruption.INTERRUPTED
+    with pytest.raises(KeyboardInterrupt):
+        interruption.check()
 
 
 def test_ctrl_c_ends_the_run_with_a_front_and_without_a_traceback(tmp_path: Path) -> None:
@@ -103,17 +119,3 @@ def test_ctrl_c_ends_the_run_with_a_front_and_without_a_traceback(tmp_path: Path
     assert "asked to end: trials under way are stopped" in output
     assert "search.export" in output
     assert pq.read_table(tmp_path / "one" / "front.parquet")["recipe"].to_pylist() == ["quick"]
-
-
-def test_in_another_thread_signals_are_left_to_the_main_one() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    seen = []
-
-    def search() -> None:
-        with trials.graceful_shutdown(StopConditions(None), lambda: None):
-            seen.append(signal.getsignal(signal.SIGINT))
-
-    thread = threading.Thread(target=search)
-    thread.start()
-    thread.join()
-    assert seen == [before]

@@ -15,6 +15,7 @@ from trainables.features.store import open_split
 from trainables.jobs import lora
 from trainables.metrics.eer import eer_of
 from trainables.storage.checkpoint import load_detector, save_detector
+from trainables.trial import training
 from trainables.trial.training import scores
 
 MODELS = pytest.mark.parametrize("model", ["resnet18", "wav2vec2"])
@@ -25,7 +26,7 @@ def test_an_adapted_detector_is_the_base_at_first_and_its_merged_weights_do_what
     arch, x = architecture(model), features(model)
     module, plain = trained_like(arch), trained_like(arch)
     expected = plain(x)
-    adapted = lora.adapt(module.eval(), 300)
+    adapted = lora.adapt(module.eval(), 2)
     torch.testing.assert_close(module(x), expected, atol=1e-5, rtol=1e-4)
     names = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
     assert all(".lora_" in name for name in names)
@@ -49,7 +50,7 @@ def test_what_is_merged_is_twice_the_product_of_the_low_rank_matrices(model: str
     """W + (alpha / r) B A, with alpha = 2 r; of a 3x3 convolution, A has the kernel and B is 1x1."""
     module, generator = trained_like(architecture(model)), torch.Generator().manual_seed(0)
     names, base = lora.target_modules(module), {key: value.clone() for key, value in module.state_dict().items()}
-    adapted = lora.adapt(module, 20_000)
+    adapted = lora.adapt(module, 3)
     for parameter in module.parameters():
         if parameter.requires_grad:
             parameter.data.normal_(0, 0.1, generator=generator)
@@ -65,16 +66,25 @@ def test_what_is_merged_is_twice_the_product_of_the_low_rank_matrices(model: str
 
 
 @MODELS
-@pytest.mark.parametrize("wanted", [1, 2000, 20_000])
-def test_as_many_parameters_train_as_a_whole_rank_allows(model: str, wanted: int) -> None:
-    counts = {}
-    for asked in (1, wanted):
+@pytest.mark.parametrize("wanted", [1, 700, 2000])
+def test_the_rank_is_the_one_whose_parameters_come_nearest(model: str, wanted: int) -> None:
+    module = architecture(model).build()
+    rank, counts = lora.nearest_rank(module, wanted), {}
+    for one in {max(1, rank - 1), rank, rank + 1}:
         module = architecture(model).build()
-        lora.adapt(module, asked)
-        counts[asked] = lora.trainable_parameters(module)
-    per_rank = counts[1]
-    assert counts[wanted] % per_rank == 0
-    assert abs(counts[wanted] - max(wanted, per_rank)) <= per_rank / 2
+        lora.adapt(module, one)
+        counts[one] = lora.trainable_parameters(module)
+    assert min(counts, key=lambda one: abs(counts[one] - wanted)) == rank
+
+
+@MODELS
+def test_the_rank_is_capped_where_the_layers_themselves_are_smaller(model: str) -> None:
+    module = architecture(model).build()
+    layers = [module.get_parameter(f"{name}.weight").numel() for name in lora.target_modules(module)]
+    rank = lora.nearest_rank(module, 10**9)
+    lora.adapt(module, rank)
+    assert lora.trainable_parameters(module) <= sum(layers)
+    assert lora.trainable_parameters(module) / rank > sum(layers) - lora.trainable_parameters(module)
 
 
 def test_it_trains_and_leaves_a_detector_of_the_bases_size(tmp_path: Path) -> None:
@@ -92,6 +102,29 @@ def test_it_trains_and_leaves_a_detector_of_the_bases_size(tmp_path: Path) -> No
     assert eer_of(scores(found.module, dev), dev.labels)[0] == pytest.approx(found.card["eer_dev"], abs=0.1)
     again = list(lora.train(tmp_path / "base", folder=tmp_path / "again", **settings))
     assert [row["eer"] for row in again] == [row["eer"] for row in rows]
+    assert found.card["trainable_parameters"] == rows[0]["trainable_parameters"]
+    assert found.card["lora_rank"] == lora.nearest_rank(arch.build(), 500)
+
+
+def test_it_trains_on_random_windows_where_the_run_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arch, store = architecture("resnet18"), write_store(tmp_path / "features", "resnet18", train=6, dev=6)
+    card = {"front_end": "log_mel", "seconds": 4.0, "eer_dev": 0.5, "threshold": 0.0}
+    save_detector(tmp_path / "base", arch, trained_like(arch).state_dict(), card)
+    plan, seen = plan_config("dropin", 1, grow={"layer4.1": 4}, train="new"), []
+
+    def watched(*given: Any, random_crop: bool = False, **named: Any) -> Any:
+        seen.append(random_crop)
+        return training.train_epoch(*given, random_crop=False, **named)
+
+    monkeypatch.setattr(lora, "train_epoch", watched)
+    for crop in (True, False):
+        list(
+            lora.train(
+                tmp_path / "base", features=store, plan=plan, parameters=500, seed=1, gpu=False,
+                folder=tmp_path / f"lora-{crop}", random_crop=crop,
+            )
+        )  # fmt: skip
+    assert seen == [True, False]
 
 
 def test_recurrent_detectors_are_left_out() -> None:
