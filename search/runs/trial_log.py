@@ -7,10 +7,10 @@ and to Optuna's study.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from search.runs.append_only import append_whole, drop_cut_off_line
 from search.runs.front import Standings
 from search.runs.record import STATES, Record
 from search.runs.typed_json import check_fields
@@ -46,14 +46,12 @@ class TrialLog:
 
         Raises:
             DropinError: the trial is in the log already.
+            OSError: it could not be written; the log is as it was.
         """
         if record.number in self.records:
             raise DropinError(f"trial {record.number} ended already; a trial ends once")
         line = json.dumps(asdict(record), allow_nan=False) + "\n"
-        with self.path.open("ab") as file:
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        append_whole(self.path, line.encode())
         self.records[record.number] = record
         return self.standings.add(record)
 
@@ -79,12 +77,3 @@ def read(path: Path) -> dict[int, Record]:
             raise DropinError(f"{path}, line {number}: not a record of a trial ({error}): remove the line") from error
         found[record.number] = record
     return found
-
-
-def drop_cut_off_line(path: Path) -> None:
-    """Remove what follows the last line end of a file of lines, left by a process that died while writing."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        os.truncate(path, content.rfind(b"\n") + 1)

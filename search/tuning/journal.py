@@ -15,7 +15,7 @@ from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
 
-from search.runs.trial_log import drop_cut_off_line
+from search.runs.append_only import append_whole, drop_cut_off_line
 from trainables.errors import DropinError
 
 
@@ -37,8 +37,7 @@ class SingleWriterBackend(BaseJournalBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Write logs, one line each."""
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with self._path.open("ab") as file:
-            file.write(lines.encode())
+        append_whole(self._path, lines.encode(), synced=False)
         self._kept.extend(logs)
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
