@@ -7,10 +7,10 @@ and to Optuna's study.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from search.runs.append_only import AppendOnlyFile
 from search.runs.front import Standings
 from search.runs.record import STATES, Record
 from search.runs.typed_json import check_fields
@@ -22,6 +22,7 @@ class TrialLog:
 
     Attributes:
         path: the file; made by the first `append`.
+        file: what writes it.
         records: all ended trials by number.
         standings: how they stand.
     """
@@ -34,12 +35,12 @@ class TrialLog:
         """
         self.path = path
         self.records: dict[int, Record] = {}
-        drop_cut_off_line(path)
+        self.file = AppendOnlyFile(path, sync=True)
         self.records = read(path)
         self.standings = Standings(self.records.values())
 
     def append(self, record: Record) -> list[Record]:
-        """Write a record so that it is on the disk when this returns.
+        """Write a record so that it is on the disk when this returns, or as soon as there is room (`file`).
 
         Returns:
             The complete trials that are beaten now and were not before, see `Standings.add`.
@@ -49,11 +50,7 @@ class TrialLog:
         """
         if record.number in self.records:
             raise DropinError(f"trial {record.number} ended already; a trial ends once")
-        line = json.dumps(asdict(record), allow_nan=False) + "\n"
-        with self.path.open("ab") as file:
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        self.file.append(json.dumps(asdict(record), allow_nan=False))
         self.records[record.number] = record
         return self.standings.add(record)
 
@@ -79,12 +76,3 @@ def read(path: Path) -> dict[int, Record]:
             raise DropinError(f"{path}, line {number}: not a record of a trial ({error}): remove the line") from error
         found[record.number] = record
     return found
-
-
-def drop_cut_off_line(path: Path) -> None:
-    """Remove what follows the last line end of a file of lines, left by a process that died while writing."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        os.truncate(path, content.rfind(b"\n") + 1)

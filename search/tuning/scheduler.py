@@ -16,7 +16,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from search.runs.trial_log import drop_cut_off_line
+from search.runs.append_only import AppendOnlyFile
 from search.tuning.halving import Halving, describe_rungs, rung_of, worth_stopping
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class HalvingScheduler(FIFOScheduler):
         super().__init__()
         self.objectives, self.log = tuple(objectives), log
         self.halving = Halving()
-        drop_cut_off_line(log)
+        self.file = AppendOnlyFile(log)
         log.touch()
         self.halving = Halving.from_state(map(json.loads, log.read_text(encoding="utf-8").splitlines()))
 
@@ -54,8 +54,7 @@ class HalvingScheduler(FIFOScheduler):
             return TrialScheduler.CONTINUE
         number = trial.config["number"]
         promoted = self.halving.promote(number, rung, values)
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([*rung, number, values]) + "\n")
+        self.file.append(json.dumps([*rung, number, values]))
         if promoted or trial.config.get("exempt") or not worth_stopping(result["work_done"]):
             return TrialScheduler.CONTINUE
         logger.info("trial %d is stopped after epoch %d of %d", number, result["epoch"], result["epochs"])

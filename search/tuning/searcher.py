@@ -68,9 +68,12 @@ class PlanSearch(Searcher):
         skipped_recipes: why a recipe is not tried, by its name.
         exhausted: why no more plans are asked for, or ``None``.
         max_trials: how many trials are suggested, those that are rescheduled counted once; ``None`` for no limit.
+        has_room: asked before a trial is suggested; without room none is, for the time being.
+        file: what writes the study's journal.
     """
 
     max_trials: int | None = None
+    has_room: Callable[[], bool] | None = None
 
     def __init__(
         self,
@@ -117,6 +120,7 @@ class PlanSearch(Searcher):
         super().__init__(metric=METRIC, mode="min")
         self.objectives = OBJECTIVES[objective]
         self._study = Study(journal, len(self.objectives))
+        self.file = self._study.file
         self._space = space
         for trial in self._study.earlier_trials[-1:]:
             check_compatible(space, trial, "the latest trial of this run")
@@ -153,6 +157,8 @@ class PlanSearch(Searcher):
         that may be rescheduled.
         """
         finished: Any = Searcher.FINISHED  # a str where the signature wants a dict
+        if self.has_room is not None and not self.has_room():
+            return None
         enough = self.max_trials is not None and len(self._suggested) >= self.max_trials
         trial = None if enough else self._recipes.popleft() if self._recipes else self._ask()
         if trial is None:

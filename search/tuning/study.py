@@ -42,6 +42,7 @@ class Study:
     Attributes:
         earlier_trials: the trials of earlier processes, by ``trial_id``.
         asked: how many trials were asked for; those that are ``rescheduled`` (a user attribute) do not count twice.
+        file: what writes the journal.
         space: parameters that all ended trials in memory have, kept up to date as trials end.
     """
 
@@ -54,7 +55,9 @@ class Study:
         """
         self._directions = [StudyDirection.MINIMIZE] * objectives
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._storage = JournalStorage(SingleWriterBackend(journal))
+        backend = SingleWriterBackend(journal)
+        self.file = backend.file
+        self._storage = JournalStorage(backend)
         stored = optuna.create_study(
             storage=self._storage, study_name=NAME, directions=self._directions, load_if_exists=True
         )

@@ -12,7 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import optuna
 import psutil
@@ -22,7 +22,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from project_file import ROOT
+from project_file import HELPERS, ROOT
 from search.runs import trial_log
 from search.runs.front import front_of
 from search.runs.writer_lock import NAME
@@ -49,35 +49,56 @@ class GauntletRun:
 
     Attributes:
         folder: of the run.
+        options: of the new run.
+        environment: variables of all its processes.
         process: the latest command.
+        reader: what reads the output of the first command through a pipe, and writes it into a file.
     """
 
-    def __init__(self, storage: Path, cache: Path) -> None:
-        """Start a new run below `storage`."""
-        self.folder, self._cache = storage / "one", cache
-        self._mark, self._output = uuid.uuid4().hex, storage.parent / f"{storage.name}.txt"
-        self.drivers: set[int] = set()
-        self.environment: dict[str, str] = {}
-        self.process = self.start("--storage", str(storage), "--name", "one", *OPTIONS)
+    def __init__(self, storage: Path, cache: Path, scratch: Path) -> None:
+        """Start a new run.
 
-    def start(self, *options: str) -> subprocess.Popen[bytes]:
-        """Start ``search.run`` in a session of its own."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "DROPIN_CACHE": str(self._cache), MARK: self._mark}
+        Args:
+            storage: folder of runs.
+            cache: with the base, so that runs start in seconds.
+            scratch: folder for what the tests themselves write.
+        """
+        scratch.mkdir(parents=True, exist_ok=True)
+        self.folder, self._mark, self._output = storage / "one", uuid.uuid4().hex, scratch / "output.txt"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{HELPERS / 'set_back'}",
+            "DROPIN_CACHE": str(cache),
+            "DROPIN_SET_BACK": str(scratch / "set-back"),
+            MARK: self._mark,
+        }
+        self.options = ("--storage", str(storage), "--name", "one", *OPTIONS)
         with self._output.open("ab") as output:
-            self.process = subprocess.Popen(
+            self.reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=output)
+        assert self.reader.stdin is not None, "it is a pipe"
+        self.process = self.start(*self.options, output=self.reader.stdin)
+        self.reader.stdin.close()  # the run alone has it now
+
+    def start(self, *options: str, kept: bool = True, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+        """Start ``search.run`` in a session of its own; `kept` says whether it is the run's command from now on."""
+        with self._output.open("ab") as file:
+            process = subprocess.Popen(
                 [sys.executable, "-m", "search.run", *options],
                 cwd=ROOT,
-                env={**environment, **self.environment},
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=output or file,
+                stderr=file,
                 start_new_session=True,
             )
-        return self.process
+        if kept:
+            self.process = process
+        return process
 
-    def resume(self) -> subprocess.Popen[bytes]:
-        """Start the command that goes on."""
-        return self.start("--resume", str(self.folder))
+    def go_on(self) -> None:
+        """Start the command that goes on, or begins where the first one was ended before there was a run."""
+        begun = (self.folder / "settings.json").exists()
+        self.start(*(("--resume", str(self.folder)) if begun else self.options))
 
     @property
     def output(self) -> str:
@@ -126,6 +147,8 @@ class GauntletRun:
             except psutil.Error:
                 continue
         self.process.wait()
+        self.reader.kill()
+        self.reader.wait()
 
     def faults(self, before: list[dict[str, Any]]) -> list[str]:
         """What is wrong with the run after its last command has ended.
@@ -168,8 +191,7 @@ class GauntletRun:
         names = {"tune", "growth_cache", "trained"}
         found += [f"{path} is left" for path in self.folder.rglob("*") if path.name in names or path.suffix == ".part"]
         sessions = Path("/tmp", f"ray-{os.getuid()}", "ray").glob("session_*")
-        ours = {str(pid) for pid in self.drivers}
-        found += [f"{one} is left" for one in sessions if one.name.rpartition("_")[2] in ours]
+        found += [f"{one} is left" for one in sessions if not psutil.pid_exists(int(one.name.rpartition("_")[2]))]
         lock = FileLock(self.folder / NAME)
         with lock.acquire(timeout=0):
             return found
