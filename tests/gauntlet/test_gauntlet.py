@@ -93,15 +93,8 @@ def test_a_run_survives(
                 faults.append(f"the run that goes on ends with {run.process.poll()}")
         if not faults:
             faults = run.faults(before)
-        told = [
-            "passed" if not faults else "; ".join(faults),
-            event,
-            when,
-            f"{seconds:.0f} s",
-            str(status),
-            len(before),
-        ]
-        record_property("gauntlet", [*map(str, told)])
+        result = "; ".join(faults) or "passed"
+        record_property("gauntlet", [result, event, when, f"{seconds:.0f} s", str(status), str(len(before))])
         assert not faults, f"{event}, {when}: {faults}\n{run.output}"
     finally:
         run.kill_all()

@@ -190,7 +190,7 @@ class GauntletRun:
         found = [f"process left: {' '.join(one.cmdline())[:80]}" for one in self.processes()]
         names = {"tune", "growth_cache", "trained"}
         found += [f"{path} is left" for path in self.folder.rglob("*") if path.name in names or path.suffix == ".part"]
-        sessions = Path("/tmp", f"ray-{os.getuid()}", "ray").glob("session_*")
+        sessions = Path("/tmp", f"ray-{os.getuid()}", "ray").glob("session_*_*_*_*")
         found += [f"{one} is left" for one in sessions if not psutil.pid_exists(int(one.name.rpartition("_")[2]))]
         lock = FileLock(self.folder / NAME)
         with lock.acquire(timeout=0):

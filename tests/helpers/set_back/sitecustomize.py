@@ -1,4 +1,4 @@
-"""On the path of a run's processes: sets their clock back as soon as a file is there that an environment variable names."""
+"""On the path of a run's processes: sets their clock back once a file is there that a variable names."""
 
 import os
 import time
