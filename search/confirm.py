@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     outcome = supervisor.confirm(str(given.run), given.seeds, controls=given.controls)
-    if not outcome.begun:
+    if outcome.error is not None and not outcome.begun:
         terminal.print_error(outcome.error)
         return 2
     return INTERRUPTED if outcome.interrupted else int(outcome.error is not None or bool(outcome.missing_files))

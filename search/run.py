@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:  # of the check, or a DropinError
         print(error, file=sys.stderr)
         return 2
-    if not outcome.begun:
+    if outcome.error is not None and not outcome.begun:
         terminal.print_error(outcome.error)
         return 2
     if outcome.interrupted:

@@ -105,3 +105,16 @@ def settings(tmp_path: Path) -> Settings:
     made = parse([*arguments, "--trials", "6"])
     made.run_folder.mkdir(parents=True)
     return made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A row for every run of the gauntlet."""
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, [])]
+    rows = [value for report in reports for name, value in report.user_properties if name == "gauntlet"]
+    if not rows:
+        return
+    head = ("result", "event", "when", "end or progress", "status", "ended before")
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    terminalreporter.section("gauntlet")
+    for row in [head, *rows]:
+        terminalreporter.write_line("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)))

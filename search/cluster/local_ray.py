@@ -55,6 +55,9 @@ def remove_ended_sessions() -> None:
         driver = session.name.rpartition("_")[2]  # session_DATE_TIME_MICROSECONDS_PID
         if driver.isdigit() and not psutil.pid_exists(int(driver)):
             shutil.rmtree(session, ignore_errors=True)
+    latest = _own_temp_dir() / "session_latest"  # a link
+    if latest.is_symlink() and not latest.exists():
+        latest.unlink(missing_ok=True)
 
 
 def _write_token(path: Path) -> None:

@@ -36,7 +36,7 @@ def main() -> None:
         watchdog = Watchdog(lambda lost: tell(lost=lost))
         outcome = _search(job, watchdog) if job["kind"] == "search" else _confirm(job, watchdog)
     except KeyboardInterrupt:
-        outcome = Outcome(interrupted=True)
+        outcome = Outcome(interrupted=True, begun=False)
     except Exception as error:
         outcome = Outcome(begun=False)
         outcome.failed(error)

@@ -89,6 +89,8 @@ def search(settings: Settings, *, quiet: bool = False) -> Outcome:
             before = _ended(settings)
             driven = _drive({"kind": "search", "settings": settings.to_json(), "quiet": quiet}, signals)
             if (outcome := driven.outcome) is not None:
+                if outcome.interrupted and not outcome.begun:
+                    display.message(f"interrupted before the first trial; to go on: {resume_command(settings)}")
                 return outcome
             fruitless = 0 if _ended(settings) > before else fruitless + 1
             if signals.asked or settings.address is not None or fruitless > RESTARTS:

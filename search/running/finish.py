@@ -25,7 +25,10 @@ def finish(settings: Settings, log: TrialLog, display: Display) -> bool:
     """Write the tables and print the front; whether there is one."""
     folder, paths = settings.run_folder, settings.paths
     records = list(log.records.values())
-    results.write_tables(paths, records)
+    try:
+        results.write_tables(paths, records)
+    except OSError as error:  # the trial log has all that they say
+        display.message(f"the tables could not be written ({error}); when there is room: {resume_command(settings)}")
     for temporary in (paths.tune, paths.growth_cache):
         shutil.rmtree(temporary, ignore_errors=True)
     front = log.standings.front

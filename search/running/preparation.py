@@ -33,6 +33,16 @@ SEGMENT_SECONDS = 4.0
 """Length of the segment of an utterance that a detector sees."""
 
 
+class _LogFile(logging.FileHandler):
+    """The run's log; what it cannot write, as on a full disk, is dropped.
+
+    By itself `logging` prints such errors to stderr, which is this log while the display is drawn.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Do nothing: `search.running.disk_space` says that there is no room."""
+
+
 @contextmanager
 def run_log(settings: Settings) -> Iterator[None]:
     """Make the run's folder, write settings and versions, and within the context write the run's log."""
@@ -41,7 +51,7 @@ def run_log(settings: Settings) -> Iterator[None]:
     resumed = settings.paths.settings.exists()
     run_folder.write_text(settings.paths.settings, settings.to_json())
     run_folder.write_versions(folder)
-    handler = logging.FileHandler(settings.paths.log, encoding="utf-8")
+    handler = _LogFile(settings.paths.log, encoding="utf-8")
     handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     rooms = [logging.getLogger(name) for name in PACKAGES]
     for room in rooms:

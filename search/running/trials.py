@@ -18,6 +18,7 @@ from search.cluster.ray_cluster import Cluster
 from search.display.metrics import Gauges
 from search.display.progress import Display
 from search.running import interruption, remote_training
+from search.running.disk_space import DiskSpace
 from search.running.tune_callback import StopConditions, TuneCallback
 from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
@@ -30,6 +31,7 @@ from search.tuning.trial_names import trial_name
 from search.tuning.warm_start import WarmStartTrial
 from spaces import recipes
 from spaces.recipes import is_recipe
+from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
 from trainables.storage import bucket_files
 from trainables.storage.run_paths import RunPaths
@@ -150,11 +152,14 @@ def run_trials(
     if elsewhere is not None and settings.run_uri is not None:
         bucket_files.delete(bucket_files.join_uri(settings.run_uri, settings.paths.tune.name))
         state["storage_filesystem"], state["storage_path"] = bucket_files.open_filesystem(settings.run_uri)
+    stopping = scheduler(settings, searcher)
+    files = [log.file, searcher.file, *([stopping.file] if isinstance(stopping, HalvingScheduler) else [])]
+    space = DiskSpace(settings, display, files, cluster.concurrent * folder_bytes(settings.paths.base))
     tuner = tune.Tuner(
         with_resources(trainable, cluster),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=scheduler(settings, searcher),
+            scheduler=stopping,
             num_samples=NO_LIMIT,
             max_concurrent_trials=cluster.concurrent,
             reuse_actors=True,
@@ -164,7 +169,7 @@ def run_trials(
         run_config=tune.RunConfig(
             name=settings.paths.tune.name,
             **state,
-            callbacks=[TuneCallback(log, display, limits, gauges, elsewhere, searcher.reschedule)],
+            callbacks=[TuneCallback(log, display, limits, gauges, elsewhere, searcher.reschedule, space)],
             stop=limits,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             # Trials request checkpoints themselves, by time; the callback removes all but the latest.
@@ -176,13 +181,22 @@ def run_trials(
         logger.warning("recipe %s is skipped: %s", name, reason)
         display.message(f"recipe {name} is skipped: {reason}")
     display.start_trials(settings.trials, log.standings, limits.deadline)
+    searcher.has_room = space.has_room
 
     with interruption.deferred():
         tuner.fit()
+    space.flush()
+    if (unwritten := space.unwritten()) is not None:
+        raise DropinError(unwritten)
     if elsewhere is not None:
         elsewhere.flush()
     if searcher.exhausted:
         display.message(searcher.exhausted)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of the files in a folder; 0 where there is none."""
+    return sum(path.stat().st_size for path in folder.rglob("*")) if folder.is_dir() else 0
 
 
 def fetch_detectors(sync: BucketSync, log: TrialLog) -> None:

@@ -25,6 +25,7 @@ from search.cluster import ray_compat
 from search.display.metrics import Gauges
 from search.display.progress import Display, describe
 from search.running import interruption
+from search.running.disk_space import DiskSpace, is_storage_error
 from search.runs import results
 from search.runs.record import Record, from_result
 from search.runs.trial_log import TrialLog
@@ -57,6 +58,7 @@ class TuneCallback(Callback):
         gauges: Gauges | None = None,
         elsewhere: BucketSync | None = None,
         reschedule: Callable[[int], None] | None = None,
+        space: DiskSpace | None = None,
     ) -> None:
         """Write to `log`, publish on `gauges` and show on `display`, also why the search ends before its last trial.
 
@@ -67,10 +69,11 @@ class TuneCallback(Callback):
             gauges: what is published of it.
             elsewhere: the copy of the run's folder, where workers write detectors and checkpoints into that.
             reschedule: suggests the trial of this number once more; without it what Tune gives up has failed.
+            space: told what could not be written.
         """
         self._elsewhere, self._paths = elsewhere, RunPaths(log.path.parent)
         self._log, self._display, self._limits, self._gauges = log, display, limits, gauges
-        self._reschedule, self._rescheduled = reschedule, Counter[int]()
+        self._reschedule, self._rescheduled, self._space = reschedule, Counter[int](), space
         self._ending = False
         self._written, self._next_tables = len(log.records), 0.0
 
@@ -88,6 +91,8 @@ class TuneCallback(Callback):
             self._display.message(f"{why}: trials under way are stopped, the front is written{again}")
         if self._gauges is not None:
             self._gauges.publish_if_due()
+        if self._space is not None:
+            self._space.flush()
         if len(self._log.records) > self._written and time.monotonic() >= self._next_tables:
             self._write_tables()
 
@@ -128,7 +133,13 @@ class TuneCallback(Callback):
         Tune retries a trial that was running. It gives up at once where the worker is lost while it takes a trial over
         from the one before (``reuse_actors``): such a trial is rescheduled.
         """
-        number = trial.config["number"]
+        number, error = trial.config["number"], ray_compat.trial_traceback(trial)
+        if self._reschedule is not None and self._space is not None and is_storage_error(error):
+            logger.warning("trial %d could not write; it is carried out again:\n%s", number, error)
+            self._space.failed(f"trial {number}: {_last_line(error)}")
+            self._forget(trial)
+            self._reschedule(number)
+            return
         if (
             self._reschedule is None
             or not ray_compat.can_retry(trial)
@@ -142,7 +153,7 @@ class TuneCallback(Callback):
             number,
             self._rescheduled[number],
             ray_compat.max_retries(trial),
-            ray_compat.trial_traceback(trial),
+            error,
         )
         self._forget(trial)
         self._reschedule(number)
@@ -198,7 +209,12 @@ class TuneCallback(Callback):
 
     def _write_tables(self) -> None:
         began = time.monotonic()
-        results.write_tables(self._paths, list(self._log.records.values()))
+        try:
+            results.write_tables(self._paths, list(self._log.records.values()))
+        except OSError as error:  # they are written again, at the latest when the run ends
+            logger.warning("tables could not be written: %s", error)
+            if self._space is not None:
+                self._space.failed(error)
         ended = time.monotonic()
         self._written = len(self._log.records)
         self._next_tables = ended + max(PAUSE, (ended - began) / SHARE)

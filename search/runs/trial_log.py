@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from search.runs.append_only import append_whole, drop_cut_off_line
+from search.runs.append_only import AppendOnlyFile
 from search.runs.front import Standings
 from search.runs.record import STATES, Record
 from search.runs.typed_json import check_fields
@@ -22,6 +22,7 @@ class TrialLog:
 
     Attributes:
         path: the file; made by the first `append`.
+        file: what writes it.
         records: all ended trials by number.
         standings: how they stand.
     """
@@ -34,24 +35,22 @@ class TrialLog:
         """
         self.path = path
         self.records: dict[int, Record] = {}
-        drop_cut_off_line(path)
+        self.file = AppendOnlyFile(path, sync=True)
         self.records = read(path)
         self.standings = Standings(self.records.values())
 
     def append(self, record: Record) -> list[Record]:
-        """Write a record so that it is on the disk when this returns.
+        """Write a record so that it is on the disk when this returns, or as soon as there is room (`file`).
 
         Returns:
             The complete trials that are beaten now and were not before, see `Standings.add`.
 
         Raises:
             DropinError: the trial is in the log already.
-            OSError: it could not be written; the log is as it was.
         """
         if record.number in self.records:
             raise DropinError(f"trial {record.number} ended already; a trial ends once")
-        line = json.dumps(asdict(record), allow_nan=False) + "\n"
-        append_whole(self.path, line.encode())
+        self.file.append(json.dumps(asdict(record), allow_nan=False))
         self.records[record.number] = record
         return self.standings.add(record)
 

@@ -19,7 +19,7 @@ from optuna.exceptions import OptunaError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
-from search.runs.append_only import append_whole, drop_cut_off_line
+from search.runs.append_only import AppendOnlyFile
 from trainables.errors import DropinError
 
 WRONG = (
@@ -36,11 +36,14 @@ class SingleWriterBackend(BaseJournalBackend):
     """Logs in a file that nobody else writes.
 
     Optuna's storage reads back whatever it has written. That is kept until it has, so that the file is read once.
+
+    Attributes:
+        file: what writes it.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it; a last line that was cut off is removed."""
-        drop_cut_off_line(path)
+        self.file = AppendOnlyFile(path)
         path.touch()
         self._path = path
         with path.open("rb") as file:
@@ -49,8 +52,8 @@ class SingleWriterBackend(BaseJournalBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Write logs, one line each."""
-        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        append_whole(self._path, lines.encode(), synced=False)
+        for log in logs:
+            self.file.append(json.dumps(log, separators=(",", ":")))
         self._kept.extend(logs)
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:

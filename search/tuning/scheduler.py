@@ -16,7 +16,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from search.runs.append_only import append_whole, drop_cut_off_line
+from search.runs.append_only import AppendOnlyFile
 from search.tuning.halving import Halving, describe_rungs, rung_of, worth_stopping
 from trainables.errors import DropinError
 
@@ -42,7 +42,7 @@ class HalvingScheduler(FIFOScheduler):
         super().__init__()
         self.objectives, self.log = tuple(objectives), log
         self.halving = Halving()
-        drop_cut_off_line(log)
+        self.file = AppendOnlyFile(log)
         log.touch()
         try:
             self.halving = Halving.from_state(map(json.loads, log.read_bytes().splitlines()))
@@ -64,7 +64,7 @@ class HalvingScheduler(FIFOScheduler):
             return TrialScheduler.CONTINUE
         number = trial.config["number"]
         promoted = self.halving.promote(number, rung, values)
-        append_whole(self.log, f"{json.dumps([*rung, number, values])}\n".encode(), synced=False)
+        self.file.append(json.dumps([*rung, number, values]))
         if promoted or trial.config.get("exempt") or not worth_stopping(result["work_done"]):
             return TrialScheduler.CONTINUE
         logger.info("trial %d is stopped after epoch %d of %d", number, result["epoch"], result["epochs"])

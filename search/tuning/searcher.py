@@ -26,6 +26,7 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from search.runs.append_only import AppendOnlyFile
 from search.runs.front import Standings
 from search.runs.record import Record
 from search.tuning import objective, record_trial, resume
@@ -69,9 +70,11 @@ class PlanSearch(Searcher):
         exhausted: why no more plans are asked for, or ``None``.
         repaired: what was wrong with the study that was found, and what was made of it, or ``None``.
         max_trials: how many trials are suggested, those that are rescheduled counted once; ``None`` for no limit.
+        has_room: asked before a trial is suggested; without room none is, for the time being.
     """
 
     max_trials: int | None = None
+    has_room: Callable[[], bool] | None = None
 
     def __init__(
         self,
@@ -149,6 +152,11 @@ class PlanSearch(Searcher):
             (dict(point), {"recipe": name}) for name, point in initial_points.items() if name not in known
         )
 
+    @property
+    def file(self) -> AppendOnlyFile:
+        """What writes the study's journal."""
+        return self._study.file
+
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The next trial's configuration, ``None`` for none as yet, or ``Searcher.FINISHED``.
 
@@ -156,6 +164,8 @@ class PlanSearch(Searcher):
         that may be rescheduled.
         """
         finished: Any = Searcher.FINISHED  # a str where the signature wants a dict
+        if self.has_room is not None and not self.has_room():
+            return None
         enough = self.max_trials is not None and len(self._suggested) >= self.max_trials
         trial = None if enough else self._recipes.popleft() if self._recipes else self._ask()
         if trial is None:

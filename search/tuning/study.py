@@ -46,6 +46,7 @@ class Study:
     Attributes:
         earlier_trials: the trials of earlier processes, by ``trial_id``.
         asked: how many trials were asked for; those that are ``rescheduled`` (a user attribute) do not count twice.
+        file: what writes the journal.
         space: parameters that all ended trials in memory have, kept up to date as trials end.
         damage: why the journal could not be read and where it is now, or ``None``; then the study is a new one.
     """
@@ -69,12 +70,18 @@ class Study:
         self._reset_memory(())
 
     def rewrite(self, trials: Sequence[FrozenTrial]) -> None:
-        """Make these the earlier trials, and nothing else; before `load_earlier_trials`."""
+        """Make these the earlier trials, and nothing else; before `load_earlier_trials`.
+
+        Raises:
+            OSError: the journal cannot be written; it is as it was.
+        """
         part = self._journal.with_name(self._journal.name + ".part")
         part.unlink(missing_ok=True)
         again = Study(part, len(self._directions))
         for trial in trials:
             again._create(trial)
+        if (error := again.file.flush()) is not None:
+            raise error
         os.replace(part, self._journal)
         self._open(self._journal)
 
@@ -84,7 +91,8 @@ class Study:
         Raises:
             Damaged: the journal is not one of such a study.
         """
-        self._journal, self._storage = journal, storage_of(SingleWriterBackend(journal), journal)
+        backend = SingleWriterBackend(journal)
+        self._journal, self.file, self._storage = journal, backend.file, storage_of(backend, journal)
         studies, objectives = self._storage.get_all_studies(), len(self._directions)
         if not studies:
             self._storage.create_new_study(self._directions, NAME)
