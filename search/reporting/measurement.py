@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,13 +79,11 @@ def load_scoring_data(
 
 
 def _read_corpus(run: StoredRun, root: Path | None, cache: Path, skip_bad_files: bool, display: Display) -> Corpus:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        corpus = corpora.read(
-            run.settings.corpus, root, cache=cache, skip_bad_files=skip_bad_files, progress=display.progress
-        )
-    for warning in caught:
-        display.message(str(warning.message))
+    corpus = corpora.read(
+        run.settings.corpus, root, cache=cache, skip_bad_files=skip_bad_files, progress=display.progress
+    )
+    for note in corpus.notes:
+        display.message(note)
     display.status("corpus", f"{corpus.name}{f', {corpus.note}' if corpus.note else ''}")
     if corpus.digest() != run.corpus["digest"]:
         raise DropinError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,17 +75,15 @@ def prepare_features(settings: Settings, display: Display) -> tuple[Path, dict[s
         CorpusError: every fault of the corpus.
         DropinError: a resumed run finds another corpus than it started with.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        corpus = corpora.read(
-            settings.corpus,
-            settings.corpus_root,
-            cache=settings.cache,
-            skip_bad_files=settings.skip_bad_files,
-            progress=display.progress,
-        )
-    for warning in caught:
-        display.message(str(warning.message))
+    corpus = corpora.read(
+        settings.corpus,
+        settings.corpus_root,
+        cache=settings.cache,
+        skip_bad_files=settings.skip_bad_files,
+        progress=display.progress,
+    )
+    for note in corpus.notes:
+        display.message(note)
     display.status("corpus", f"{corpus.name}{f', {corpus.note}' if corpus.note else ''}")
     if corpus.skipped:
         display.message(f"{len(corpus.skipped)} bad files are left out; corpus.json lists them")

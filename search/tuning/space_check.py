@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalChoiceType,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 import spaces
 from search.settings.options import Settings
@@ -82,15 +87,46 @@ def distributions(
     Raises:
         DropinError: it is no point of the space.
     """
-    fixed = FixedTrial(dict(parameters))
+    fixed = _Fixed(parameters)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a value that is out of range, which is rejected below
-            space(fixed)  # type: ignore[arg-type]  # it suggests as a trial does
+        space(fixed)  # type: ignore[arg-type]  # it suggests as a trial does
         create_trial(state=TrialState.RUNNING, params=dict(parameters), distributions=fixed.distributions)
     except (ValueError, TypeError, LookupError) as error:  # a parameter that it has not, or a value out of range
         raise _other_space(name) from error
     return fixed.distributions
+
+
+class _Fixed:
+    """Suggests the parameters of a trial, and notes their ranges.
+
+    Optuna's own FixedTrial warns of a value that is out of range, and warnings are switched off for all threads or for
+    none.
+    """
+
+    number = 0
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        """Suggest these."""
+        self.distributions: dict[str, BaseDistribution] = {}
+        self._parameters = parameters
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """The parameter of this name."""
+        return int(self._suggest(name, IntDistribution(low, high, log, step)))
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """The parameter of this name."""
+        return float(self._suggest(name, FloatDistribution(low, high, log, step)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[CategoricalChoiceType]) -> Any:
+        """The parameter of this name."""
+        return self._suggest(name, CategoricalDistribution(choices))
+
+    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
+        self.distributions[name] = distribution
+        return self._parameters[name]
 
 
 def _other_space(name: str) -> DropinError:

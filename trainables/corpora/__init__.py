@@ -13,7 +13,7 @@ A file defines
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def read(
 ) -> Corpus:
     """Read a corpus, or build it first where it is one that is made here.
 
-    Where it cannot be built and has a fallback, a warning of one line says so and the fallback is read instead.
+    Where it cannot be built and has a fallback, that is read instead, and its ``notes`` say so in one line.
 
     Args:
         name: one of `NAMES`.
@@ -83,9 +83,6 @@ def read(
     except Unavailable as error:
         if module.FALLBACK is None:
             raise
-        other = module.FALLBACK
-        warnings.warn(
-            f"corpus {name} cannot be built here ({error}); going on with {other}, which is {load(other).WORDS}",
-            stacklevel=2,
-        )
-        return read(other, root, **options)
+        other, instead = module.FALLBACK, read(module.FALLBACK, root, **options)
+        note = f"corpus {name} cannot be built here ({error}); going on with {other}, which is {load(other).WORDS}"
+        return replace(instead, notes=(note, *instead.notes))

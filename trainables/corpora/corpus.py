@@ -46,6 +46,7 @@ class Corpus:
         skipped: a line for every utterance that was left out, with its fault.
         asv_scores: files of ASV scores by split (dev, eval), if there are any: for min t-DCF.
         note: a warning for readers of results (such as simulated speech), or an empty text.
+        notes: what whoever asked for it is told once, a line each, such as that another corpus is read instead.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Corpus:
     skipped: tuple[str, ...] = ()
     asv_scores: Mapping[str, Path] = field(default_factory=dict)
     note: str = ""
+    notes: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """SHA-256, in hex, of each utterance's split, name, label, speaker, attack and file size, in their order.
