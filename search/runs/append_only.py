@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from os import write
 from pathlib import Path
 
 
@@ -60,7 +61,7 @@ def append_whole(path: Path, data: bytes, *, sync: bool = False) -> None:
         try:
             rest = memoryview(data)
             while rest:
-                rest = rest[file.write(rest) :]
+                rest = rest[write(file.fileno(), rest) :]
             if sync:
                 os.fsync(file.fileno())
         except OSError:
