@@ -45,8 +45,22 @@ class Job(TypedDict):
     gpu: bool
 
 
-class TrialConfig(TypedDict):
-    """The configuration of a trial, as Ray Tune hands it over.
+class Suggestion(TypedDict, total=False):
+    """What the study of a search knows of a trial, and its record keeps, so that a study can be made from the log.
+
+    Attributes:
+        parameters: the point of the space that the trial is.
+        attributes: ``asked``, how many trials had been asked for before; ``pruning_of``, the number of the trial whose
+            grown stage it cuts otherwise, if there is one; ``system``, what samplers note of a trial: constraints, and
+            its generation.
+    """
+
+    parameters: Mapping[str, Any]
+    attributes: Mapping[str, Any]
+
+
+class TrialConfig(Suggestion):
+    """The configuration of a trial, as Ray Tune hands it over; a recipe is no suggestion.
 
     Attributes:
         job: what is the same for all trials; tests of the search leave parts of it out.

@@ -11,14 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import optuna
 from optuna.importance import PedAnovaImportanceEvaluator
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from search.page.figure import Figure, axis, escape, figure
-from search.tuning.study import NAME
+from search.tuning.journal import Damaged
+from search.tuning.study import load
 
 BEST = 5
 MIN_TRIALS = 4 * BEST
@@ -52,10 +50,9 @@ def importance(journal: Path, objective: str) -> Importance:
     """
     if not journal.exists():
         return Importance(0, missing="The run has no study.journal.")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        study = optuna.load_study(study_name=NAME, storage=JournalStorage(JournalFileBackend(str(journal))))
-    except (KeyError, ValueError, OSError) as error:
+        study = load(journal)
+    except (Damaged, OSError) as error:
         return Importance(0, missing=f"The run's study.journal cannot be read: {error}.")
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(complete) < MIN_TRIALS:

@@ -136,6 +136,8 @@ def run_trials(
 
     Every ended trial is in `log`; those that are running when the search stops are not, and a resumed run retries them.
     """
+    if searcher.repaired:
+        display.message(searcher.repaired)
     if sync is not None:
         fetch_detectors(sync, log)
     searcher.max_trials = None if settings.trials is None else settings.trials - len(log.records)

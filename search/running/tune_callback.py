@@ -244,7 +244,7 @@ def record_of(config: TrialConfig, result: Mapping[str, Any] | None, traceback: 
     """The log's record of a trial.
 
     Args:
-        config: what the trial was given: plan, number, recipe.
+        config: what the trial was given: plan, number, recipe, and what the study knows of it.
         result: its last result, if any.
         traceback: what it raised, if it did.
     """
@@ -263,6 +263,8 @@ def record_of(config: TrialConfig, result: Mapping[str, Any] | None, traceback: 
         recipe=config["recipe"],
         plan={**config["plan"], **({"criterion": result["criterion"]} if "criterion" in result else {})},
         error=error,
+        parameters=objective.used_parameters(config.get("parameters", {}), config["plan"], result),
+        attributes=config.get("attributes", {}),
         **from_result(result),
     )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
-from os import write
 from pathlib import Path
+
+BLOCK = 1 << 16
 
 
 class AppendOnlyFile:
@@ -17,14 +19,14 @@ class AppendOnlyFile:
         path: the file; made by the first line that is written.
     """
 
-    def __init__(self, path: Path, *, sync: bool = False) -> None:
+    def __init__(self, path: Path, *, synced: bool = False) -> None:
         """Open a file; what follows its last line end, left by a process that died while writing, is removed.
 
         Args:
             path: the file.
-            sync: whether lines are on the disk, and not only with the operating system, when they count as written.
+            synced: whether lines are on the disk, and not only with the operating system, when they count as written.
         """
-        self.path, self._sync = path, sync
+        self.path, self._synced = path, synced
         self._unwritten: list[bytes] = []
         drop_cut_off_line(path)
 
@@ -38,7 +40,7 @@ class AppendOnlyFile:
         if not self._unwritten:
             return None
         try:
-            append_whole(self.path, b"".join(self._unwritten), sync=self._sync)
+            append_whole(self.path, b"".join(self._unwritten), synced=self._synced)
         except OSError as error:
             return error
         self._unwritten.clear()
@@ -50,29 +52,48 @@ class AppendOnlyFile:
         return len(self._unwritten)
 
 
-def append_whole(path: Path, data: bytes, *, sync: bool = False) -> None:
-    """Append to a file, all or nothing.
+def append_whole(path: Path, data: bytes, *, synced: bool = True) -> None:
+    """Append whole lines to a file, which is made if there is none; what was cut off at its end before is removed.
+
+    Args:
+        path: the file, which nobody else writes.
+        data: lines, each with its end.
+        synced: whether they are on the disk when this returns.
 
     Raises:
-        OSError: nothing was appended.
+        OSError: they could not be written, since the disk is full for example; the file is as it was.
     """
-    with path.open("ab", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
+    with path.open("a+b", buffering=0) as file:
+        _repair(file)
+        size = file.seek(0, os.SEEK_END)
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[write(file.fileno(), rest) :]
-            if sync:
+            left = memoryview(data)
+            while left:
+                left = left[file.write(left) :]
+            if synced:
                 os.fsync(file.fileno())
-        except OSError:
+        except BaseException:  # a signal's KeyboardInterrupt among them
             file.truncate(size)
             raise
 
 
 def drop_cut_off_line(path: Path) -> None:
     """Remove what follows the last line end of a file of lines, left by a process that died while writing."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        os.truncate(path, content.rfind(b"\n") + 1)
+    if path.exists():
+        with path.open("r+b", buffering=0) as file:
+            _repair(file)
+
+
+def _repair(file: io.FileIO) -> None:
+    """Truncate a file behind its last line end."""
+    end = size = file.seek(0, os.SEEK_END)
+    while end:
+        begin = max(0, end - (1 if end == size else BLOCK))  # as a rule the last byte is a line end
+        file.seek(begin)
+        found = file.read(end - begin).rfind(b"\n")
+        if found >= 0:
+            end = begin + found + 1
+            break
+        end = begin
+    if end < size:
+        file.truncate(end)

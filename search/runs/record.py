@@ -48,6 +48,8 @@ class Record:
         from_growth_cache: whether the trial went on from another one's post-growth checkpoint.
         ended: when the trial ended, in seconds since 1970 (UTC).
         cpus, gpus: how many of each the trial had to itself.
+        parameters: the point of the space that it is, with the criterion that was used; empty for recipes.
+        attributes: what Optuna's study knows of it beside that, see `trainables.messages.Suggestion`.
     """
 
     number: int = field(metadata={"column": pa.int64()})
@@ -75,6 +77,8 @@ class Record:
     ended: float | None = _column(pa.float64())
     cpus: float | None = _column(pa.float64())
     gpus: float | None = _column(pa.float64())
+    parameters: Mapping[str, Any] = _column(JSON, default=dict)
+    attributes: Mapping[str, Any] = _column(JSON, default=dict)
 
 
 def plan_digest(plan: Mapping[str, Any]) -> str:
@@ -101,6 +105,12 @@ def from_result(result: Mapping[str, Any]) -> dict[str, Any]:
             found[one.name] = _default(one) if isinstance(value, float) and not math.isfinite(value) else value
     low, high = result.get("best_eer_interval", (None, None))
     return {**found, "eer_low": low, "eer_high": high}
+
+
+def to_result(record: Record) -> dict[str, Any]:
+    """What a record holds of a result, by the names that results have for it."""
+    named = {one.metadata["result"]: one.name for one in fields(Record) if one.metadata.get("result")}
+    return {name: getattr(record, own) for name, own in named.items()}
 
 
 def _default(one: Field[Any]) -> Any:

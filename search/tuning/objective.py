@@ -1,13 +1,14 @@
-"""The state and the values that Optuna is told of an ended trial; the weighted EER is in `trainables.metrics`."""
+"""What Optuna is told of an ended trial: state, values, parameters; the weighted EER is in `trainables.metrics`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from optuna.trial import TrialState
 
+from search.runs.record import Record, to_result
 from trainables.errors import DropinError
 
 STEP = 1.1
@@ -45,6 +46,34 @@ def optuna_state_and_values(
     if ending == "failed" or not final or not all(map(math.isfinite, final)):
         return TrialState.FAIL, None
     return TrialState.COMPLETE, final
+
+
+def used_parameters(
+    parameters: Mapping[str, Any], plan: Mapping[str, Any], result: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The parameters of a trial with the criterion that it used, where that is not the one of its plan.
+
+    Args:
+        parameters: as they were suggested.
+        plan: the plan that they gave.
+        result: the trial's last.
+    """
+    used = result.get("criterion")
+    if used in (None, plan.get("criterion")) or "criterion" not in parameters:
+        return dict(parameters)
+    return {**parameters, "criterion": used}
+
+
+def values_of(objectives: Sequence[str], result: Mapping[str, Any]) -> list[float | None]:
+    """The value of every objective by its name in a result; ``None`` where the trial reported none."""
+    size = result.get("size")
+    known = {**result, "size": None if size is None else size_on_grid(size)}
+    return [known.get(name) for name in objectives]
+
+
+def values_of_record(objectives: Sequence[str], record: Record) -> list[float]:
+    """A complete trial's value of every objective."""
+    return [float(value or 0) for value in values_of(objectives, to_result(record))]
 
 
 def size_on_grid(size: float) -> float:

@@ -18,6 +18,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search.runs.append_only import AppendOnlyFile
 from search.tuning.halving import Halving, describe_rungs, rung_of, worth_stopping
+from trainables.errors import DropinError
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +35,22 @@ class HalvingScheduler(FIFOScheduler):
         Args:
             objectives: the results by which trials are compared, all to be minimized: one, or an EER and a size.
             log: the file of trials that reached rungs.
+
+        Raises:
+            DropinError: a line of the log is none of a trial that reached a rung.
         """
         super().__init__()
         self.objectives, self.log = tuple(objectives), log
         self.halving = Halving()
         self.file = AppendOnlyFile(log)
         log.touch()
-        self.halving = Halving.from_state(map(json.loads, log.read_text(encoding="utf-8").splitlines()))
+        try:
+            self.halving = Halving.from_state(map(json.loads, log.read_bytes().splitlines()))
+        except (ValueError, RecursionError) as error:
+            raise DropinError(
+                f"{log} must be a line of JSON for every trial at a rung ({error}): remove the line, or the file, and "
+                "early stopping begins anew"
+            ) from error
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Accept whatever Tune was told: the objectives are known."""

@@ -28,7 +28,7 @@ from ray.tune.search import Searcher
 
 from search.runs.front import Standings
 from search.runs.record import Record
-from search.tuning import objective, resume
+from search.tuning import objective, record_trial, resume
 from search.tuning.feasibility import Feasibility
 from search.tuning.resume import Point
 from search.tuning.samplers import make_sampler
@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Running(NamedTuple):
-    """A running trial, and its ``trial_id`` in the study, if it is there: recipes are not."""
+    """A running trial, its ``trial_id`` in the study, if it is there, and what is noted there: recipes are not."""
 
     number: int
     recipe: str | None
@@ -56,17 +56,18 @@ class _Running(NamedTuple):
     trial_id: int | None = None
     parameters: Mapping[str, Any] = MappingProxyType({})
     attributes: Mapping[str, Any] = MappingProxyType({})
+    noted: Mapping[str, Any] = MappingProxyType({})
 
 
 class PlanSearch(Searcher):
     """Suggests recipes, then the plans of interrupted trials, initial points, and what Optuna's sampler suggests.
 
-    A trial's configuration is ``{"job", "plan", "number", "name", "recipe", "exempt"}``; exempt trials are not stopped
-    early.
+    A trial's configuration is a `trainables.messages.TrialConfig`; exempt trials are not stopped early.
 
     Attributes:
         skipped_recipes: why a recipe is not tried, by its name.
         exhausted: why no more plans are asked for, or ``None``.
+        repaired: what was wrong with the study that was found, and what was made of it, or ``None``.
         max_trials: how many trials are suggested, those that are rescheduled counted once; ``None`` for no limit.
         has_room: asked before a trial is suggested; without room none is, for the time being.
         file: what writes the study's journal.
@@ -125,6 +126,7 @@ class PlanSearch(Searcher):
         for trial in self._study.earlier_trials[-1:]:
             check_compatible(space, trial, "the latest trial of this run")
         self.exhausted: str | None = None
+        self.repaired: str | None = None
         self._job, self._check_feasibility = dict(job), check_feasibility
         self._make_sampler = partial(make_sampler, sampler, seed, startup=startup)
         self._prunings = prunings or (lambda parameters: ())
@@ -145,6 +147,7 @@ class PlanSearch(Searcher):
         )
         self._next_number = max([-1, *numbers.values(), *ended]) + 1
         known = {trial.user_attrs.get("recipe") for trial in self._study.earlier_trials}
+        known |= {record.recipe for record in ended.values()}
         self._points = self._load_study(ended, warm_start)
         self._points.extend(
             (dict(point), {"recipe": name}) for name, point in initial_points.items() if name not in known
@@ -209,16 +212,16 @@ class PlanSearch(Searcher):
             return
         if error:
             self._failed[running.number] = running
-        state, values = objective.optuna_state_and_values(ending(result, error), self._values(result))
+        told = objective.values_of(self.objectives, result)
+        state, values = objective.optuna_state_and_values(ending(result, error), told)
         leads = state == TrialState.COMPLETE and _leads(self._standings, result.get("best_eer"), result.get("size"))
         if running.trial_id is None:
             return
-        criterion, parameters = result.get("criterion"), dict(running.parameters)
-        if values is None or criterion in (None, running.plan.get("criterion")):
+        parameters = objective.used_parameters(running.parameters, running.plan, result)
+        if state == TrialState.FAIL or parameters == running.parameters:
             self._study.tell(running.trial_id, state, values)
         else:
-            parameters["criterion"] = criterion
-            self._study.tell_with_params(running.trial_id, parameters, values, running.attributes)
+            self._study.tell_with_params(running.trial_id, parameters, values, running.attributes, state)
         if leads:
             self._points.extendleft(reversed(self._other_prunings(parameters, running.attributes)))
 
@@ -228,17 +231,19 @@ class PlanSearch(Searcher):
     def _config(self, trial: _Running) -> dict[str, Any]:
         """A trial's configuration."""
         number, recipe, plan = trial[:3]
+        noted = record_trial.attributes(trial.attributes, trial.noted)
         self._plans[self._plan_key(plan, recipe)] = number
         name, exempt = self._name(number, recipe, plan), is_recipe(recipe)
         own = {"plan": copy.deepcopy(plan), "number": number, "name": name, "recipe": recipe, "exempt": exempt}
-        return {"job": self._job, **own}
+        return {"job": self._job, **own, "parameters": dict(trial.parameters), "attributes": noted}
 
     def _start(self, trial: optuna.Trial, plan: Plan, attributes: Mapping[str, Any]) -> _Running:
         number = attributes.get("number", self._next_number)
         self._next_number = max(self._next_number, number + 1)
-        attributes = {**attributes, "number": number}
+        attributes = {**attributes, "number": number, "asked": attributes.get("asked", self._study.asked)}
         trial_id = self._study.start(trial, attributes)
-        return _Running(number, attributes.get("recipe"), plan, trial_id, trial.params, attributes)
+        noted = self._study.noted(trial)
+        return _Running(number, attributes.get("recipe"), plan, trial_id, trial.params, attributes, noted)
 
     def _plan_key(self, plan: Mapping[str, Any], recipe: str | None = None) -> bytes:
         """The same for plans that give the same detector: the criterion that a plan names counts only if it is used."""
@@ -255,37 +260,21 @@ class PlanSearch(Searcher):
 
         Returns:
             Trials that started but did not end, then the prunings that had not started.
+
+        Raises:
+            DropinError: a trial of the log is no point of the space.
         """
-        latest = resume.end_interrupted(self._study, ended, self._values_of_record)
+        values = partial(objective.values_of_record, self.objectives)
+        latest = resume.agree(self._study, ended, self._space, values)
         self._next_number = max([self._next_number, *(number + 1 for number in latest)])
-        resume.add_warm_start(self._study, warm_start, self._values_of_record)
-        points = self._prunings_to_start(ended, latest)
+        resume.add_warm_start(self._study, warm_start, values)
+        points = resume.prunings_to_start(self._study, latest, ended, _leads, self._other_prunings)
         points.extendleft(reversed(resume.interrupted(self._study, latest, ended)))
+        if self._study.damage is not None:
+            self.repaired = f"{self._study.damage}. A new study has {len(latest)} trials of the trial log"
+            logger.warning(self.repaired)
         self._study.load_earlier_trials()
         return points
-
-    def _prunings_to_start(self, ended: Mapping[int, Record], latest: Mapping[int, int]) -> deque[Point]:
-        """Prunings of trials that joined the front, without those that started; `latest` is ``trial_id`` by number."""
-        trials, points, before = self._study.earlier_trials, deque[Point](), Standings()
-        for number, record in ended.items():
-            leads = record.state == "COMPLETE" and _leads(before, record.eer, record.size)
-            before.add(record)
-            if leads and number in latest:
-                trial = trials[latest[number]]
-                points.extendleft(reversed(self._other_prunings(trial.params, trial.user_attrs)))
-        started = [(one.params, one.user_attrs["pruning_of"]) for one in trials if "pruning_of" in one.user_attrs]
-        return deque(point for point in points if (point[0], point[1]["pruning_of"]) not in started)
-
-    def _values(self, result: Mapping[str, Any]) -> list[float | None]:
-        """The value of every objective, by what a trial reported."""
-        size = result.get("size")
-        known = {**result, "size": None if size is None else objective.size_on_grid(size)}
-        return [known.get(name) for name in self.objectives]
-
-    def _values_of_record(self, record: Record) -> list[float]:
-        """A complete trial's value of every objective."""
-        own = {METRIC: record.weighted_eer, "best_eer": record.eer, "size": record.size}
-        return [float(value or 0) for value in self._values(own)]
 
 
 def _recipe_numbers(recipes: Mapping[str, Plan], ended: Mapping[int, Record]) -> dict[str, int]:

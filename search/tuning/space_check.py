@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import optuna
-from optuna.trial import FixedTrial, FrozenTrial
+from optuna.distributions import BaseDistribution
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 import spaces
 from search.settings.options import Settings
@@ -64,16 +65,36 @@ def check_compatible(space: Callable[[optuna.Trial], Any], trial: FrozenTrial, n
     Raises:
         DropinError: it is no point of the space.
     """
-    fixed = FixedTrial(trial.params)
+    if distributions(space, trial.params, name) != trial.distributions:
+        raise _other_space(name)
+
+
+def distributions(
+    space: Callable[[optuna.Trial], Any], parameters: Mapping[str, Any], name: str
+) -> dict[str, BaseDistribution]:
+    """The ranges that a space has for the parameters of a trial.
+
+    Args:
+        space: suggests the parameters of a trial.
+        parameters: of one that was suggested before.
+        name: of the trial, for the message.
+
+    Raises:
+        DropinError: it is no point of the space.
+    """
+    fixed = FixedTrial(dict(parameters))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of a value that is out of range, which is rejected below
             space(fixed)  # type: ignore[arg-type]  # it suggests as a trial does
-        same = fixed.distributions == trial.distributions
-    except ValueError:  # a parameter that the trial has not
-        same = False
-    if not same:
-        raise DropinError(
-            f"{name} was chosen from another space than that of this version, with other parameters or ranges: take "
-            "the version that its run was made with (versions.json in its folder), or begin a new run without it"
-        )
+        create_trial(state=TrialState.RUNNING, params=dict(parameters), distributions=fixed.distributions)
+    except (ValueError, TypeError, LookupError) as error:  # a parameter that it has not, or a value out of range
+        raise _other_space(name) from error
+    return fixed.distributions
+
+
+def _other_space(name: str) -> DropinError:
+    return DropinError(
+        f"{name} was chosen from another space than that of this version, with other parameters or ranges: take "
+        "the version that its run was made with (versions.json in its folder), or begin a new run without it"
+    )

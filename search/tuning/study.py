@@ -12,6 +12,8 @@ the first model is the same as of all trials, the second is fitted to `LATEST` p
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,11 @@ import numpy as np
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.search_space import IntersectionSearchSpace
-from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.runs import pareto
-from search.tuning.journal import SingleWriterBackend
+from search.tuning.journal import WRONG, Damaged, ReadingBackend, SingleWriterBackend, set_aside, storage_of
 
 NAME = "search"
 LATEST = 500
@@ -34,6 +35,9 @@ BEST = 100
 """So many of the best trials always stay in memory: about as many as TPE takes for good ones of those it sees."""
 PRIVATE = "tpe:relative_params"
 """How system attributes begin that samplers need of running trials only."""
+
+NOTED, GENERATION = "constraints:", ":generation"
+"""How system attributes begin or end that samplers need of ended trials."""
 
 
 class Study:
@@ -44,6 +48,7 @@ class Study:
         asked: how many trials were asked for; those that are ``rescheduled`` (a user attribute) do not count twice.
         file: what writes the journal.
         space: parameters that all ended trials in memory have, kept up to date as trials end.
+        damage: why the journal could not be read and where it is now, or ``None``; then the study is a new one.
     """
 
     def __init__(self, journal: Path, objectives: int = 1) -> None:
@@ -55,17 +60,44 @@ class Study:
         """
         self._directions = [StudyDirection.MINIMIZE] * objectives
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        backend = SingleWriterBackend(journal)
-        self.file = backend.file
-        self._storage = JournalStorage(backend)
-        stored = optuna.create_study(
-            storage=self._storage, study_name=NAME, directions=self._directions, load_if_exists=True
-        )
-        self._study_id = self._storage.get_study_id_from_name(NAME)
-        self.earlier_trials = stored.get_trials(deepcopy=False)
-        self.asked = sum("rescheduled" not in trial.user_attrs for trial in self.earlier_trials)
+        self.damage: str | None = None
+        try:
+            self._open(journal)
+        except Damaged as error:
+            self.damage = f"{error}; it is now {set_aside(journal).name}"
+            self._open(journal)
         self._running: dict[int, int] = {}  # number in memory by trial_id
         self._reset_memory(())
+
+    def rewrite(self, trials: Sequence[FrozenTrial]) -> None:
+        """Make these the earlier trials, and nothing else; before `load_earlier_trials`."""
+        part = self._journal.with_name(self._journal.name + ".part")
+        part.unlink(missing_ok=True)
+        again = Study(part, len(self._directions))
+        for trial in trials:
+            again._create(trial)
+        os.replace(part, self._journal)
+        self._open(self._journal)
+
+    def _open(self, journal: Path) -> None:
+        """Read the study from its journal, or create it there.
+
+        Raises:
+            Damaged: the journal is not one of such a study.
+        """
+        backend = SingleWriterBackend(journal)
+        self.file, self._journal, self._storage = backend.file, journal, storage_of(backend, journal)
+        studies, objectives = self._storage.get_all_studies(), len(self._directions)
+        if not studies:
+            self._storage.create_new_study(self._directions, NAME)
+        elif [(one.study_name, one.directions) for one in studies] != [(NAME, self._directions)]:
+            raise Damaged(f"{journal} must hold one study, {NAME!r}, with {objectives} objectives; it holds others")
+        self._study_id = self._storage.get_study_id_from_name(NAME)
+        self.earlier_trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        for trial in self.earlier_trials:
+            if not _is_sound(trial, objectives):
+                raise Damaged(f"{journal} must hold trials of the search; got one with {trial.params!r:.80}")
+        self.asked = sum("rescheduled" not in trial.user_attrs for trial in self.earlier_trials)
 
     def tell_earlier(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> None:
         """Record how an earlier trial ended that the journal calls running; before `load_earlier_trials`."""
@@ -78,7 +110,11 @@ class Study:
         own = create_trial(
             values=values, params=trial.params, distributions=trial.distributions, user_attrs=dict(attributes)
         )
-        self.earlier_trials.append(self._storage.get_trial(self._create(own)))
+        self.add_earlier(own)
+
+    def add_earlier(self, trial: FrozenTrial) -> None:
+        """Add a trial that has ended; before `load_earlier_trials`."""
+        self.earlier_trials.append(self._storage.get_trial(self._create(trial)))
 
     def load_earlier_trials(self) -> None:
         """Load into memory what a sampler learns from of the earlier trials, all of which have ended; drop the rest."""
@@ -111,15 +147,27 @@ class Study:
         self._trim_memory()
 
     def tell_with_params(
-        self, trial_id: int, params: Mapping[str, Any], values: Sequence[float], attributes: Mapping[str, Any]
+        self,
+        trial_id: int,
+        params: Mapping[str, Any],
+        values: Sequence[float] | None,
+        attributes: Mapping[str, Any],
+        state: TrialState = TrialState.COMPLETE,
     ) -> None:
-        """Record that a trial is complete, and that it used other values of its parameters than those suggested."""
+        """Record how a trial ended, and that it used other values of its parameters than those suggested."""
         suggested = self._suggested(self._running[trial_id])
-        complete = _template(suggested, TrialState.COMPLETE, attributes, values, params)
+        used = _template(suggested, state, attributes, values, params)
         self.tell(trial_id, TrialState.FAIL, None)  # which samplers skip
-        self._create(complete)
+        self._create(used)
         # With its system attributes, or NSGA-II would not count it to its generation before a resume.
-        self._memory.add_trial(complete)
+        self._memory.add_trial(used)
+
+    def noted(self, trial: optuna.Trial) -> dict[str, Any]:
+        """What samplers noted of a trial and need after it has ended: constraints, and its generation."""
+        attributes = self._suggested(trial.number).system_attrs
+        return {
+            name: value for name, value in attributes.items() if name.startswith(NOTED) or name.endswith(GENERATION)
+        }
 
     def _trim_memory(self) -> None:
         trials = self._memory.get_trials(deepcopy=False)
@@ -163,6 +211,33 @@ def _template(
         user_attrs=dict(attributes),
         system_attrs={name: value for name, value in trial.system_attrs.items() if not name.startswith(PRIVATE)},
     )
+
+
+def load(journal: Path) -> optuna.Study:
+    """A study whose journal is only read, also that of a run that goes on.
+
+    Raises:
+        Damaged: the journal cannot be read, or holds no study.
+        OSError: there is no file, or it may not be read.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = storage_of(ReadingBackend(journal), journal)
+    if NAME not in [one.study_name for one in storage.get_all_studies()]:
+        raise Damaged(f"{journal} must hold the study {NAME!r}; it holds none, as if it had been cut")
+    return optuna.load_study(study_name=NAME, storage=storage)
+
+
+def _is_sound(trial: FrozenTrial, objectives: int) -> bool:
+    """Whether a trial that was read can be one of this project's."""
+    try:
+        number = trial.user_attrs.get("number", 0)
+        constraints = list(trial.constraints.values())
+        # This checks that parameters are within their ranges.
+        create_trial(state=trial.state, values=trial.values, params=trial.params, distributions=trial.distributions)
+        known = trial.values is None or len(trial.values) == objectives
+        return known and type(number) is int and number >= 0 and all(map(math.isfinite, constraints))
+    except WRONG:
+        return False
 
 
 def trials_to_keep(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from search.runs.members import StoredRun
 from search.runs.record import Record
 from search.settings.options import Settings
 from search.tuning import study
+from search.tuning.journal import Damaged
+from search.tuning.record_trial import trial_of
 from search.tuning.space_check import check_compatible, search_space
+from spaces.recipes import is_recipe
 from trainables.errors import DropinError
 from trainables.metrics.weighted_eer import weighted_eer
 from trainables.models.architecture import Architecture
@@ -48,7 +48,7 @@ def open_runs(settings: Settings) -> list[StoredRun]:
 
     Raises:
         DropinError: a folder or URI is no run or cannot be reached, or a run is of another space, also if it has the
-            same name in another version, or of another detector.
+            same name in another version, or of another detector; or its trials are not known.
     """
     found = []
     for source in settings.warm_start:
@@ -60,7 +60,7 @@ def open_runs(settings: Settings) -> list[StoredRun]:
                     f"--warm-start needs runs with the same {name.replace('_', ' ')}; {source} has {theirs}, this run "
                     f"{own}: leave it out"
                 )
-        for trial in _trials(other.paths.study)[-1:]:
+        for trial in _trials(settings, other, source)[-1:]:
             check_compatible(search_space(settings), trial, f"--warm-start: the latest trial of {source}")
         found.append(other)
     return found
@@ -74,7 +74,7 @@ def warm_start_trials(settings: Settings, others: Sequence[StoredRun]) -> list[W
         others: the runs to learn from, as `open_runs` returns them.
 
     Raises:
-        DropinError: a run is of another corpus or base.
+        DropinError: a run is of another corpus or base, or its trials are not known.
     """
     own = StoredRun.open(settings.run_folder)
     size_base = Architecture.create(settings.model, settings.model_option).size()
@@ -83,7 +83,7 @@ def warm_start_trials(settings: Settings, others: Sequence[StoredRun]) -> list[W
         _check_comparable(own, other, source)
         counts = own.corpus["splits"]["dev"]
         records = {record.number: record for record in other.records if record.state == "COMPLETE"}
-        for trial in _trials(other.paths.study):
+        for trial in _trials(settings, other, source):
             record = records.get(trial.user_attrs.get("number", -1))
             if record is None or record.eer is None or record.size is None:
                 continue
@@ -112,10 +112,29 @@ def _base_digest(run: StoredRun) -> str:
     return hashlib.sha256((run.paths.base / WEIGHTS).read_bytes()).hexdigest()
 
 
-def _trials(journal: Path) -> list[FrozenTrial]:
-    """The complete trials of a study."""
-    if not journal.exists():
-        return []
-    storage = JournalStorage(JournalFileBackend(str(journal)))
-    stored = optuna.load_study(study_name=study.NAME, storage=storage)
-    return list(stored.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+def _trials(settings: Settings, run: StoredRun, source: Path | str) -> list[FrozenTrial]:
+    """The complete trials of another run that its sampler suggested, as its trial log has them.
+
+    The study's journal is read for trials of a version whose log had no parameters.
+
+    Raises:
+        DropinError: a trial is no point of the space, or the journal is needed and cannot be read.
+    """
+    space, complete = search_space(settings), [record for record in run.records if record.state == "COMPLETE"]
+    whose = f"{source} (--warm-start)"
+    found = [trial_of(record, space, _value, whose) for record in complete if record.parameters]
+    without = {record.number for record in complete if not record.parameters and not is_recipe(record.recipe)}
+    if not without:
+        return found
+    try:
+        stored = study.load(run.paths.study).get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    except (Damaged, OSError) as error:
+        raise DropinError(
+            f"--warm-start: the study of {source} cannot be read ({error}): leave it out, or restore the file"
+        ) from error
+    return [*(trial for trial in stored if trial.user_attrs.get("number") in without), *found]
+
+
+def _value(record: Record) -> list[float]:
+    """Its own weighted EER; in the study of the new run it counts by that of `WarmStartTrial.record`."""
+    return [record.weighted_eer or 0.0]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -233,6 +234,11 @@ def test_a_missing_or_damaged_study_is_reported(tmp_path: Path) -> None:
     assert not path.exists()
     path.write_text("{oh no\n{oh no\n")
     assert "cannot be read" in importance.importance(path, "weighted").missing
+    for cut in (b"", journal(tmp_path / "other.journal", 2).read_bytes()[:20]):
+        path.write_bytes(cut)
+        missing = importance.importance(path, "weighted").missing
+        assert re.fullmatch(r"The run's study.journal cannot be read: .* must hold the study 'search'.*\.", missing)
+        assert path.read_bytes() == cut
 
 
 def test_a_damaged_confirmation_is_refused(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from full_disk import full_disk
 from search.display.progress import Display
 from search.running import disk_space
 from search.running.disk_space import PAUSE, DiskSpace, is_storage_error, lack_of_room
-from search.runs import append_only
 from search.runs.append_only import AppendOnlyFile
 from search.settings.options import Settings
 
@@ -65,16 +65,10 @@ def test_errors_of_a_storage_are_known_by_their_text(code: int) -> None:
     assert not is_storage_error("ValueError: the loss is nan")
 
 
-def test_lines_of_logs_that_could_not_be_written_are_written_later_or_counted(
-    settings: Settings, disk: Disk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(number: int, data: bytes) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
+def test_lines_of_logs_that_could_not_be_written_are_written_later_or_counted(settings: Settings, disk: Disk) -> None:
     file = AppendOnlyFile(settings.paths.trials)
     space = DiskSpace(settings, Display(Console(file=io.StringIO())), (file,), 0, lambda: disk.now)
-    with monkeypatch.context() as patched:
-        patched.setattr(append_only, "write", full)
+    with full_disk(0):
         file.append("a")
         file.append("b")
         space.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from optuna.trial import TrialState
 from ray.tune.experiment import Trial
+from rich.console import Console
 
 import pretended
 from carrying_out import FAILING, PLAIN, carry_out, states
+from logged_runs import LoggedRun
 from search.cluster.ray_cluster import Cluster
+from search.display.progress import Display
 from search.running import trials
 from search.running.tune_callback import TuneCallback
 from search.runs import trial_log
@@ -195,6 +199,17 @@ def test_a_full_disk_ends_the_run_and_costs_only_what_was_under_way(
     assert sorted(after) == [0, 1, 2, 3]
     assert {number: after[number] for number in before} == before
     assert TrialState.RUNNING not in states(settings)
+
+
+def test_the_user_is_told_of_a_study_that_had_to_be_made_anew(settings: Settings) -> None:
+    run = LoggedRun(settings.run_folder)
+    run.carry_out("0")
+    settings.paths.study.write_bytes(b"{oh no\n")
+    search, said = LoggedRun(settings.run_folder).search, io.StringIO()
+    cluster = Cluster(cpus=1, gpus=0.0, concurrent=1, dashboard=None, login=None, waiting=None)
+    display = Display(Console(file=said))
+    trials.run_trials(pretended.Pretended, search, run.log, replace(settings, trials=1), cluster, display)
+    assert "study.journal.damaged-1. A new study has 1 trials of the trial log" in said.getvalue().replace("\n", "")
 
 
 def test_trials_ask_for_their_resources_under_their_own_name(workers: Cluster) -> None:

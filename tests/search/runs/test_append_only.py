@@ -1,78 +1,114 @@
+"""Files of lines: each is there whole or not at all, on a full disk and after a process that died."""
+
 from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from full_disk import full_disk
 from search.runs import append_only
-from search.runs.append_only import AppendOnlyFile, append_whole
-
-LINES = st.lists(st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), max_size=20), max_size=8)
-
-
-class Full:
-    """A disk that takes so many bytes more, and then fails as the operating system does."""
-
-    def __init__(self, room: int) -> None:
-        self.room = room
-
-    def write(self, number: int, data: bytes) -> int:
-        if self.room == 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        taken = bytes(data)[: self.room]
-        self.room -= len(taken)
-        return os.write(number, taken)
+from search.runs.append_only import AppendOnlyFile, append_whole, drop_cut_off_line
+from search.runs.record import Record
+from search.runs.trial_log import TrialLog, read
+from search.tuning.journal import SingleWriterBackend
+from search.tuning.scheduler import HalvingScheduler
 
 
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Full:
-    full = Full(10**9)
-    monkeypatch.setattr(append_only, "write", full.write)
-    return full
+def begun_log(folder: Path) -> tuple[Path, Any, Any]:
+    log = TrialLog(folder / "log")
+    log.append(Record(0, "FAIL", None, {}))
+
+    def more(number: int) -> None:
+        log.append(Record(number, "FAIL", None, {}, error="why " * 99))
+
+    return log.path, lambda: more(1), lambda: more(2)
 
 
-@given(lines=LINES)
-def test_lines_are_read_back_in_their_order(lines: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tmp_path_factory.mktemp("lines") / "log"
-    file = AppendOnlyFile(path, sync=True)
-    assert [file.append(line) for line in lines] == [None] * len(lines)
-    assert (path.read_bytes().decode().split("\n")[:-1] if lines else []) == lines
+def begun_journal(folder: Path) -> tuple[Path, Any, Any]:
+    backend = SingleWriterBackend(folder / "log")
+    backend.append_logs([{"op_code": 0}])
+    more = partial(backend.append_logs, [{"op_code": 1, "why": "why " * 99}])
+    return folder / "log", more, more
 
 
-def test_what_does_not_fit_leaves_no_part_of_it(tmp_path: Path, disk: Full) -> None:
-    path = tmp_path / "log"
-    append_whole(path, b"first\n")
-    disk.room = 3
-    with pytest.raises(OSError, match="No space left"):
-        append_whole(path, b"second\n")
-    assert path.read_bytes() == b"first\n"
+def begun_rungs(folder: Path) -> tuple[Path, Any, Any]:
+    scheduler = HalvingScheduler(("eer",), folder / "log")
+    result = {"epoch": 2, "epochs": 4, "last_change": 0, "last_cut": 0, "eer": 0.5, "work_done": 0.0}
+    trial: Any = SimpleNamespace(config={"number": 0})
+    scheduler.on_trial_result(None, trial, result)
+    more = partial(scheduler.on_trial_result, None, trial, result)
+    return folder / "log", more, more
+
+
+@pytest.mark.parametrize("begun", [begun_log, begun_journal, begun_rungs])
+@pytest.mark.parametrize("room", [0, 1, 9])
+def test_what_a_full_disk_cannot_take_leaves_no_half_line(begun: Any, room: int, tmp_path: Path) -> None:
+    path, more, more_of_it = begun(tmp_path)
+    before = path.read_bytes()
+    with full_disk(len(before) + room):
+        more()
+        assert path.read_bytes() == before, "it is kept, and written with the next one"
+    more_of_it()
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert lines[0] == before
+    assert [line[-1:] for line in lines] == [b"\n"] * 3
 
 
 @pytest.mark.parametrize("room", range(8))
-def test_lines_that_do_not_fit_are_written_when_there_is_room(room: int, tmp_path: Path, disk: Full) -> None:
+def test_lines_that_do_not_fit_are_written_when_there_is_room(room: int, tmp_path: Path) -> None:
     path = tmp_path / "log"
     file = AppendOnlyFile(path)
     assert file.append("one") is None
-    disk.room = room
-    assert (file.append("two") is None) == (room >= 4)
-    disk.room = 0
-    error = file.append("three")
-    assert error is not None
-    assert error.errno == errno.ENOSPC
-    assert file.unwritten == (1 if room >= 4 else 2)
+    with full_disk(4 + room):
+        assert (file.append("two") is None) == (room >= 4)
+    with full_disk(path.stat().st_size):
+        error = file.append("three")
+        assert error is not None
+        assert error.errno == errno.EFBIG
+        assert file.unwritten == (1 if room >= 4 else 2)
     assert path.read_text().splitlines() == (["one", "two"] if room >= 4 else ["one"])
-    disk.room = 10**9
     assert file.flush() is None
     assert file.unwritten == 0
     assert path.read_text() == "one\ntwo\nthree\n"
 
 
-def test_a_line_that_was_cut_off_is_removed_before_anything_is_appended(tmp_path: Path) -> None:
+def test_what_cannot_be_brought_to_the_disk_is_not_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError("Input/output error")
+
+    log = TrialLog(tmp_path / "log")
+    log.append(Record(0, "FAIL", None, {}))
+    with monkeypatch.context() as patched:
+        patched.setattr(append_only, "os", SimpleNamespace(fsync=broken, SEEK_END=os.SEEK_END))
+        log.append(Record(1, "FAIL", None, {}))
+        assert (list(log.records), list(read(log.path)), log.file.unwritten) == ([0, 1], [0], 1)
+    assert log.file.flush() is None
+    assert list(read(log.path)) == [0, 1]
+
+
+@given(whole=st.lists(st.binary(max_size=5).map(lambda line: line.replace(b"\n", b"")), max_size=3), cut=st.binary())
+def test_a_line_that_was_cut_off_is_removed_before_the_next_one(
+    whole: list[bytes], cut: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path, lines = tmp_path_factory.mktemp("lines") / "log", b"".join(line + b"\n" for line in whole)
+    path.write_bytes(lines + cut.replace(b"\n", b""))
+    append_whole(path, b"next\n")
+    assert path.read_bytes() == lines + b"next\n"
+
+
+@pytest.mark.parametrize("begin", [b"", b"first\n", b"first\n\n"])
+def test_a_long_line_that_was_cut_off_is_removed(begin: bytes, tmp_path: Path) -> None:
     path = tmp_path / "log"
-    path.write_bytes(b'{"a": 1}\n{"a": ')
-    AppendOnlyFile(path).append('{"a": 2}')
-    assert path.read_text() == '{"a": 1}\n{"a": 2}\n'
+    path.write_bytes(begin + b"x" * (2 * append_only.BLOCK + 7))
+    drop_cut_off_line(path)
+    assert path.read_bytes() == begin
+    drop_cut_off_line(tmp_path / "none")
+    assert not (tmp_path / "none").exists()

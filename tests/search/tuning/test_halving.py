@@ -25,6 +25,7 @@ from search.tuning.halving import (
     rungs,
 )
 from search.tuning.scheduler import HalvingScheduler
+from trainables.errors import DropinError
 
 POINTS = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 9)), min_size=1, max_size=30)
 RUNG = Rung(True, 1)
@@ -204,6 +205,14 @@ def test_the_scheduler_reads_its_rungs_from_its_log_and_from_tunes_file(tmp_path
     other = HalvingScheduler(["best_eer", "size"], tmp_path / "other.jsonl")
     other.restore(str(tmp_path / "tune.json"))
     assert other.halving == made.halving
+
+
+@pytest.mark.parametrize("line", [b"{oh no", b"[true, 1]", b"\xff"])
+def test_a_log_of_rungs_with_a_line_that_is_none_is_named(line: bytes, tmp_path: Path) -> None:
+    log = tmp_path / "rungs.jsonl"
+    log.write_bytes(line + b"\n")
+    with pytest.raises(DropinError, match=r"rungs\.jsonl must be a line of JSON .*: remove the line"):
+        HalvingScheduler(["best_eer", "size"], log)
 
 
 def test_halving_ends_near_the_front_of_a_full_search() -> None:

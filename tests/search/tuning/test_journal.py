@@ -16,8 +16,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
-from search.tuning.journal import SingleWriterBackend
-from trainables.errors import DropinError
+from search.tuning.journal import Damaged, ReadingBackend, SingleWriterBackend, set_aside, storage_of
 
 
 def test_logs_are_read_from_a_number_on(tmp_path: Path) -> None:
@@ -86,5 +85,25 @@ def test_a_line_that_is_no_log_is_named(line: str, tmp_path: Path) -> None:
     optuna.create_study(storage=JournalStorage(SingleWriterBackend(path)), study_name="search")
     with path.open("ab") as file:
         file.write(line.encode(errors="surrogateescape") + b"\n")
-    with pytest.raises(DropinError, match=r"journal, line 2 must be a JSON object; got .*: remove the line"):
-        JournalStorage(SingleWriterBackend(path))
+    for backend in (SingleWriterBackend, ReadingBackend):
+        with pytest.raises(Damaged, match=r"journal, line 2 must be a JSON object; got .*"):
+            storage_of(backend(path), path)
+
+
+def test_a_journal_that_is_only_read_may_be_cut_off_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    SingleWriterBackend(path).append_logs([{"op_code": 0}, {"op_code": 1}])
+    with path.open("ab") as file:
+        file.write(b'{"op_code":')
+    before = path.read_bytes()
+    assert list(ReadingBackend(path).read_logs(1)) == [{"op_code": 1}]
+    assert path.read_bytes() == before
+
+
+def test_each_journal_that_is_set_aside_has_a_name_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    for text in ("first", "second"):
+        path.write_text(text)
+        set_aside(path)
+    found = {one.name: one.read_text() for one in tmp_path.iterdir()}
+    assert found == {"study.journal.damaged-1": "first", "study.journal.damaged-2": "second"}

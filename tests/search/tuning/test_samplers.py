@@ -86,7 +86,7 @@ def test_optuna_learns_of_the_criterion_that_was_chosen(tmp_path: Path) -> None:
     assert (asked.state.name, done.state.name) == ("FAIL", "COMPLETE")
     assert done.params == {**asked.params, "criterion": other}
     assert done.value == result(plan)["best_weighted_eer"]
-    assert done.user_attrs == asked.user_attrs == {"number": 0}
+    assert done.user_attrs == asked.user_attrs == {"number": 0, "asked": 0}
     known = {0: Record(0, "COMPLETE", None, {**plan, "criterion": other})}
     again = searcher(tmp_path, known, space=with_criterion, job=job)
     assert suggested(again, "1")["number"] == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from search.tuning import space_check, warm_start
 from search.tuning.feasibility import Feasibility
 from search.tuning.searcher import PlanSearch
 from search.tuning.warm_start import WarmStartTrial
+from trainables.errors import DropinError
 from trainables.storage import bucket_files
 from trainables.storage.bucket_files import join_uri
 
@@ -123,3 +125,32 @@ def test_a_uri_where_no_run_or_no_bucket_is_is_rejected(earlier: Path, bucket: s
     for uri in (join_uri(bucket, "runs", "none"), "s3://none/runs/one"):
         with pytest.raises(ValueError, match=rf"{uri} has no settings\.json: correct the URI"):
             warm_start.open_runs(settings_of(earlier, warm_start=(uri,), cache=tmp_path))
+
+
+@pytest.mark.parametrize("journal", [b"", b'{"op_code', b"{oh no\n", b'{"op_code":0}\n', None])
+def test_a_study_that_cannot_be_read_is_said_in_one_message(
+    earlier: Path, journal: bytes | None, tmp_path: Path
+) -> None:
+    own = tmp_path / "spoilt"
+    shutil.copytree(earlier, own)
+    if journal is None:
+        (own / "study.journal").unlink()
+    else:
+        (own / "study.journal").write_bytes(journal)
+    with pytest.raises(DropinError, match=rf"--warm-start: the study of {own} cannot be read .*: leave it out"):
+        warm_start.open_runs(settings_of(own))
+
+
+def test_a_log_with_parameters_is_learned_from_without_a_journal(earlier: Path, tmp_path: Path) -> None:
+    own = tmp_path / "one"
+    shutil.copytree(earlier, own)
+    expected = learned(settings_of(earlier))
+    rows = [json.loads(line) for line in (own / "trials.jsonl").read_text().splitlines()]
+    rows[2]["parameters"] = expected[0].trial.params
+    (own / "trials.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows if row["number"] != 3))
+    (own / "study.journal").write_bytes(b"")
+    found = learned(settings_of(own, storage=tmp_path))
+    assert [one.name for one in found] == ["one/2"]
+    assert found[0].trial.params == expected[0].trial.params
+    assert found[0].trial.distributions == expected[0].trial.distributions
+    assert replace(found[0].record, parameters={}) == expected[0].record
