@@ -29,14 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Only now: these import trainables and spaces, which the check above has vouched for.
         from search.display import terminal
         from search.driver import supervisor
-        from search.settings import command_line
+        from search.settings import command_line, start
 
         terminal.prepare()
-        outcome = supervisor.search(command_line.read(arguments))
+        settings = command_line.read(arguments)
+        outcome = supervisor.search(settings)
     except ValueError as error:  # of the check, or a DropinError
         print(error, file=sys.stderr)
         return 2
     if outcome.error is not None and not outcome.begun:
+        if not command_line.resumes(arguments):
+            start.give_up(settings)
         terminal.print_error(outcome.error)
         return 2
     if outcome.interrupted:

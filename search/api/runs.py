@@ -17,7 +17,7 @@ from search.runs import results, run_folder
 from search.runs.members import Member, StoredRun, front_members
 from search.settings import values
 from search.settings.options import Settings
-from search.settings.start import check_new, resumed
+from search.settings.start import claim_new, give_up, resumed
 
 PathArgument = str | PathLike[str]
 
@@ -197,8 +197,8 @@ def run_search(settings: Settings, *, quiet: bool = True) -> Run:
     >>> run.trials.column("state").to_pylist()
     ['COMPLETE', 'COMPLETE']
     """
-    check_new(settings)
-    return _carry_out(settings, quiet=quiet)
+    claim_new(settings)
+    return _carry_out(settings, quiet=quiet, new=True)
 
 
 def open_run(source: PathArgument) -> Run:
@@ -218,6 +218,9 @@ def open_run(source: PathArgument) -> Run:
     return Run.find(found)
 
 
-def _carry_out(settings: Settings, *, quiet: bool) -> Run:
-    supervisor.search(settings, quiet=quiet).raise_error()
+def _carry_out(settings: Settings, *, quiet: bool, new: bool = False) -> Run:
+    outcome = supervisor.search(settings, quiet=quiet)
+    if new and outcome.error is not None and not outcome.begun:
+        give_up(settings)
+    outcome.raise_error()
     return Run(StoredRun.open(settings.run_folder))

@@ -48,7 +48,7 @@ def run_log(settings: Settings) -> Iterator[None]:
     """Make the run's folder, write settings and versions, and within the context write the run's log."""
     folder = settings.run_folder
     folder.mkdir(parents=True, exist_ok=True)
-    resumed = settings.paths.settings.exists()
+    resumed = settings.paths.versions.exists()
     run_folder.write_text(settings.paths.settings, settings.to_json())
     run_folder.write_versions(folder)
     handler = _LogFile(settings.paths.log, encoding="utf-8")

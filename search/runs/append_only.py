@@ -19,14 +19,14 @@ class AppendOnlyFile:
         path: the file; made by the first line that is written.
     """
 
-    def __init__(self, path: Path, *, synced: bool = False) -> None:
+    def __init__(self, path: Path, *, sync: bool = False) -> None:
         """Open a file; what follows its last line end, left by a process that died while writing, is removed.
 
         Args:
             path: the file.
-            synced: whether lines are on the disk, and not only with the operating system, when they count as written.
+            sync: whether lines are on the disk, and not only with the operating system, when they count as written.
         """
-        self.path, self._synced = path, synced
+        self.path, self._sync = path, sync
         self._unwritten: list[bytes] = []
         drop_cut_off_line(path)
 
@@ -40,7 +40,7 @@ class AppendOnlyFile:
         if not self._unwritten:
             return None
         try:
-            append_whole(self.path, b"".join(self._unwritten), synced=self._synced)
+            append_whole(self.path, b"".join(self._unwritten), sync=self._sync)
         except OSError as error:
             return error
         self._unwritten.clear()
@@ -52,25 +52,25 @@ class AppendOnlyFile:
         return len(self._unwritten)
 
 
-def append_whole(path: Path, data: bytes, *, synced: bool = True) -> None:
+def append_whole(path: Path, data: bytes, *, sync: bool = False) -> None:
     """Append whole lines to a file, which is made if there is none; what was cut off at its end before is removed.
 
     Args:
         path: the file, which nobody else writes.
         data: lines, each with its end.
-        synced: whether they are on the disk when this returns.
+        sync: whether they are on the disk when this returns.
 
     Raises:
         OSError: they could not be written, since the disk is full for example; the file is as it was.
     """
     with path.open("a+b", buffering=0) as file:
-        _repair(file)
-        size = file.seek(0, os.SEEK_END)
+        size = _whole(file)
+        file.truncate(size)
         try:
             left = memoryview(data)
             while left:
                 left = left[file.write(left) :]
-            if synced:
+            if sync:
                 os.fsync(file.fileno())
         except BaseException:  # a signal's KeyboardInterrupt among them
             file.truncate(size)
@@ -79,21 +79,22 @@ def append_whole(path: Path, data: bytes, *, synced: bool = True) -> None:
 
 def drop_cut_off_line(path: Path) -> None:
     """Remove what follows the last line end of a file of lines, left by a process that died while writing."""
-    if path.exists():
-        with path.open("r+b", buffering=0) as file:
-            _repair(file)
+    if not path.exists():
+        return
+    with path.open("rb", buffering=0) as file:
+        size = _whole(file)
+    if size < path.stat().st_size:
+        os.truncate(path, size)
 
 
-def _repair(file: io.FileIO) -> None:
-    """Truncate a file behind its last line end."""
+def _whole(file: io.FileIO) -> int:
+    """Bytes of a file up to its last line end."""
     end = size = file.seek(0, os.SEEK_END)
     while end:
         begin = max(0, end - (1 if end == size else BLOCK))  # as a rule the last byte is a line end
         file.seek(begin)
         found = file.read(end - begin).rfind(b"\n")
         if found >= 0:
-            end = begin + found + 1
-            break
+            return begin + found + 1
         end = begin
-    if end < size:
-        file.truncate(end)
+    return 0

@@ -35,7 +35,7 @@ class TrialLog:
         """
         self.path = path
         self.records: dict[int, Record] = {}
-        self.file = AppendOnlyFile(path, synced=True)
+        self.file = AppendOnlyFile(path, sync=True)
         self.records = read(path)
         self.standings = Standings(self.records.values())
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from trainables.errors import DropinError
+from trainables.storage.run_paths import WRITER_LOCK
 
-NAME = ".writer.lock"
+NAME = WRITER_LOCK
 PATIENCE = 5.0
 """Seconds that an earlier writer, which was killed, may take to end."""
 

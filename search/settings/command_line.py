@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from search.settings import values
 from search.settings.options import Settings, options
-from search.settings.start import check_new, resumed
+from search.settings.start import check_new, claim_new, resumed
 from trainables.errors import DropinError
 from trainables.printable import printable
 
@@ -28,12 +28,37 @@ class Parser(argparse.ArgumentParser):
 def read(arguments: Sequence[str] | None = None) -> Settings:
     """Settings from the command line, not `completed`: the model's file, which imports torch, is not needed.
 
+    The name of a new run is taken by this.
+
     Args:
         arguments: without the program's name; ``None`` for those of this process.
 
     Raises:
         SystemExit: with code 2 after one message that names the rule, the value and the next step; 0 after ``--help``.
     """
+    return _read(arguments, claim_new)
+
+
+def parse(arguments: Sequence[str] | None = None) -> Settings:
+    """Settings as `read` gives them, `completed`; the name of a new run is not taken.
+
+    Raises:
+        SystemExit: see `read`.
+    """
+    settings = _read(arguments, check_new)
+    try:
+        return settings.completed()
+    except DropinError as error:
+        make_parser().error(str(error))
+
+
+def resumes(arguments: Sequence[str] | None = None) -> bool:
+    """Whether a command line that `read` takes goes on with a run."""
+    return "resume" in make_parser().parse_args(arguments)
+
+
+def _read(arguments: Sequence[str] | None, begin: Callable[[Settings], None]) -> Settings:
+    """Settings from the command line; `begin` checks those of a new run."""
     parser = make_parser()
     given = vars(parser.parse_args(arguments))
     if "model_option" in given:
@@ -42,23 +67,10 @@ def read(arguments: Sequence[str] | None = None) -> Settings:
         if (run := given.pop("resume", None)) is not None:
             return resumed(run, **given)
         settings = Settings(**given)
-        check_new(settings)
+        begin(settings)
     except DropinError as error:
         parser.error(str(error))
     return settings
-
-
-def parse(arguments: Sequence[str] | None = None) -> Settings:
-    """What `read` gives, `completed`.
-
-    Raises:
-        SystemExit: see `read`.
-    """
-    settings = read(arguments)
-    try:
-        return settings.completed()
-    except DropinError as error:
-        make_parser().error(str(error))
 
 
 def make_parser() -> Parser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 import time
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from typing import Any
 import spaces
 from search.settings import values
 from search.settings.declaration import OPTION, Option, declared
+from search.settings.stored import read_fields, warn_once
+from search.settings.together import MAX_SEED, check_confirmation, check_corpus
 from search.settings.values import number, one_of, whole
 from search.storage import bucket_pull
 from trainables import corpora, models
@@ -130,7 +133,7 @@ class Settings:
         HOW,
         "of training steps; auto: bfloat16 where the hardware has instructions for it. Scores are float32",
     )
-    seed: int = declared(0, whole(0), HOW, "seed of every random generator", metavar="N")
+    seed: int = declared(0, whole(0, MAX_SEED), HOW, "seed of every random generator", metavar="N")
     confirm: int = declared(
         0, whole(0), HOW, "in the end train the front anew with N fresh seeds; see search.confirm", metavar="N",
         resumable=True,
@@ -147,7 +150,7 @@ class Settings:
         metavar="DIR",
     )
     name: str = declared(
-        "", values.RUN_NAME, WHERE, "name of the run's folder", default_text="made of options and time"
+        "", values.RUN_NAME, WHERE, "name of the run's folder", default_text="made of options, time and chance"
     )
     cache: Path = declared(
         default_cache,
@@ -208,17 +211,10 @@ class Settings:
         if self.trials is None and self.minutes is None:
             self._set("trials", DEFAULT_TRIALS)
         if not self.name:
-            self._set("name", time.strftime(f"{self.space}-{self.model}-{self.corpus}-%Y%m%d-%H%M%S"))
-        built = corpora.is_built(self.corpus)
-        if built and self.corpus_root is not None:
-            raise DropinError(
-                f"--corpus {self.corpus} is built by this project and has no root; got {self.corpus_root}: leave "
-                "--corpus-root out"
-            )
-        if not built and self.corpus_root is None:
-            raise DropinError(f"--corpus {self.corpus} must be told where it lies: add --corpus-root DIR")
-        if self.controls and not self.confirm:
-            raise DropinError("--controls are trained with the seeds of --confirm; it is not given: add --confirm 3")
+            made = time.strftime(f"{self.space}-{self.model}-{self.corpus}-%Y%m%d-%H%M%S")
+            self._set("name", f"{made}-{secrets.token_hex(2)}")
+        check_corpus(self.corpus, self.corpus_root)
+        check_confirmation(self.seed, self.confirm, self.controls)
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)  # the only way in a frozen dataclass, as its own __init__ does it
@@ -280,19 +276,19 @@ class Settings:
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
-        """The inverse of `to_json`.
+        """The inverse of `to_json`. Of another version, what is not known here is ignored with a warning.
 
         Raises:
             DropinError: not settings.
         """
         try:
-            data = json.loads(text)
-            missing = sorted({one.name for one in fields(cls)} - set(data))
-            if missing:
-                raise DropinError(f"{', '.join(missing)} missing")
-            return cls(**data)
-        except (TypeError, AttributeError, ValueError, RecursionError) as error:
+            found, note = read_fields(text, [one.name for one in fields(cls)])
+            made = cls(**found)
+        except (TypeError, ValueError, RecursionError) as error:
             raise DropinError(f"not the settings of a run: {error}") from error
+        if note:
+            warn_once(note)
+        return made
 
 
 def options() -> dict[str, Option]:

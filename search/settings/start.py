@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ from search.settings.options import Settings, default_cache, options
 from search.storage import bucket_pull
 from trainables.errors import DropinError
 from trainables.storage import bucket_files
-from trainables.storage.run_paths import RunPaths
+from trainables.storage.run_paths import SETTINGS, WRITER_LOCK, RunPaths
+
+logger = logging.getLogger(__name__)
 
 
 def check_new(settings: Settings) -> None:
@@ -21,17 +24,78 @@ def check_new(settings: Settings) -> None:
     Raises:
         DropinError: the corpus root is no folder, the name is taken, or storage or cache cannot be written.
     """
-    root, folder, uri = settings.corpus_root, settings.run_folder, settings.run_uri
-    if root is not None and not root.is_dir():
-        raise DropinError(f"--corpus-root must be a folder; got {root}: correct the path")
-    if folder.exists():
-        raise DropinError(f"--name must be new; {folder} exists: choose another, or go on with --resume {folder}")
+    folder, uri = settings.run_folder, settings.run_uri
+    check_root(settings)
+    if folder.exists() and not (folder.is_dir() and _files(folder) <= {WRITER_LOCK}):
+        raise _taken(folder)
     if uri is not None:
         bucket_pull.check_new(uri)
-    for option, place in (("--storage", folder.parent), ("--cache", settings.cache)):
-        existing = next(path for path in (place, *place.parents) if path.exists())
-        if not existing.is_dir() or not os.access(existing, os.W_OK):
-            raise DropinError(f"{option} must be a folder that can be written; got {place}: choose another")
+    check_writable("--storage", folder.parent)
+    check_writable("--cache", settings.cache)
+
+
+def claim_new(settings: Settings) -> None:
+    """What `check_new` does, and then take the name: of those who do this for one name, one goes on.
+
+    The folder is a run from then on, which may be resumed; `give_up` makes the name free again.
+
+    Raises:
+        DropinError: see `check_new`.
+    """
+    check_new(settings)
+    file = settings.paths.settings
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(settings.to_json())
+    except FileExistsError as error:
+        raise _taken(file.parent) from error
+    except OSError as error:
+        raise DropinError(f"--storage must be a folder that can be written; got {error}: choose another") from error
+
+
+def give_up(settings: Settings) -> None:
+    """Make the name of a new run free again that `claim_new` took and that has not begun."""
+    file, uri = settings.paths.settings, settings.run_uri
+    if not file.exists() or not _files(file.parent) <= {SETTINGS, WRITER_LOCK}:
+        return
+    file.unlink()
+    if uri is None:
+        return
+    try:
+        bucket_files.delete_file(bucket_files.join_uri(uri, SETTINGS))  # the copy may have it already
+    except OSError as error:
+        logger.warning("the name of %s stays taken: %s", uri, error)
+
+
+def check_root(settings: Settings) -> None:
+    """Make sure that the root of the corpus is there, if it has one.
+
+    Raises:
+        DropinError: it is no folder.
+    """
+    root = settings.corpus_root
+    if root is not None and not root.is_dir():
+        raise DropinError(f"--corpus-root must be a folder; got {root}: correct the path")
+
+
+def check_writable(option: str, place: Path) -> None:
+    """Make sure that a folder can be written, or made.
+
+    Raises:
+        DropinError: it is a file, within one, or belongs to somebody else.
+    """
+    existing = next(path for path in (place, *place.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise DropinError(f"{option} must be a folder that can be written; got {place}: choose another")
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def _taken(folder: Path) -> DropinError:
+    return DropinError(f"--name must be new; {folder} exists: choose another, or go on with --resume {folder}")
 
 
 def resumed(run: str, *, storage: str | Path | None = None, **changed: Any) -> Settings:
@@ -43,7 +107,8 @@ def resumed(run: str, *, storage: str | Path | None = None, **changed: Any) -> S
         changed: options to change, of those that may differ when a run is resumed.
 
     Raises:
-        DropinError: no such run, or an option that a resumed run keeps.
+        DropinError: no such run, an option that a resumed run keeps, a corpus root that is no folder, or a folder of
+            the run or a cache that cannot be written.
     """
     known = options()
     kept = sorted(name for name in changed if name not in known or not known[name].resumable)
@@ -56,6 +121,7 @@ def resumed(run: str, *, storage: str | Path | None = None, **changed: Any) -> S
     if isinstance(stored, str) or bucket_files.is_uri(run):
         uri = run if bucket_files.is_uri(run) else bucket_files.join_uri(str(stored), run)
         changed["cache"] = values.PATH.checked(changed.get("cache", default_cache()))
+        check_writable("--cache", changed["cache"])
         folder = named = bucket_pull.pull_run(uri, changed["cache"])
         changed["storage"], changed["name"] = bucket_files.split_uri(uri)
     else:
@@ -68,5 +134,8 @@ def resumed(run: str, *, storage: str | Path | None = None, **changed: Any) -> S
         raise DropinError(
             f"--resume must name the folder of a run; there is no {file.name} in {named}: correct the path"
         )
-    settings = Settings.from_json(file.read_text(encoding="utf-8"))
-    return replace(settings, **changed)
+    settings = replace(Settings.from_json(file.read_text(encoding="utf-8")), **changed)
+    check_root(settings)
+    check_writable("--storage", folder)
+    check_writable("--cache", settings.cache)
+    return settings

@@ -65,9 +65,10 @@ class Kind:
             raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def whole(least: int) -> Kind:
-    """A whole number of at least `least`."""
-    return Kind(f"a whole number of at least {least}", lambda value: type(value) is int and value >= least, int)
+def whole(least: int, most: int | None = None) -> Kind:
+    """A whole number of at least `least`, and of at most `most` if that is given."""
+    rule = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
+    return Kind(rule, lambda value: type(value) is int and least <= value and (most is None or value <= most), int)
 
 
 def number(*, above: float | None = None, at_least: float = 0.0) -> Kind:

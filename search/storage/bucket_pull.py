@@ -11,7 +11,8 @@ from filelock import FileLock
 from trainables.errors import DropinError
 from trainables.storage import bucket_files
 from trainables.storage.bucket_files import join_uri
-from trainables.storage.run_paths import SETTINGS, TEMPORARY, TRIALS
+from trainables.storage.bucket_names import check_names
+from trainables.storage.run_paths import SETTINGS, TEMPORARY, TRIALS, UNFINISHED
 
 
 def local_folder(uri: str, cache: Path) -> Path:
@@ -34,14 +35,16 @@ def pull_run(uri: str, cache: Path) -> Path:
         The local folder.
 
     Raises:
-        DropinError: there is no run, the storage cannot be reached, or both logs have trials that the other has not.
+        DropinError: there is no run, the storage cannot be reached, a file's name leads out of the folder, or both logs
+            have trials that the other has not.
     """
     folder = local_folder(uri, cache)
     try:
         remote = bucket_files.list_sizes(uri)
         if SETTINGS not in remote:
             raise DropinError(f"a run is a folder that search.run wrote; {uri} has no {SETTINGS}: correct the URI")
-        names = [name for name in remote if TEMPORARY.isdisjoint(name.split("/"))]
+        names = [name for name in remote if _belongs(name)]
+        check_names(uri, [folder.name, *names])
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             remote_log = _complete_lines(bucket_files.read_bytes(join_uri(uri, TRIALS))) if TRIALS in remote else b""
@@ -80,6 +83,12 @@ def check_new(uri: str) -> None:
             f"--storage must be writable; got {parent} ({error}): check that the bucket exists, and the credentials in "
             "the environment"
         ) from error
+
+
+def _belongs(name: str) -> bool:
+    """Whether a file is part of a run's copy, and not of something that an earlier version was still writing."""
+    parts = name.split("/")
+    return TEMPORARY.isdisjoint(parts) and not any(part.endswith(UNFINISHED) for part in parts)
 
 
 def _complete_lines(content: bytes) -> bytes:

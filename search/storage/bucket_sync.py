@@ -22,7 +22,7 @@ from search.storage.bucket_lease import BucketLease
 from trainables.errors import DropinError
 from trainables.storage import bucket_files
 from trainables.storage.bucket_files import join_uri
-from trainables.storage.run_paths import TEMPORARY
+from trainables.storage.run_paths import TEMPORARY, UNFINISHED
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -136,7 +136,7 @@ class BucketSync:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             bucket_files.download(self._uri(path), path)
-        except FileNotFoundError as error:  # a retry would not find it either
+        except (FileNotFoundError, DropinError) as error:  # a retry would not find it either
             logger.error("detector lost: %s", error)
             return
         prefix = path.relative_to(self.folder).as_posix()
@@ -247,9 +247,9 @@ def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
     found = {}
     for parent, folders, files in os.walk(folder):
         # Hidden and .part names are being written, and are renamed when they are complete.
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in TEMPORARY)
+        folders[:] = sorted(name for name in folders if not _is_unfinished(name) and name not in TEMPORARY)
         for name in sorted(files):
-            if name.startswith(".") or name.endswith((".part", ".lock")):
+            if _is_unfinished(name) or name.endswith(".lock"):
                 continue
             path = Path(parent, name)
             try:
@@ -258,3 +258,7 @@ def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
                 continue  # deleted meanwhile
             found[path.relative_to(folder).as_posix()] = (status.st_size, status.st_mtime_ns)
     return found
+
+
+def _is_unfinished(name: str) -> bool:
+    return name.startswith(".") or name.endswith(UNFINISHED)

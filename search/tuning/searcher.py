@@ -26,6 +26,7 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from search.runs.append_only import AppendOnlyFile
 from search.runs.front import Standings
 from search.runs.record import Record
 from search.tuning import objective, record_trial, resume
@@ -70,7 +71,6 @@ class PlanSearch(Searcher):
         repaired: what was wrong with the study that was found, and what was made of it, or ``None``.
         max_trials: how many trials are suggested, those that are rescheduled counted once; ``None`` for no limit.
         has_room: asked before a trial is suggested; without room none is, for the time being.
-        file: what writes the study's journal.
     """
 
     max_trials: int | None = None
@@ -121,7 +121,6 @@ class PlanSearch(Searcher):
         super().__init__(metric=METRIC, mode="min")
         self.objectives = OBJECTIVES[objective]
         self._study = Study(journal, len(self.objectives))
-        self.file = self._study.file
         self._space = space
         for trial in self._study.earlier_trials[-1:]:
             check_compatible(space, trial, "the latest trial of this run")
@@ -152,6 +151,11 @@ class PlanSearch(Searcher):
         self._points.extend(
             (dict(point), {"recipe": name}) for name, point in initial_points.items() if name not in known
         )
+
+    @property
+    def file(self) -> AppendOnlyFile:
+        """What writes the study's journal."""
+        return self._study.file
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """The next trial's configuration, ``None`` for none as yet, or ``Searcher.FINISHED``.

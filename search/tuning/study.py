@@ -70,12 +70,18 @@ class Study:
         self._reset_memory(())
 
     def rewrite(self, trials: Sequence[FrozenTrial]) -> None:
-        """Make these the earlier trials, and nothing else; before `load_earlier_trials`."""
+        """Make these the earlier trials, and nothing else; before `load_earlier_trials`.
+
+        Raises:
+            OSError: the journal cannot be written; it is as it was.
+        """
         part = self._journal.with_name(self._journal.name + ".part")
         part.unlink(missing_ok=True)
         again = Study(part, len(self._directions))
         for trial in trials:
             again._create(trial)
+        if (error := again.file.flush()) is not None:
+            raise error
         os.replace(part, self._journal)
         self._open(self._journal)
 
@@ -86,7 +92,7 @@ class Study:
             Damaged: the journal is not one of such a study.
         """
         backend = SingleWriterBackend(journal)
-        self.file, self._journal, self._storage = backend.file, journal, storage_of(backend, journal)
+        self._journal, self.file, self._storage = journal, backend.file, storage_of(backend, journal)
         studies, objectives = self._storage.get_all_studies(), len(self._directions)
         if not studies:
             self._storage.create_new_study(self._directions, NAME)

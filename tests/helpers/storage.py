@@ -6,15 +6,22 @@ import itertools
 import json
 import shutil
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from pyarrow.fs import FileSystem, LocalFileSystem
 
 from trainables.storage import bucket_files
 from trainables.storage.bucket_files import join_uri, list_sizes
 
 KINDS = ("s3", "gs")
+OUTSIDE = (
+    *("x/../../y", "../y", "/y", "x//y", "x/./y", "..", "", "x\\..\\y", "a\0b", "a\nb"),
+    *("y?endpoint_override=elsewhere", "y#z", "%2e%2e/y"),
+)
+"""Keys as a storage may list them, and no file of ours has them."""
 _numbers = itertools.count()
 
 
@@ -71,6 +78,11 @@ def missing_bucket(bucket: str) -> str:
     """URI of a bucket of the same kind that does not exist."""
     parts = urlsplit(bucket)
     return parts._replace(netloc=parts.netloc.replace("bucket", "none")).geturl()
+
+
+def listing_anything(content: Path) -> Callable[[str], tuple[FileSystem, str]]:
+    """Instead of `bucket_files.open_filesystem`: a storage that has every key, which it does not normalise."""
+    return lambda uri: (LocalFileSystem(), str(content))
 
 
 def lay(folder: Path, tree: Mapping[str, bytes]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from project_file import ROOT
-from search import run
+from search import run, run_search
 from search.display.progress import make_display
 from search.running.outcome import Outcome
 from search.running.search import search
@@ -64,3 +64,21 @@ def test_a_package_of_another_project_is_named(package: str, start: str, tmp_pat
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode in (1, 2)
     assert f"uninstall the other package named {package}" in done.stderr
+
+
+def test_a_name_stays_free_where_the_search_cannot_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(settings: Settings, **more: object) -> Outcome:
+        assert settings.paths.settings.exists()
+        return Outcome(error="width must be more", users=True, begun=False)
+
+    monkeypatch.setattr("search.driver.supervisor.search", refuse)
+    monkeypatch.setattr("search.display.terminal.prepare", lambda: None)
+    for _ in range(2):
+        assert run.main(["--storage", str(tmp_path), "--name", "one"]) == 2
+        with pytest.raises(ValueError, match="width must be more"):
+            run_search(Settings(storage=tmp_path, name="one"))
+    assert list((tmp_path / "one").iterdir()) == []
+    settings = Settings(storage=tmp_path, name="one")
+    settings.paths.settings.write_text(settings.to_json())
+    assert run.main(["--resume", str(tmp_path / "one")]) == 2
+    assert settings.paths.settings.exists()

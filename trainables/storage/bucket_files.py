@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from filelock import FileLock
 
 from trainables.errors import DropinError
+from trainables.storage.bucket_names import check_names
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -164,6 +165,7 @@ def download(uri: str, folder: Path, names: Collection[str] | None = None) -> No
     Raises:
         FileNotFoundError: there is no file below the URI, or one of these files is missing.
         OSError: the storage cannot be reached, or a file came truncated.
+        DropinError: a file's name leads out of the folder; nothing is written.
     """
     remote = list_sizes(uri)
     wanted = sorted(remote) if names is None else sorted(names)
@@ -171,6 +173,7 @@ def download(uri: str, folder: Path, names: Collection[str] | None = None) -> No
         raise FileNotFoundError(f"{uri} has no files")
     if missing := sorted(set(wanted) - set(remote)):
         raise FileNotFoundError(f"{uri} has no {', '.join(missing)}")
+    check_names(uri, wanted)
     temporary = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)  # left by a killed process
     try:
@@ -183,7 +186,7 @@ def download(uri: str, folder: Path, names: Collection[str] | None = None) -> No
 
 
 def download_file(uri: str, file: Path, size: int) -> None:
-    """Download one file of `size` bytes.
+    """Download one file of `size` bytes; it is there whole or not at all.
 
     Raises:
         OSError: the storage cannot be reached, or the file came with another size.
@@ -192,10 +195,13 @@ def download_file(uri: str, file: Path, size: int) -> None:
 
     filesystem, path = open_filesystem(uri)
     file.parent.mkdir(parents=True, exist_ok=True)
-    fs.copy_files(path, str(file), source_filesystem=filesystem, destination_filesystem=fs.LocalFileSystem())
-    received = file.stat().st_size
+    part = file.with_name(f".{file.name}.part")
+    fs.copy_files(path, str(part), source_filesystem=filesystem, destination_filesystem=fs.LocalFileSystem())
+    received = part.stat().st_size
     if received != size:
+        part.unlink()
         raise OSError(f"{uri} came with {received} bytes instead of {size}")
+    os.replace(part, file)
 
 
 def local_copy(source: str, cache: Path, files: Sequence[str]) -> Path:

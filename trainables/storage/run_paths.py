@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SETTINGS, TRIALS = "settings.json", "trials.jsonl"
+WRITER_LOCK = ".writer.lock"
+"""What the process that writes a run's folder holds; a folder with nothing else is no run."""
 TEMPORARY = frozenset({"tune", "growth_cache", "trained", "monitor"})
 """Folders that are gone, or of no use, when a run is over; they are no part of its copy in a bucket."""
+UNFINISHED = ".part"
+"""How the names of files and folders end that are being written, and are renamed when they are whole."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,44 +22,39 @@ from search.tuning.journal import SingleWriterBackend
 from search.tuning.scheduler import HalvingScheduler
 
 
-def begun_log(folder: Path) -> tuple[Path, Any, Any]:
+def begun_log(folder: Path) -> tuple[AppendOnlyFile, Callable[[], object]]:
     log = TrialLog(folder / "log")
     log.append(Record(0, "FAIL", None, {}))
-
-    def more(number: int) -> None:
-        log.append(Record(number, "FAIL", None, {}, error="why " * 99))
-
-    return log.path, lambda: more(1), lambda: more(2)
+    return log.file, lambda: log.append(Record(1, "FAIL", None, {}, error="why " * 99))
 
 
-def begun_journal(folder: Path) -> tuple[Path, Any, Any]:
+def begun_journal(folder: Path) -> tuple[AppendOnlyFile, Callable[[], object]]:
     backend = SingleWriterBackend(folder / "log")
     backend.append_logs([{"op_code": 0}])
-    more = partial(backend.append_logs, [{"op_code": 1, "why": "why " * 99}])
-    return folder / "log", more, more
+    return backend.file, lambda: backend.append_logs([{"op_code": 1, "why": "why " * 99}])
 
 
-def begun_rungs(folder: Path) -> tuple[Path, Any, Any]:
+def begun_rungs(folder: Path) -> tuple[AppendOnlyFile, Callable[[], object]]:
     scheduler = HalvingScheduler(("eer",), folder / "log")
     result = {"epoch": 2, "epochs": 4, "last_change": 0, "last_cut": 0, "eer": 0.5, "work_done": 0.0}
     trial: Any = SimpleNamespace(config={"number": 0})
     scheduler.on_trial_result(None, trial, result)
-    more = partial(scheduler.on_trial_result, None, trial, result)
-    return folder / "log", more, more
+    return scheduler.file, lambda: scheduler.on_trial_result(None, trial, result)
 
 
 @pytest.mark.parametrize("begun", [begun_log, begun_journal, begun_rungs])
 @pytest.mark.parametrize("room", [0, 1, 9])
 def test_what_a_full_disk_cannot_take_leaves_no_half_line(begun: Any, room: int, tmp_path: Path) -> None:
-    path, more, more_of_it = begun(tmp_path)
-    before = path.read_bytes()
+    file, more = begun(tmp_path)
+    before = file.path.read_bytes()
     with full_disk(len(before) + room):
         more()
-        assert path.read_bytes() == before, "it is kept, and written with the next one"
-    more_of_it()
-    lines = path.read_bytes().splitlines(keepends=True)
+        assert isinstance(file.flush(), OSError)
+    assert file.path.read_bytes() == before
+    assert file.flush() is None
+    lines = file.path.read_bytes().splitlines(keepends=True)
     assert lines[0] == before
-    assert [line[-1:] for line in lines] == [b"\n"] * 3
+    assert [line[-1:] for line in lines] == [b"\n", b"\n"]
 
 
 @pytest.mark.parametrize("room", range(8))
@@ -80,18 +75,31 @@ def test_lines_that_do_not_fit_are_written_when_there_is_room(room: int, tmp_pat
     assert path.read_text() == "one\ntwo\nthree\n"
 
 
-def test_what_cannot_be_brought_to_the_disk_is_not_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_brought_to_the_disk_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(descriptor: int) -> None:
         raise OSError("Input/output error")
 
     log = TrialLog(tmp_path / "log")
-    log.append(Record(0, "FAIL", None, {}))
     with monkeypatch.context() as patched:
         patched.setattr(append_only, "os", SimpleNamespace(fsync=broken, SEEK_END=os.SEEK_END))
-        log.append(Record(1, "FAIL", None, {}))
-        assert (list(log.records), list(read(log.path)), log.file.unwritten) == ([0, 1], [0], 1)
-    assert log.file.flush() is None
+        log.append(Record(0, "FAIL", None, {}))
+    assert list(read(log.path)) == []
+    log.append(Record(1, "FAIL", None, {}))
     assert list(read(log.path)) == [0, 1]
+
+
+def test_a_signal_in_the_middle_of_a_line_leaves_none_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    log = TrialLog(tmp_path / "log")
+    with monkeypatch.context() as patched:
+        patched.setattr(append_only, "os", SimpleNamespace(fsync=interrupted, SEEK_END=os.SEEK_END))
+        with pytest.raises(KeyboardInterrupt):
+            log.append(Record(0, "FAIL", None, {}))
+    assert log.path.read_bytes() == b""
+    assert log.file.flush() is None
+    assert list(read(log.path)) == [0]
 
 
 @given(whole=st.lists(st.binary(max_size=5).map(lambda line: line.replace(b"\n", b"")), max_size=3), cut=st.binary())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,12 +13,14 @@ from hypothesis import given as given_values
 from hypothesis import strategies as st
 
 import project_file
+from runs import execution, plan_config, run_all
 from search.settings.command_line import make_parser, parse, read
-from search.settings.options import Settings, default_cache, options
+from search.settings.options import SAMPLERS, Settings, default_cache, options
+from search.settings.together import MAX_SEED
 from search.storage.bucket_pull import local_folder
+from search.tuning.samplers import make_sampler
 from trainables import models
 from trainables.errors import DropinError
-from trainables.storage.bucket_files import write_bytes
 
 
 def given(tmp_path: Path, *more: str) -> Settings:
@@ -107,6 +110,9 @@ def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -
         (["--minutes", "inf"], "above 0; got 'inf'"),
         (["--size-weight", "-1"], "at least 0; got '-1'"),
         (["--gpus-per-trial", "nan"], "at least 0; got 'nan'"),
+        (["--seed", "99999999999999999"], "whole number from 0 to 9007199254740991; got '99999999999999999'"),
+        (["--seed", "-1"], "whole number from 0 to 9007199254740991; got '-1'"),
+        (["--seed", "9007199254740989", "--confirm", "3"], "got 3 after 9007199254740989: choose a smaller --seed"),
         (["--model-option", "width"], "KEY=VALUE"),
         (["--model-option", "colour=red"], "colour"),
         (["--model-option", "width=2"], "got 2"),
@@ -131,13 +137,6 @@ def test_bad_options_end_with_code_2_and_one_message(
     assert not output.out
 
 
-def test_storage_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "runs").write_text("")
-    with pytest.raises(SystemExit):
-        given(tmp_path)
-    assert "--storage must be a folder" in capsys.readouterr().err
-
-
 def stored(tmp_path: Path, *more: str) -> Settings:
     settings = given(tmp_path, "--name", "first", "--seed", "5", *more)
     settings.run_folder.mkdir(parents=True)
@@ -145,33 +144,42 @@ def stored(tmp_path: Path, *more: str) -> Settings:
     return settings
 
 
-def test_a_name_that_is_taken_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stored(tmp_path)
-    with pytest.raises(SystemExit):
-        given(tmp_path, "--name", "first")
-    assert "--resume" in capsys.readouterr().err
+def test_default_names_differ_within_a_second() -> None:
+    names = {Settings().name for _ in range(20)}
+    assert len(names) > 10
+    assert all(re.fullmatch(r"plasticity-resnet18-demo-\d{8}-\d{6}-[0-9a-f]{4}", name) for name in names)
 
 
-@pytest.mark.parametrize("how", ["folder", "name", "moved"])
-def test_resume_takes_the_settings_of_the_run(how: str, tmp_path: Path) -> None:
-    settings = stored(tmp_path)
-    folder = settings.run_folder
-    if how == "moved":
-        folder = folder.rename(tmp_path / "elsewhere")
-    named = ["first", "--storage", str(settings.storage)] if how == "name" else [str(folder)]
-    resumed = parse(["--resume", *named, "--trials", "99"])
-    assert resumed.trials == 99
-    assert resumed.seed == 5
-    assert resumed.run_folder == folder
+def test_the_largest_seed_does_for_every_generator() -> None:
+    plan = plan_config("plasticity", 3, grow={"gru.0": 2}, grow_epoch=1, rule="split")
+    results = run_all(execution(plan, seed=MAX_SEED))
+    assert len(results) == 3
+    for sampler in SAMPLERS:
+        assert make_sampler(sampler, MAX_SEED, 10**6, 4) is not None
 
 
-def test_a_resumed_run_may_find_its_corpus_and_cache_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("here").mkdir()
-    settings = stored(tmp_path, "--corpus", "asvspoof2019-la", "--corpus-root", "here")
-    resumed = parse(["--resume", str(settings.run_folder), "--cache", "other", "--corpus-root", "speech"])
-    assert resumed.cache == tmp_path / "other"
-    assert resumed.corpus_root == tmp_path / "speech"
+def test_settings_of_another_version_are_read_and_what_is_not_known_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = given(tmp_path, "--name", "other", "--seed", "5")
+    data = json.loads(settings.to_json())
+    del data["prunings_per_growth"], data["part"]
+    text = json.dumps({**data, "colour": "red", "a\x1b[2J": 1})
+    for _ in range(2):
+        assert Settings.from_json(text) == settings
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said == (
+        "settings.json of run 'other' is of another version: it has a\\x1b[2J, colour, not known here and ignored; "
+        "it lacks part, prunings_per_growth, which take their defaults"
+    )
+
+
+@pytest.mark.parametrize("name", ["space", "model", "corpus", "storage", "name"])
+def test_settings_that_do_not_say_what_the_run_is_are_refused(name: str, tmp_path: Path) -> None:
+    data = json.loads(given(tmp_path).to_json())
+    del data[name]
+    with pytest.raises(DropinError, match=f"not the settings of a run: {name} missing"):
+        Settings.from_json(json.dumps(data))
 
 
 def test_a_run_is_monitored_when_it_is_asked_for_and_stays_so_when_resumed(tmp_path: Path) -> None:
@@ -185,13 +193,6 @@ def test_a_run_is_monitored_when_it_is_asked_for_and_stays_so_when_resumed(tmp_p
     assert parse(resume).monitor
 
 
-def test_a_resumed_run_cannot_change_what_it_searches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = stored(tmp_path)
-    with pytest.raises(SystemExit):
-        parse(["--resume", str(settings.run_folder), "--seed", "6", "--size-weight", "1"])
-    assert "--seed, --size-weight" in capsys.readouterr().err
-
-
 def test_with_a_storage_the_run_is_in_the_cache(bucket: str, tmp_path: Path) -> None:
     settings = parse(["--storage", f"{bucket}/runs/", "--name", "one", "--cache", str(tmp_path)])
     assert (settings.bucket, settings.run_uri) == (f"{bucket}/runs", f"{bucket}/runs/one")
@@ -199,16 +200,6 @@ def test_with_a_storage_the_run_is_in_the_cache(bucket: str, tmp_path: Path) -> 
     assert not settings.no_shared_filesystem
     assert replace(settings, address="auto").no_shared_filesystem
     assert Settings.from_json(settings.to_json()) == settings
-
-
-@pytest.mark.parametrize("how", ["uri", "name"])
-def test_resume_takes_the_settings_from_the_storage(how: str, bucket: str, tmp_path: Path) -> None:
-    settings = parse(["--storage", f"{bucket}/runs", "--name", "one", "--seed", "5", "--cache", str(tmp_path / "a")])
-    write_bytes(settings.to_json().encode(), f"{bucket}/runs/one/settings.json")
-    named = [f"{bucket}/runs/one"] if how == "uri" else ["one", "--storage", f"{bucket}/runs"]
-    resumed = parse(["--resume", *named, "--cache", str(tmp_path / "b")])
-    assert resumed.run_folder == local_folder(f"{bucket}/runs/one", tmp_path / "b")
-    assert resumed == replace(settings, cache=tmp_path / "b")
 
 
 @pytest.mark.parametrize("option", ["--storage", "--resume", "--warm-start"])
@@ -223,10 +214,11 @@ def test_credentials_on_the_command_line_are_refused_and_not_repeated(
     assert "hush" not in said
 
 
-def test_reading_the_command_line_takes_no_torch() -> None:
+def test_reading_the_command_line_takes_no_torch(tmp_path: Path) -> None:
     # Ray starts between the two, while torch is imported.
-    code = "import sys; from search.settings.command_line import read; read([]); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=project_file.ROOT, check=False).returncode == 0
+    code = "import sys; from search.settings.command_line import read; read(); sys.exit('torch' in sys.modules)"
+    command = [sys.executable, "-c", code, "--storage", str(tmp_path)]
+    assert subprocess.run(command, cwd=project_file.ROOT, check=False).returncode == 0
 
 
 def test_options_of_the_model_are_checked_when_settings_are_completed(

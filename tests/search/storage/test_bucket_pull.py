@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from search.storage.bucket_pull import check_new, local_folder, pull_run
-from storage import lay, missing_bucket, tree
+from storage import OUTSIDE, lay, listing_anything, missing_bucket, tree
+from trainables.errors import DropinError
 from trainables.storage import bucket_files
 from trainables.storage.bucket_files import join_uri, list_sizes
 
@@ -62,6 +63,27 @@ def test_a_folder_that_is_no_run_is_not_downloaded(uri: str, tmp_path: Path) -> 
         with pytest.raises(ValueError, match=r"has no settings\.json"):
             pull_run(other, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_an_earlier_copy_was_still_writing_is_left_there(uri: str, tmp_path: Path) -> None:
+    lay(tmp_path / "shared" / "one", {MARKER: b"{}", "base.part/card": b"b", "a.part": b""})
+    assert tree(pull_run(uri, tmp_path / "cache")) == {MARKER: b"{}"}
+
+
+@pytest.mark.parametrize("local", [False, True])
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_name_that_leads_out_of_the_folder_is_refused_before_anything_is_written(
+    name: str, local: bool, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay(tmp_path / "shared" / "one", {MARKER: b"{}", "more": b"m"})
+    if local:
+        lay(local_folder(uri, tmp_path / "cache"), {MARKER: b"{}"})
+    before = tree(tmp_path)
+    monkeypatch.setattr(bucket_files, "list_sizes", lambda uri: {MARKER: 2, "more": 1, name: 2})
+    monkeypatch.setattr(bucket_files, "open_filesystem", listing_anything(tmp_path / "shared" / "one" / MARKER))
+    with pytest.raises(DropinError, match=r"names that stay in their folder; .* delete it there"):
+        pull_run(uri, tmp_path / "cache")
+    assert tree(tmp_path) == before
 
 
 def test_the_uri_of_a_new_run_has_no_files_and_is_writable(bucket: str) -> None:

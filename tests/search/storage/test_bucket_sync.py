@@ -105,7 +105,7 @@ def test_excluded_and_unfinished_files_are_not_uploaded(uri: str, tmp_path: Path
                 "detectors/.3.xy/card": b"",
                 "a.part": b"",
             },
-            **{"x.lock": b"", "confirm/seed-1/trials.jsonl": b"1\n"},
+            **{"x.lock": b"", "confirm/seed-1/trials.jsonl": b"1\n", "base.part/card": b"", "base.part/more/card": b""},
         },
     )
     BucketSync(tmp_path / "one", uri).flush()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pyarrow.fs import FileSystem
 
 import storage
+from trainables.errors import DropinError
 from trainables.storage import bucket_files
 from trainables.storage.bucket_files import (
     download,
@@ -126,6 +127,26 @@ def test_an_incomplete_folder_is_not_downloaded(shared: str, tmp_path: Path) -> 
         download(join_uri(shared, "none"), before)
     assert content(before) == {"old.txt": "stays"}
     assert {path.name for path in tmp_path.iterdir()} - {"shared"} == {"back", "one"}
+
+
+@pytest.mark.parametrize("name", storage.OUTSIDE)
+def test_a_name_that_leads_out_of_the_folder_is_refused_before_anything_is_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "shared", a_txt="first")
+    before = write(tmp_path / "back", old_txt="stays")
+    monkeypatch.setattr(bucket_files, "list_sizes", lambda uri: {"a.txt": 5, name: 5})
+    monkeypatch.setattr(bucket_files, "open_filesystem", storage.listing_anything(tmp_path / "shared" / "a.txt"))
+    with pytest.raises(DropinError, match="names that stay in their folder"):
+        download("s3://bucket/one", before)
+    assert content(tmp_path) == {"shared/a.txt": "first", "back/old.txt": "stays"}
+
+
+def test_a_file_that_comes_with_another_size_is_not_left_there(tmp_path: Path) -> None:
+    write(tmp_path / "shared", a_txt="first")
+    with pytest.raises(OSError, match="came with 5 bytes instead of 9"):
+        bucket_files.download_file((tmp_path / "shared" / "a.txt").as_uri(), tmp_path / "back" / "a.txt", 9)
+    assert list((tmp_path / "back").iterdir()) == []
 
 
 def test_a_path_is_used_as_it_is(tmp_path: Path) -> None:
