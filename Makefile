@@ -21,18 +21,25 @@ FRONT = front
 # reordered, the files of whole runs, which are long and have few tests, are not the last ones.
 PYTEST_FLAGS = -n $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
 
+# What happens to runs in the gauntlet: 1 for every event once, or so many random ones; the seed of their moments; and how
+# long all processes are stopped, in seconds.
+EVENTS = 50
+SEED = 0
+STOPPED = 90
+
 python := $(VENV)/bin/python
 options := $(if $(TRIALS),--trials $(TRIALS)) $(if $(EPOCHS),--epochs $(EPOCHS)) \
 	$(if $(BASE_EPOCHS),--base-epochs $(BASE_EPOCHS)) $(if $(CORPUS),--corpus $(CORPUS)) \
 	$(if $(CORPUS_ROOT),--corpus-root '$(CORPUS_ROOT)') $(RUN_FLAGS)
 
-.PHONY: help run test test-cluster lint clean
+.PHONY: help run test test-cluster gauntlet lint clean
 
 help:
 	@echo 'make run     install into $(VENV), search over plasticity, export the front to $(FRONT)/'
 	@echo 'make test    install the test tools as well; ruff, mypy, import-linter, pytest'
 	@echo 'make lint    the first three of these'
 	@echo 'make test-cluster  Ray over SSH on a head and two workers, all on this machine; needs root and Linux'
+	@echo 'make gauntlet  real searches under signals, deaths and full disks; about half a minute for each of EVENTS'
 	@echo 'make clean   remove .venv and what tools left; runs and fronts stay'
 	@echo
 	@echo 'Can be set, as in `make run TRIALS=24 CORPUS=asvspoof2019-la CORPUS_ROOT=~/data`:'
@@ -47,6 +54,7 @@ help:
 	@echo '  STORAGE       folder of runs                           ($(STORAGE))'
 	@echo '  NAME          name of the run                          ($(NAME))'
 	@echo '  FRONT         folder of the exported front             ($(FRONT))'
+	@echo '  EVENTS, SEED  of make gauntlet: how many random events ($(EVENTS)), of which seed ($(SEED))'
 	@echo '  PYTEST_FLAGS  options of pytest                        ($(PYTEST_FLAGS))'
 
 run: $(VENV)/.installed
@@ -58,6 +66,10 @@ test: lint
 
 test-cluster: $(VENV)/.installed-test
 	DROPIN_CLUSTER=1 $(python) -m pytest tests/cluster_story --durations=0 -rs
+
+gauntlet: $(VENV)/.installed-test
+	DROPIN_GAUNTLET=$(EVENTS) DROPIN_GAUNTLET_SEED=$(SEED) DROPIN_GAUNTLET_STOPPED=$(STOPPED) \
+		$(python) -m pytest tests/gauntlet -n 2 -rs
 
 lint: $(VENV)/.installed-test
 	$(python) -m ruff check .

@@ -19,12 +19,14 @@ import project_file
 from search.settings.command_line import parse
 from trainables.storage.checkpoint import load_detector
 
+TOKEN = "0123456789abcdef" * 4
 README = (project_file.ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def command(*words: str, cache: Path) -> str:
     """Run ``python -m …`` from the project's root; its output."""
-    environment = {**os.environ, "DROPIN_CACHE": str(cache), "COLUMNS": "100"}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    environment = {**os.environ, "DROPIN_CACHE": str(cache), "COLUMNS": "100", **token}
     done = subprocess.run(
         [sys.executable, "-m", *words],
         cwd=project_file.ROOT,
@@ -68,6 +70,12 @@ def test_from_nothing_to_a_score(tmp_path: Path) -> None:
     found = json.loads(command("search.score", str(members[0]), str(audio), "--json", cache=cache))
     assert found["files"][0]["verdict"] in ("bona fide", "spoof")
     assert np.isfinite(found["files"][0]["score"])
+
+    written = {path: path.read_bytes() for path in (*run.rglob("*"), *front.rglob("*")) if path.is_file()}
+    assert {"settings.json", "versions.json", "run.log", "study.journal", "card.json"} <= {
+        path.name for path in written
+    }
+    assert not [path for path, content in written.items() if TOKEN.encode() in content], "the token is in no file"
 
 
 @pytest.mark.parametrize("line", re.findall(r"^    python -m search\.run (?!--resume)(.*)$", README, re.MULTILINE))

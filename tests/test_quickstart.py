@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import nbclient
@@ -13,10 +12,9 @@ import project_file
 
 
 def test_the_notebook_runs(tmp_path: Path, corpus_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(corpus_cache / "corpora", tmp_path / "cache" / "corpora")
     notebook = nbformat.read(project_file.ROOT / "docs" / "quickstart.ipynb", as_version=4)
     monkeypatch.setenv("PYTHONPATH", str(project_file.ROOT))
-    monkeypatch.setenv("DROPIN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DROPIN_CACHE", str(corpus_cache))
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     client = nbclient.NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()

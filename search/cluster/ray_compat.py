@@ -29,6 +29,10 @@ ENVIRONMENT: Mapping[str, str] = {
     # A node asks for its object store until that answers, often once too early: for 10 s as ever, but not each second.
     "RAY_raylet_client_connect_timeout_milliseconds": "50",
     "RAY_raylet_client_num_connect_attempts": "200",
+    # So long a node waits for a worker that it has started; one that dies meanwhile is noticed only then.
+    "RAY_worker_register_timeout_seconds": "30",
+    # So long the client waits for a control process (GCS) that is gone before Ray ends this process.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "30",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",

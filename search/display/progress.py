@@ -144,6 +144,10 @@ class Display:
         if not all(clear.values()):
             self.message("~: dev has too few utterances to tell this detector from its neighbours by EER")
 
+    def show(self, what: RenderableType) -> None:
+        """Print a table or the like."""
+        self._console.print(what)
+
     def render(self) -> RenderableType:
         """The panel. It is called in a thread of its own, and so iterates over copies of what changes meanwhile."""
         grid = Table.grid(padding=(0, 2))

@@ -34,6 +34,7 @@ from search.runs.writer_lock import writer_lock
 from search.settings.options import Settings
 from search.storage import bucket_sync
 
+ENTRY = "search.driver.entry"
 RESTARTS = 3
 """So often in a row the driver is started anew without a trial having ended."""
 POLL_SECONDS = 0.2
@@ -150,7 +151,7 @@ def _drive(job: dict[str, Any], signals: _Signals) -> _Driven:
     reading, writing = os.pipe()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "search.driver.entry", str(writing)],
+        [sys.executable, "-m", ENTRY, str(writing)],
         stdin=subprocess.PIPE,
         pass_fds=[writing],
         start_new_session=True,
@@ -206,7 +207,17 @@ def _end_session(process: subprocess.Popen[bytes]) -> None:
         except (psutil.Error, ProcessLookupError, PermissionError):
             continue  # it has ended meanwhile, or is another user's
     process.wait()
-    psutil.wait_procs(left, timeout=PATIENCE)
+    until = time.monotonic() + PATIENCE
+    while not all(map(_has_ended, left)) and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Whether a process that was killed is gone; one that only waits for its parent to look is."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @contextmanager

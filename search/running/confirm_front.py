@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 import spaces
@@ -208,5 +207,5 @@ def show(run: StoredRun, rows: Sequence[Row], display: Display) -> None:
     table = Table("detector", "parameters", "dev EER", "eval EER", "seeds", box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(*map(cell, row.cells()))
-    Console(highlight=False).print(table)
+    display.show(table)
     display.message(f"median (lowest to highest): {write(run.paths.confirmation_table, rows)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search.storage.bucket_lease import BucketLease
 from trainables.errors import DropinError
 from trainables.storage import bucket_files
 from trainables.storage.bucket_files import join_uri
@@ -47,14 +49,14 @@ class BucketSync:
         missing_files: after `close`, the files of which the copy has no or not the latest version.
     """
 
-    def __init__(self, folder: Path, uri: str) -> None:
-        """Sync `folder`, which need not exist yet."""
+    def __init__(self, folder: Path, uri: str, lease: BucketLease | None = None) -> None:
+        """Sync `folder`, which need not exist yet; nothing is written any more once `lease` is lost."""
         self.folder, self.uri = folder, uri
         self.missing_files: tuple[str, ...] = ()
         self._uploaded: dict[str, tuple[int, int]] = {}
         self._pending: list[Callable[[], None]] = []
         self._lock, self._stop = threading.Lock(), threading.Event()
-        self._unreachable = False
+        self._unreachable, self._lease = False, lease
         self._thread = threading.Thread(target=self._run, name="bucket-sync", daemon=True)
 
     def start(self) -> None:
@@ -81,6 +83,10 @@ class BucketSync:
         """
         with self._lock:
             try:
+                if self._lease is not None:
+                    self._lease.refresh()
+                    if self._lease.lost:
+                        return False
                 self._do_pending()
                 self._upload_changes()
             except OSError as error:
@@ -116,6 +122,9 @@ class BucketSync:
         while not self._stop.wait(period):
             started = time.monotonic()
             self.flush()
+            if self._lease is not None and self._lease.lost:
+                os.kill(os.getpid(), signal.SIGINT)  # the run has another writer: this one ends in good order
+                return
             period = max(SYNC_PERIOD, (time.monotonic() - started) / MAX_TIME_SHARE)
 
     def _do_pending(self) -> None:
@@ -195,20 +204,29 @@ class BucketSync:
 
 @contextmanager
 def synced_folder(folder: Path, uri: str | None) -> Iterator[BucketSync | None]:
-    """Sync `folder` within the context; at its end complete the copy, or print which files it has not.
+    """Sync `folder` within the context as its one writer; at its end complete the copy, or print what it lacks.
 
     Yields:
         The sync, or ``None`` without a URI.
+
+    Raises:
+        DropinError: another process writes the copy, or the storage cannot be reached.
     """
     if uri is None:
         yield None
         return
-    sync = BucketSync(folder, uri)
+    lease = BucketLease(uri, print)
+    try:
+        lease.acquire()
+    except OSError as error:
+        raise DropinError(f"{uri} cannot be written ({error}): check the URI and the credentials") from error
+    sync = BucketSync(folder, uri, lease)
     sync.start()
     try:
         yield sync
     finally:
         finish(sync)
+        lease.release()
 
 
 def finish(sync: BucketSync) -> None:

@@ -128,9 +128,7 @@ class GauntletRun:
 
     def ended(self) -> list[dict[str, Any]]:
         """The lines of the trial log."""
-        log = self.folder / "trials.jsonl"
-        lines = log.read_bytes().split(b"\n")[:-1] if log.exists() else []
-        return [json.loads(line) for line in lines]
+        return ended(self.folder)
 
     def wait(self, seconds: float) -> int | None:
         """The command's exit status, or ``None`` where it does not end."""
@@ -150,11 +148,12 @@ class GauntletRun:
         self.reader.kill()
         self.reader.wait()
 
-    def faults(self, before: list[dict[str, Any]]) -> list[str]:
+    def faults(self, before: list[dict[str, Any]], undisturbed: Path) -> list[str]:
         """What is wrong with the run after its last command has ended.
 
         Args:
             before: the trials that had ended when something happened.
+            undisturbed: folder of the same run to which nothing happened.
         """
         records = self.ended()
         counts = Counter(record["number"] for record in records)
@@ -163,6 +162,8 @@ class GauntletRun:
             found.append("a trial that had ended is lost or was carried out again")
         if len(counts) != TRIALS:
             found.append(f"{len(counts)} of {TRIALS} trials ended")
+        if outcome(records) != outcome(ended(undisturbed)):
+            found.append("the trials are not those of a run to which nothing happened")
         found += [f"trial {one['number']} failed: {one['error']}" for one in records if one["state"] == "FAIL"]
         return found + self._table_faults() + self._study_faults() + self._leftovers()
 
@@ -195,6 +196,18 @@ class GauntletRun:
         lock = FileLock(self.folder / NAME)
         with lock.acquire(timeout=0):
             return found
+
+
+def ended(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's trial log."""
+    log = folder / "trials.jsonl"
+    lines = log.read_bytes().split(b"\n")[:-1] if log.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def outcome(records: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """What ended, by number: all that does not depend on the clock."""
+    return sorted((one["number"], one["state"], one["eer"], one["size"], json.dumps(one["plan"])) for one in records)
 
 
 def wait_until(what: Callable[[], bool], seconds: float) -> bool:

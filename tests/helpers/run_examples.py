@@ -1,4 +1,4 @@
-"""The examples of the public names, one after the other in one process. The argument is an empty folder."""
+"""The examples of the public names, one after the other in one process. Arguments: an empty folder, and a cache."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NAMES = (
 
 
 def main() -> int:
-    scratch = Path(sys.argv[1])
+    scratch, cache = map(Path, sys.argv[1:])
     recording = scratch / "recording.flac"
     soundfile.write(recording, 0.1 * np.random.default_rng(1).standard_normal(50_000), 16_000)
-    where = {"storage": scratch / "runs", "cache": scratch / "cache"}
+    where = {"storage": scratch / "runs", "cache": cache}
     one_worker = {"cpus_per_trial": os.cpu_count()}  # each starts for seconds, and trials take less
-    tiny = {"model_option": {"width": 4}, "epochs": 2, "base_epochs": 1, **one_worker, **where}
+    tiny = {"model_option": {"width": 4}, "epochs": 2, "base_epochs": 2, **one_worker, **where}
     known: dict[str, Any] = {"scratch": scratch, "recording": recording, "tiny": tiny}
     runner, failed = doctest.DocTestRunner(), 0
     for name in NAMES:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import subprocess
@@ -10,17 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 import finished_run
 from project_file import ROOT
 from search.cluster.ray_cluster import Cluster
 from search.display.metrics import Gauges, Reading
-from search.display.progress import Display
+from search.display.progress import make_display
 from search.running import confirm_front
 from search.running.confirmation import candidates, without_growth
 from search.running.confirmation_table import Row, read, table, write
+from search.runs import trial_log
 from search.runs.members import StoredRun
+from search.runs.trial_log import TrialLog
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import load_detector
 from trainables.trial.plan import Plan
@@ -111,7 +111,7 @@ def test_every_seed_publishes_as_a_run_of_its_own(
     finished = finished_run.make(tmp_path)
     run = StoredRun.open(finished)
     alone = replace(workers, concurrent=1)
-    rows = confirm_front.confirm(run, 2, lambda: alone, Display(Console(file=io.StringIO())), controls=False)
+    rows = confirm_front.confirm(run, 2, lambda: alone, make_display(quiet=True), controls=False)
     assert [list(row.dev) for row in rows] == [[1, 2]] * 3
     assert list(published) == [f"{finished.name}/confirm/seed-{seed}" for seed in (1, 2)]
     for readings in published.values():
@@ -124,3 +124,32 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert "has no settings.json" in done.stderr
+
+
+def test_a_front_that_has_changed_is_confirmed_by_plan_and_seed(workers: Cluster, tmp_path: Path) -> None:
+    """What was member 0 is member 1 after the run went on: its results stay its own, and nothing is trained twice."""
+    finished = finished_run.make(tmp_path)
+    alone, display = replace(workers, concurrent=1), make_display(quiet=True)
+    before = {
+        one.key: one
+        for one in confirm_front.confirm(StoredRun.open(finished), 1, lambda: alone, display, controls=False)
+    }
+    log = TrialLog(finished / "trials.jsonl")
+    smallest = min((one for one in log.records.values() if one.state == "COMPLETE"), key=lambda one: one.size or 0)
+    final = {site: 4 for site in smallest.plan["final"]}
+    log.append(replace(smallest, number=9, recipe=None, plan={**smallest.plan, "final": final}, size=1, eer=0.4))
+    run = StoredRun.open(finished)
+    rows = confirm_front.confirm(run, 1, lambda: alone, display, controls=False)
+    assert [row.name for row in rows] == ["0", "1", "2", "base"]
+    assert rows[0].key.startswith("trial-9-")
+    assert rows[0].key not in before
+    for row in rows[1:]:
+        assert (row.dev, row.eval, row.size) == (before[row.key].dev, before[row.key].eval, before[row.key].size)
+    logged = trial_log.read(run.paths.confirmation / "seed-1" / "trials.jsonl")
+    assert [record.recipe for record in logged.values()] == [rows[1].key, rows[2].key, rows[0].key]
+    assert (
+        rows[0].size
+        == Plan.from_config(
+            {**smallest.plan, "final": final}, Architecture.create(run.settings.model, run.settings.model_option)
+        ).final.size()
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,9 +26,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_the_examples_of_the_docstrings_run(tmp_path: Path, corpus_cache: Path) -> None:
-    shutil.copytree(corpus_cache / "corpora", tmp_path / "cache" / "corpora")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(HELPERS / "run_examples.py"), str(tmp_path)]
+    command = [sys.executable, str(HELPERS / "run_examples.py"), str(tmp_path), str(corpus_cache)]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

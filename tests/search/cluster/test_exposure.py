@@ -64,13 +64,6 @@ def test_on_one_machine_nothing_is_open_to_others() -> None:
     assert Path(found["folder"]).parent.stat().st_mode & 0o077 == 0
 
 
-def test_the_token_is_in_no_file_of_a_run(tmp_path: Path) -> None:
-    run("run_pretended.py", str(tmp_path / "runs"), "0", "4")
-    written = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert {"settings.json", "versions.json", "run.log", "trials.jsonl", "study.journal"} <= set(written)
-    assert not [name for name, content in written.items() if TOKEN.encode() in content]
-
-
 class Bomb:
     """Unpickling one leaves a trace."""
 

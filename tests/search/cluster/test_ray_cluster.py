@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -207,3 +208,16 @@ with ray_cluster.ray_session(None, cpus_per_trial=1, gpus_per_trial=0) as future
     sys.exit(not future.result())
 """
     assert subprocess.run([sys.executable, "-c", code], cwd=project_file.ROOT).returncode == 0
+
+
+def test_what_trains_outside_of_trials_begins_again_where_its_worker_is_lost(workers: Cluster, tmp_path: Path) -> None:
+    def count(to: int, place: str) -> Iterator[int]:
+        """Yields numbers; the first time its process dies after the first one."""
+        for number in range(to):
+            yield number
+            if not Path(place).exists():
+                Path(place).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    assert list(run_remote_generator(count, 3, str(tmp_path / "died"), cpus=1, gpus=0)) == [0, 1, 2]
+    assert (tmp_path / "died").exists()

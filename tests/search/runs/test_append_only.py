@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,24 @@ def test_what_a_full_disk_cannot_take_leaves_no_half_line(begun: Any, room: int,
     lines = file.path.read_bytes().splitlines(keepends=True)
     assert lines[0] == before
     assert [line[-1:] for line in lines] == [b"\n", b"\n"]
+
+
+@pytest.mark.parametrize("room", range(8))
+def test_lines_that_do_not_fit_are_written_when_there_is_room(room: int, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    file = AppendOnlyFile(path)
+    assert file.append("one") is None
+    with full_disk(4 + room):
+        assert (file.append("two") is None) == (room >= 4)
+    with full_disk(path.stat().st_size):
+        error = file.append("three")
+        assert error is not None
+        assert error.errno == errno.EFBIG
+        assert file.unwritten == (1 if room >= 4 else 2)
+    assert path.read_text().splitlines() == (["one", "two"] if room >= 4 else ["one"])
+    assert file.flush() is None
+    assert file.unwritten == 0
+    assert path.read_text() == "one\ntwo\nthree\n"
 
 
 def test_what_cannot_be_brought_to_the_disk_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import storage
-from search.storage import bucket_sync
+from search.storage import bucket_lease, bucket_sync
 from search.storage.bucket_pull import pull_run
 from search.storage.bucket_sync import BucketSync, synced_folder
 from storage import bucket_tree, lay, tree
@@ -32,6 +32,12 @@ TREES = st.dictionaries(
     max_size=5,
 )
 NUMBERS = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else begins to write at the same moment."""
+    monkeypatch.setattr(bucket_lease, "SETTLE", 0.0)
 
 
 @pytest.fixture(autouse=True)
