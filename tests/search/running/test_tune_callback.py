@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import io
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +17,11 @@ from search.cluster import ray_compat
 from search.display.metrics import STARTING, Gauges, Reading
 from search.display.progress import Display
 from search.running import tune_callback
+from search.running.disk_space import DiskSpace
 from search.running.tune_callback import StopConditions, TuneCallback
 from search.runs.record import Record
 from search.runs.trial_log import TrialLog
+from search.settings.options import Settings
 from search.storage.bucket_sync import BucketSync
 from storage import lay, tree
 from trainables.storage.bucket_files import open_filesystem
@@ -218,3 +222,26 @@ def test_what_tune_gives_up_too_early_is_rescheduled_but_not_for_ever(
     watching.on_trial_error(0, [], lost(1, may_recover=True))
     assert ([*log.records], rescheduled) == ([0, 1], [1, 1])
     assert log.records[1].state == "FAIL"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_trial_that_could_not_write_is_carried_out_again_when_there_is_room(
+    code: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no failed trial: a recipe that had failed for want of room would be missing for good."""
+    monkeypatch.setattr(ray_compat, "clear_trial", lambda trial: None)
+    shown, again, log = io.StringIO(), list[int](), TrialLog(settings.paths.trials)
+    display = Display(Console(file=shown, width=1000))
+    space = DiskSpace(settings, display, (log.file,))
+    watching = TuneCallback(log, display, StopConditions(None), reschedule=again.append, space=space)
+    report = settings.run_folder / "error.txt"
+    report.write_text(f"Traceback (most recent call last):\nOSError: [Errno {code}] {os.strerror(code)}: 'weights'\n")
+    trial: Any = SimpleNamespace(
+        config={"number": 0, "recipe": "control"}, error_file=str(report), storage=None, placement_group_factory=None
+    )
+    for _ in range(9):
+        watching.on_trial_error(0, [], trial)
+    assert again == [0] * 9
+    assert not log.records
+    assert not space.has_room()
+    assert shown.getvalue().count(os.strerror(code)) == 1, "it is said once"
