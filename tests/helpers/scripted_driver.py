@@ -20,7 +20,12 @@ from typing import Any
 def main() -> None:
     pipe, script = int(sys.argv[1]), Path(os.environ["DROPIN_SCRIPT"])
     asked: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
+
+    def note(number: int, frame: object) -> None:
+        asked.append(number)
+        script.with_suffix(".asked").touch()
+
+    signal.signal(signal.SIGINT, note)
 
     def tell(**fact: Any) -> None:
         os.write(pipe, json.dumps(fact).encode() + b"\n")

@@ -22,8 +22,19 @@ from search.running.outcome import Outcome
 from search.runs.record import Record
 from search.settings.options import Settings
 
+
+class _Jobs:
+    """What drivers were started with, as it is when it is counted."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __len__(self) -> int:
+        return len(self.path.read_text().splitlines()) if self.path.exists() else 0
+
+
+Script = Callable[..., _Jobs]
 DONE = {"tell": {"outcome": asdict(Outcome(front=True))}}
-Script = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -35,23 +46,12 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     monkeypatch.syspath_prepend(str(HELPERS))
     monkeypatch.setattr(supervisor, "PATIENCE", 1.0)
 
-    def given(*lines: dict[str, Any]) -> list[dict[str, Any]]:
+    def given(*lines: dict[str, Any]) -> _Jobs:
         path.write_text("\n".join(map(json.dumps, lines)))
         return jobs
 
-    jobs: list[dict[str, Any]] = _Jobs(path.with_suffix(".jobs"))
+    jobs = _Jobs(path.with_suffix(".jobs"))
     return given
-
-
-class _Jobs(list[dict[str, Any]]):
-    """The jobs, as they are when they are counted."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path = path
-
-    def __len__(self) -> int:
-        return len(self.path.read_text().splitlines()) if self.path.exists() else 0
 
 
 @pytest.fixture
@@ -112,21 +112,23 @@ def test_the_time_limit_counts_from_the_first_driver(written: Settings, script: 
     jobs = script({"kill": 9}, DONE)
     supervisor.search(replace(written, minutes=5), quiet=True)
     assert len(jobs) == 2
-    first, second = (json.loads(line) for line in jobs.path.read_text().splitlines())  # type: ignore[attr-defined]
+    first, second = (json.loads(line) for line in jobs.path.read_text().splitlines())
     limits = [json.loads(job["settings"])["minutes"] for job in (first, second)]
     assert limits[0] == 5
     assert 4.5 < limits[1] < 5
 
 
-def interrupt(times: int, jobs: list[dict[str, Any]]) -> None:
-    """Ctrl-C in this process as soon as a driver is there, so many times."""
+def interrupt(times: int, jobs: _Jobs) -> None:
+    """Ctrl-C in this process as soon as a driver is there, and again when the driver has got it, so many times."""
 
     def press() -> None:
+        noted = jobs.path.with_suffix(".asked")
         while not len(jobs):
             time.sleep(0.01)
         for _ in range(times):
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.5)
+            while not noted.exists():
+                time.sleep(0.01)
 
     threading.Thread(target=press, daemon=True).start()
 
