@@ -72,7 +72,7 @@ def test_from_nothing_to_a_score(tmp_path: Path) -> None:
     assert np.isfinite(found["files"][0]["score"])
 
     written = {path: path.read_bytes() for path in (*run.rglob("*"), *front.rglob("*")) if path.is_file()}
-    assert {"settings.json", "versions.json", "run.log", "study.journal", "card.json"} <= {
+    assert {"settings.json", "versions.json", "run.log", "study.journal", "detector.json"} <= {
         path.name for path in written
     }
     assert not [path for path, content in written.items() if TOKEN.encode() in content], "the token is in no file"
