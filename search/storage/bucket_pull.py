@@ -34,7 +34,8 @@ def pull_run(uri: str, cache: Path) -> Path:
         The local folder.
 
     Raises:
-        DropinError: there is no run, the storage cannot be reached, or both logs have trials that the other has not.
+        DropinError: there is no run, the storage cannot be reached, the cache cannot be written, or both logs have
+            trials that the other has not.
     """
     folder = local_folder(uri, cache)
     try:
@@ -42,7 +43,7 @@ def pull_run(uri: str, cache: Path) -> Path:
         if SETTINGS not in remote:
             raise DropinError(f"a run is a folder that search.run wrote; {uri} has no {SETTINGS}: correct the URI")
         names = [name for name in remote if TEMPORARY.isdisjoint(name.split("/"))]
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder.parent)
         with FileLock(f"{folder}.lock"):
             remote_log = _complete_lines(bucket_files.read_bytes(join_uri(uri, TRIALS))) if TRIALS in remote else b""
             local_log = _complete_lines((folder / TRIALS).read_bytes()) if (folder / TRIALS).is_file() else b""
@@ -79,6 +80,16 @@ def check_new(uri: str) -> None:
         raise DropinError(
             f"--storage must be writable; got {parent} ({error}): check that the bucket exists, and the credentials in "
             "the environment"
+        ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DropinError(
+            f"a run of a bucket is brought into the cache, which must be a folder that can be written; got {folder} "
+            f"({error}): set DROPIN_CACHE to another"
         ) from error
 
 

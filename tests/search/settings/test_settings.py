@@ -152,6 +152,22 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     assert "--resume" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("closed", "said"), [("cache", "--cache DIR, or set DROPIN_CACHE"), ("runs", "cannot be writ")]
+)
+def test_what_cannot_be_written_is_refused_before_any_work(
+    closed: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = stored(tmp_path).run_folder
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr("os.access", lambda path, how: closed not in Path(path).parts)
+    for arguments in (["--resume", str(folder)], ["--name", "new"]):
+        with pytest.raises(SystemExit):
+            given(tmp_path, *arguments) if "--name" in arguments else parse(arguments)
+        error = capsys.readouterr().err
+        assert said in error or ("--name" in arguments and "--storage must be a folder that can be written" in error)
+
+
 @pytest.mark.parametrize("how", ["folder", "name", "moved"])
 def test_resume_takes_the_settings_of_the_run(how: str, tmp_path: Path) -> None:
     settings = stored(tmp_path)
