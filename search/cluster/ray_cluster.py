@@ -82,6 +82,22 @@ def prepare(address: str | None) -> None:
     os.environ.setdefault("RAY_AUTH_MODE", "token" if local or has_token else "disabled")
 
 
+def check_fit(address: str | None, cpus_per_trial: int, gpus_per_trial: float | None) -> None:
+    """Make sure that this machine can run a trial, where Ray is to be started on it; after `prepare`.
+
+    Args:
+        address: as for `init_ray`; of an existing cluster nothing is known yet.
+        cpus_per_trial: CPU cores a trial.
+        gpus_per_trial: GPUs a trial, or ``None``, as for `init_ray`.
+
+    Raises:
+        DropinError: a trial requests more than there is.
+    """
+    if address is None:
+        found = Nodes([ray_compat.local_resources()])
+        found.fit(cpus_per_trial, float(found.have_gpus) if gpus_per_trial is None else gpus_per_trial)
+
+
 @contextmanager
 def ray_session(address: str | None, *, cpus_per_trial: int, gpus_per_trial: float | None) -> Iterator[Future[Cluster]]:
     """Run `init_ray`, which takes seconds, in a thread, and on leaving the context `shutdown_ray`.

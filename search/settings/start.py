@@ -24,13 +24,23 @@ def check_new(settings: Settings) -> None:
     root, folder, uri = settings.corpus_root, settings.run_folder, settings.run_uri
     if root is not None and not os.path.isdir(root):
         raise DropinError(f"--corpus-root must be a folder; got {root}: correct the path")
-    if os.path.exists(folder):
+    if _is_taken(folder):
         raise DropinError(f"--name must be new; {folder} exists: choose another, or go on with --resume {folder}")
     if uri is not None:
         bucket_pull.check_new(uri)
     if not _is_writable(folder.parent):
         raise DropinError(f"--storage must be a folder that can be written; got {folder.parent}: choose another")
     _check_cache(settings.cache)
+
+
+def _is_taken(folder: Path) -> bool:
+    """Whether there is more than hidden files, such as the lock of a run that was refused before it began."""
+    if not os.path.isdir(folder):
+        return os.path.lexists(folder)
+    try:
+        return not all(name.startswith(".") for name in os.listdir(folder))
+    except OSError:
+        return True
 
 
 def _check_cache(cache: Path) -> None:
