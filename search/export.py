@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search.api.runs import Run
+from search.display import terminal
 from search.display.progress import Display
 from search.display.terminal import cell, print_error
 from search.reporting import export_folder
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 when the run cannot be exported, 2 when the command line is wrong, 130 when interrupted.
     """
+    terminal.prepare()
     given = _parser().parse_args(arguments)
     target = given.to
     try:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from search.api.runs import open_run
+from search.display import terminal
 from search.display.terminal import print_error, print_text
 from search.page.target import check_target
 from search.settings import values
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 when the report cannot be made, 2 when the command line is wrong.
     """
+    terminal.prepare()
     given = _parser().parse_args(arguments)
     try:
         run = open_run(given.run)

@@ -13,6 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from search.api.detectors import Detector, Scored, load_detector
+from search.display import terminal
 from search.display.terminal import cell, print_error, print_text
 from search.settings import values
 from search.settings.command_line import Parser
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 when a file could not be scored, 2 when the detector cannot be used, 130 when interrupted.
     """
+    terminal.prepare()
     given = _parser().parse_args(arguments)
     try:
         detector = load_detector(given.detector)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from search.cluster import home
 from search.display.progress import Display, make_display
 from search.driver import supervisor
-from search.reporting.export import export
 from search.reporting.tables import DetectorResult
 from search.running import confirmation_table
 from search.runs import results, run_folder
@@ -98,6 +98,10 @@ class Run:
         >>> (scratch / "front" / "front.csv").is_file()
         True
         """
+        home.provide()
+        # Only now: matplotlib looks for a home folder when it is imported.
+        from search.reporting.export import export
+
         own, display = self.settings, display or make_display(quiet=True)
         with display:
             return export(
@@ -125,7 +129,8 @@ class Run:
         >>> run.report().name
         'report.html'
         """
-        # Only now: plotly and Optuna take a while to import.
+        home.provide()
+        # Only now: plotly and Optuna take a while to import, and matplotlib with them.
         from search.page.document import document
         from search.page.report_data import ReportData
         from search.page.target import check_target

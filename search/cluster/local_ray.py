@@ -11,12 +11,15 @@ import contextlib
 import logging
 import os
 import secrets
+import shlex
 import shutil
 import stat
 import tempfile
 from pathlib import Path
 
 import psutil
+
+from trainables.errors import DropinError
 
 logger = logging.getLogger(__name__)
 TEMP_ROOT = Path("/tmp")
@@ -34,30 +37,82 @@ def default_token_file() -> Path:
 
 
 def ensure_token() -> None:
-    """Write a token into Ray's default file, for its owner alone, if there is none; one elsewhere is left alone."""
-    path = default_token_file()
-    if "RAY_AUTH_TOKEN" in os.environ or token_file() != path:
+    """Write a token into Ray's default file, for its owner alone, if there is none; one elsewhere is left alone.
+
+    Where that file is not this user's to write or read, as in a home folder of somebody else or one that is read-only,
+    the token is in the private folder, and ``RAY_AUTH_TOKEN_PATH`` says so to this process and those that it starts.
+
+    Raises:
+        DropinError: there is no place for a token.
+    """
+    if "RAY_AUTH_TOKEN" in os.environ or os.environ.get("RAY_AUTH_TOKEN_PATH"):
         return
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            _write_token(path)
-        if path.stat().st_uid == os.getuid() and path.parent.stat().st_mode & 0o077:
-            path.chmod(0o600)  # in a folder that is closed it may have to be readable, for a cluster's containers
+        if _is_own(default_token_file()):
+            _write_own(default_token_file())
+            return
+    except (OSError, RuntimeError) as error:  # a RuntimeError where no home folder is known
+        logger.info("Ray's token is not in the home folder: %s", error)
+    path = private_folder() / "auth_token"
+    try:
+        _write_own(path)
     except OSError as error:
-        # What cannot be written may still be read; if not, Ray says so.
-        logger.warning("%s is left as it is: %s", path, error)
+        raise DropinError(
+            f"Ray needs a token that nobody else can read; {path} cannot be written ({error}): set RAY_AUTH_TOKEN_PATH "
+            "to a file for it"
+        ) from error
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
+
+
+def login_command(ray: str) -> str:
+    """The command that prints the token, as a shell of the user's takes it.
+
+    Args:
+        ray: Ray's command.
+    """
+    path = None if "RAY_AUTH_TOKEN" in os.environ else os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return f"{f'RAY_AUTH_TOKEN_PATH={shlex.quote(path)} ' if path else ''}{shlex.quote(ray)} get-auth-token"
 
 
 def remove_ended_sessions() -> None:
     """Remove the folders of Ray's sessions here whose driver has ended; their logs are of no use to a later run."""
-    for session in _own_temp_dir().glob("session_*"):
+    sessions = _own_folder() / "ray"
+    for session in sessions.glob("session_*"):
         driver = session.name.rpartition("_")[2]  # session_DATE_TIME_MICROSECONDS_PID
         if driver.isdigit() and not psutil.pid_exists(int(driver)):
             shutil.rmtree(session, ignore_errors=True)
-    latest = _own_temp_dir() / "session_latest"  # a link
+    latest = sessions / "session_latest"  # a link
     if latest.is_symlink() and not latest.exists():
         latest.unlink(missing_ok=True)
+
+
+def owner(path: Path) -> int | None:
+    """The user id of the owner of a file or folder; ``None`` where it is not to be seen."""
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return None
+
+
+def _is_own(token: Path) -> bool:
+    """Whether a token's file, or the folder that it would be made in, is this user's; that of root is nobody else's."""
+    nearest = next((path for path in (token, *token.parents) if os.path.lexists(path)), Path("/"))
+    return owner(nearest) in ({os.getuid(), 0} if nearest == token else {os.getuid()})
+
+
+def _write_own(path: Path) -> None:
+    """Write a token unless there is one, and see that it can be read; nobody else shall read it.
+
+    Raises:
+        OSError: it cannot be written or read.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        _write_token(path)
+    if path.stat().st_uid == os.getuid() and path.parent.stat().st_mode & 0o077:
+        path.chmod(0o600)  # in a folder that is closed it may have to be readable, for a cluster's containers
+    with path.open("rb"):
+        return
 
 
 def _write_token(path: Path) -> None:
@@ -69,21 +124,37 @@ def _write_token(path: Path) -> None:
             os.link(part.name, path)
 
 
-def _own_temp_dir() -> Path:
-    return TEMP_ROOT / f"ray-{os.getuid()}" / "ray"
+def _own_folder() -> Path:
+    return TEMP_ROOT / f"ray-{os.getuid()}"
+
+
+def private_folder() -> Path:
+    """A folder that nobody else can open. It is the same one every time, unless somebody else has made it first.
+
+    Raises:
+        DropinError: it cannot be made.
+    """
+    outer = _own_folder()
+    try:
+        with contextlib.suppress(FileExistsError):
+            outer.mkdir(mode=0o700)
+        about = outer.lstat()
+        private = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o077
+        return outer if private else Path(tempfile.mkdtemp(prefix="ray-", dir=TEMP_ROOT))
+    except OSError as error:
+        raise DropinError(
+            f"a folder below {TEMP_ROOT} is needed that nobody else can open; it cannot be made ({error}): make "
+            f"{TEMP_ROOT} writable, or set RAY_TMPDIR and RAY_AUTH_TOKEN_PATH to places of your own"
+        ) from error
 
 
 def temp_dir() -> str | None:
     """Ray's temporary folder, for its logs and sockets; nobody else can open it. ``None`` where the user has set one.
 
-    It is the same one every time, unless somebody else has made it first.
+    Raises:
+        DropinError: it cannot be made.
     """
     if os.environ.get("RAY_TMPDIR"):
         return None
-    outer = _own_temp_dir().parent
-    with contextlib.suppress(FileExistsError):
-        outer.mkdir(mode=0o700)
-    about = outer.lstat()
-    private = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o077
     # Ray lets everybody open the folder that it is given, so that is one within.
-    return str((outer if private else Path(tempfile.mkdtemp(prefix="ray-", dir=TEMP_ROOT))) / "ray")
+    return str(private_folder() / "ray")

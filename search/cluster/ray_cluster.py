@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.cluster import local_ray, nodes, ray_compat
+from search.cluster import home, local_ray, nodes, ray_compat
 from search.cluster.nodes import Nodes
 from search.cluster.origin import PACKAGES, check_origin
 from trainables.errors import DropinError
@@ -68,14 +68,34 @@ def prepare(address: str | None) -> None:
 
     Ray on this machine listens on the loopback interface only and asks for a token, since any program or web page that
     reaches the dashboard could run code otherwise. An existing cluster is given a token if there is one.
+
+    Raises:
+        DropinError: there is no place for the token.
     """
     local = address is None
+    if local and os.environ.get("RAY_AUTH_MODE", "token") == "token":
+        local_ray.ensure_token()
+    home.provide()  # after the token, which would be in the home folder that is made here
     for name, value in {**ray_compat.ENVIRONMENT, **(ray_compat.LOCAL_ENVIRONMENT if local else {})}.items():
         os.environ.setdefault(name, value)
-    has_token = "RAY_AUTH_TOKEN" in os.environ or local_ray.token_file().is_file()
+    has_token = "RAY_AUTH_TOKEN" in os.environ or os.path.isfile(local_ray.token_file())
     os.environ.setdefault("RAY_AUTH_MODE", "token" if local or has_token else "disabled")
-    if local and os.environ["RAY_AUTH_MODE"] == "token":
-        local_ray.ensure_token()
+
+
+def check_fit(address: str | None, cpus_per_trial: int, gpus_per_trial: float | None) -> None:
+    """Make sure that this machine can run a trial, where Ray is to be started on it; after `prepare`.
+
+    Args:
+        address: as for `init_ray`; of an existing cluster nothing is known yet.
+        cpus_per_trial: CPU cores a trial.
+        gpus_per_trial: GPUs a trial, or ``None``, as for `init_ray`.
+
+    Raises:
+        DropinError: a trial requests more than there is.
+    """
+    if address is None:
+        found = Nodes([ray_compat.local_resources()])
+        found.fit(cpus_per_trial, float(found.have_gpus) if gpus_per_trial is None else gpus_per_trial)
 
 
 @contextmanager
@@ -120,8 +140,8 @@ def init_ray(
         temp_dir = local_ray.temp_dir()
         context = ray_compat.init_local(temp_dir, include_dashboard=dashboard, dashboard_host="127.0.0.1", **common)
     else:
-        home = check_origin()
-        code = {"py_modules": [str(home / name) for name in PACKAGES]}
+        origin = check_origin()
+        code = {"py_modules": [str(origin / name) for name in PACKAGES]}
         try:
             context = ray.init(address, runtime_env=code, **common)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -130,9 +150,9 @@ def init_ray(
                 f"(ray status) and asks for the login that RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']} offers"
             ) from error
     url = context.dashboard_url or None
-    login = (
-        f"log in with what `{_ray_command()} get-auth-token` prints" if os.environ["RAY_AUTH_MODE"] == "token" else None
-    )
+    login = None
+    if os.environ["RAY_AUTH_MODE"] == "token":
+        login = f"log in with what `{local_ray.login_command(_ray_command())}` prints"
     bare = Cluster(
         cpus=cpus_per_trial,
         gpus=0.0,

@@ -9,6 +9,7 @@ Ray is imported inside functions: it reads `ENVIRONMENT` when it is first import
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,6 +64,15 @@ def init_local(temp_dir: str | None, **options: Any) -> Any:
     import ray
 
     return ray.init("local", _temp_dir=temp_dir, **options)
+
+
+def local_resources() -> Mapping[str, float]:
+    """CPUs and GPUs that Ray will count on this machine when it is started here, by its names."""
+    from ray._private.resource_and_label_spec import ResourceAndLabelSpec
+
+    logging.getLogger("ray").setLevel(logging.ERROR)  # Ray has notices about how it counts, as when it is started
+    found = ResourceAndLabelSpec().resolve(is_head=True, node_ip_address="127.0.0.1")
+    return {"CPU": float(found.num_cpus or 0), "GPU": float(found.num_gpus or 0)}
 
 
 def session_dir(context: Any) -> Path:

@@ -59,6 +59,7 @@ def confirm_run(
     settings, outcome = run.settings, Outcome()
     candidates(run, controls=controls)  # so that a run without a front is rejected before anything starts
     ray_cluster.prepare(settings.address)
+    ray_cluster.check_fit(settings.address, settings.cpus_per_trial, settings.gpus_per_trial)
     folder = run.paths.confirmation
     copied = None if settings.run_uri is None else bucket_files.join_uri(settings.run_uri, folder.name)
     watched = nullcontext() if watchdog is None else watchdog.ray(settings.address)

@@ -44,6 +44,7 @@ def search(settings: Settings, display: Display, watchdog: Watchdog | None = Non
         ray_cluster.prepare(settings.address)
         if monitor is not None:
             monitor.tell_ray()
+        ray_cluster.check_fit(settings.address, settings.cpus_per_trial, settings.gpus_per_trial)
         watched = nullcontext() if watchdog is None else watchdog.ray(settings.address)
         ray = ray_cluster.ray_session(
             settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial

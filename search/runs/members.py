@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,7 +50,7 @@ class StoredRun:
         """
         folder = folder.expanduser().resolve()
         paths = RunPaths(folder)
-        if not paths.settings.is_file():
+        if not os.path.isfile(paths.settings):
             raise DropinError(
                 f"a run is a folder that search.run wrote; {folder} has no {paths.settings.name}: correct the path"
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import spaces
+from search.cluster import home
 from search.settings import values
 from search.settings.declaration import OPTION, Option, declared
 from search.settings.stored import read_fields, warn_once
@@ -34,12 +34,8 @@ WHAT, HOW, WHERE = "what to search", "how to search", "where"
 
 
 def default_cache() -> Path:
-    """``DROPIN_CACHE`` where it is set, else ``dropin`` in the user's cache folder."""
-    if chosen := os.environ.get("DROPIN_CACHE"):
-        return Path(chosen)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "dropin"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dropin"
+    """``DROPIN_CACHE`` where it is set, else ``dropin`` in the user's cache folder; see `search.cluster.home`."""
+    return Path(os.environ.get("DROPIN_CACHE") or home.caches() / "dropin")
 
 
 @dataclass(frozen=True)

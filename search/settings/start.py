@@ -26,7 +26,7 @@ def check_new(settings: Settings) -> None:
     """
     folder, uri = settings.run_folder, settings.run_uri
     check_root(settings)
-    if folder.exists() and not (folder.is_dir() and _files(folder) <= {WRITER_LOCK}):
+    if _is_taken(folder):
         raise _taken(folder)
     if uri is not None:
         bucket_pull.check_new(uri)
@@ -75,7 +75,7 @@ def check_root(settings: Settings) -> None:
         DropinError: it is no folder.
     """
     root = settings.corpus_root
-    if root is not None and not root.is_dir():
+    if root is not None and not os.path.isdir(root):
         raise DropinError(f"--corpus-root must be a folder; got {root}: correct the path")
 
 
@@ -85,9 +85,23 @@ def check_writable(option: str, place: Path) -> None:
     Raises:
         DropinError: it is a file, within one, or belongs to somebody else.
     """
-    existing = next(path for path in (place, *place.parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise DropinError(f"{option} must be a folder that can be written; got {place}: choose another")
+    # By os.path, to which what may not be looked at is not there.
+    existing = next(path for path in (place, *place.parents) if os.path.exists(path))
+    if not os.path.isdir(existing) or not os.access(existing, os.W_OK | os.X_OK):
+        another = "choose another"
+        if option == "--cache":
+            another += " by --cache DIR, or set DROPIN_CACHE to one"
+        raise DropinError(f"{option} must be a folder that can be written; got {place}: {another}")
+
+
+def _is_taken(folder: Path) -> bool:
+    """Whether there is more than the lock of a run that was refused before it began."""
+    if not os.path.isdir(folder):
+        return os.path.lexists(folder)
+    try:
+        return not _files(folder) <= {WRITER_LOCK}
+    except OSError:
+        return True
 
 
 def _files(folder: Path) -> set[str]:
@@ -120,21 +134,25 @@ def resumed(run: str, *, storage: str | Path | None = None, **changed: Any) -> S
     stored = values.PATH_OR_URI.checked("runs" if storage is None else storage)
     if isinstance(stored, str) or bucket_files.is_uri(run):
         uri = run if bucket_files.is_uri(run) else bucket_files.join_uri(str(stored), run)
-        changed["cache"] = values.PATH.checked(changed.get("cache", default_cache()))
+        changed["cache"] = values.PATH.checked(changed["cache"] if "cache" in changed else default_cache())
         check_writable("--cache", changed["cache"])
         folder = named = bucket_pull.pull_run(uri, changed["cache"])
         changed["storage"], changed["name"] = bucket_files.split_uri(uri)
     else:
         named = values.PATH.checked(run)
-        folder = named if RunPaths(named).settings.is_file() else stored / run
+        folder = named if os.path.isfile(RunPaths(named).settings) else stored / run
         # The folder may have been moved since; what it is called now counts.
         changed["storage"], changed["name"] = folder.parent, folder.name
     file = RunPaths(folder).settings
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise DropinError(
             f"--resume must name the folder of a run; there is no {file.name} in {named}: correct the path"
         )
-    settings = replace(Settings.from_json(file.read_text(encoding="utf-8")), **changed)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DropinError(f"--resume must name a run that can be read; got {file} ({error}): ask its owner") from error
+    settings = replace(Settings.from_json(text), **changed)
     check_root(settings)
     check_writable("--storage", folder)
     check_writable("--cache", settings.cache)

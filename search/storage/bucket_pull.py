@@ -35,8 +35,8 @@ def pull_run(uri: str, cache: Path) -> Path:
         The local folder.
 
     Raises:
-        DropinError: there is no run, the storage cannot be reached, a file's name leads out of the folder, or both logs
-            have trials that the other has not.
+        DropinError: there is no run, the storage cannot be reached, a file's name leads out of the folder, the cache
+            cannot be written, or both logs have trials that the other has not.
     """
     folder = local_folder(uri, cache)
     try:
@@ -45,7 +45,7 @@ def pull_run(uri: str, cache: Path) -> Path:
             raise DropinError(f"a run is a folder that search.run wrote; {uri} has no {SETTINGS}: correct the URI")
         names = [name for name in remote if _belongs(name)]
         check_names(uri, [folder.name, *names])
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder.parent)
         with FileLock(f"{folder}.lock"):
             remote_log = _complete_lines(bucket_files.read_bytes(join_uri(uri, TRIALS))) if TRIALS in remote else b""
             local_log = _complete_lines((folder / TRIALS).read_bytes()) if (folder / TRIALS).is_file() else b""
@@ -89,6 +89,16 @@ def _belongs(name: str) -> bool:
     """Whether a file is part of a run's copy, and not of something that an earlier version was still writing."""
     parts = name.split("/")
     return TEMPORARY.isdisjoint(parts) and not any(part.endswith(UNFINISHED) for part in parts)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DropinError(
+            f"a run of a bucket is brought into the cache, which must be a folder that can be written; got {folder} "
+            f"({error}): set DROPIN_CACHE to another"
+        ) from error
 
 
 def _complete_lines(content: bytes) -> bytes:

@@ -46,6 +46,19 @@ def test_ray_is_told_of_the_monitor_before_it_starts(tmp_path: Path, monkeypatch
     assert told == [*monitored, "Ray starts", False, "Ray ends"]
 
 
+@pytest.mark.parametrize("option", ["--cpus-per-trial", "--gpus-per-trial"])
+def test_what_no_machine_has_is_refused_before_any_work(option: str, tmp_path: Path) -> None:
+    words = ["search.run", "--storage", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"), "--name", "one"]
+    for name in ("first", "again"):  # the name is free again
+        done = subprocess.run(
+            [sys.executable, "-m", *words, option, "99999"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout) == (2, ""), name
+        assert "a trial must fit on one node; it requests" in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "cache").exists()
+
+
 def test_mixed_up_packages_end_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def refuse() -> Path:
         raise ValueError("spaces is elsewhere")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from search.cluster.local_ray import ensure_token, temp_dir
+from search.cluster.local_ray import ensure_token, login_command, temp_dir
 from search.cluster.ray_cluster import local_ray, prepare
+from trainables.errors import DropinError
 
 
 @pytest.fixture
@@ -55,10 +56,49 @@ def test_a_token_in_a_closed_folder_is_left_as_it_is(home: Path) -> None:
     assert (token.read_text(), mode(token)) == ("read in containers, too", 0o644)
 
 
-def test_a_place_that_cannot_be_written_is_left_to_ray(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (home / ".ray").write_text("no folder")
-    ensure_token()
-    assert "is left as it is" in caplog.text
+@pytest.mark.parametrize("why", ["a file", "another user's", "another user's token", "no home"])
+def test_a_token_without_a_home_for_it_is_in_the_private_folder(
+    why: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default = home / ".ray" / "auth_token"
+    if why == "a file":
+        (home / ".ray").write_text("no folder")
+    elif why == "no home":
+
+        def unknown() -> Path:
+            raise RuntimeError("Could not determine home directory.")
+
+        monkeypatch.setattr(Path, "home", unknown)
+    else:
+        others = home if why == "another user's" else default
+        if others == default:
+            default.parent.mkdir()
+            default.write_text("theirs")
+        monkeypatch.setattr(local_ray, "owner", lambda path: os.getuid() + (path == others) * 4321)
+    private = home / f"ray-{os.getuid()}"
+    for _ in range(2):  # the next run finds it
+        monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+        prepare(None)
+        assert os.environ["RAY_AUTH_TOKEN_PATH"] == str(private / "auth_token")
+    assert local_ray.token_file() == private / "auth_token"
+    assert (mode(private), mode(private / "auth_token")) == (0o700, 0o600)
+    assert len((private / "auth_token").read_text()) == 64
+    assert not default.exists() if why != "another user's token" else default.read_text() == "theirs"
+
+
+def test_how_to_log_in_names_the_file_of_the_token(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert login_command("ray") == "ray get-auth-token"
+    assert login_command("/my venv/ray") == "'/my venv/ray' get-auth-token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/tmp/my token")
+    assert login_command("ray") == "RAY_AUTH_TOKEN_PATH='/tmp/my token' ray get-auth-token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    assert login_command("ray") == "ray get-auth-token"
+
+
+def test_where_nothing_can_be_private_the_way_out_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_ray, "TEMP_ROOT", home / "nothing")
+    with pytest.raises(DropinError, match="set RAY_TMPDIR and RAY_AUTH_TOKEN_PATH"):
+        temp_dir()
 
 
 def test_a_token_that_the_user_keeps_elsewhere_is_left_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from search.cluster import ray_cluster, ray_compat
 from search.cluster.nodes import Nodes
 from search.cluster.ray_cluster import (
     Cluster,
+    check_fit,
     check_origin,
     fit_trials,
     prepare,
@@ -26,6 +27,7 @@ from search.cluster.ray_cluster import (
     tunnel,
     wait_for_nodes,
 )
+from trainables.errors import DropinError
 
 
 def test_the_projects_packages_come_from_one_folder() -> None:
@@ -85,6 +87,21 @@ def test_what_the_user_set_stays(bare_environment: Path, monkeypatch: pytest.Mon
     prepare(None)
     assert os.environ["RAY_AUTH_MODE"] == "disabled"
     assert os.environ["TUNE_WARN_THRESHOLD_S"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "fits"), [(4, None, True), (4, 0.5, True), (1, 2, True), (5, None, False), (1, 3, False)]
+)
+def test_what_this_machine_cannot_run_is_known_before_ray_starts(
+    cpus: int, gpus: float | None, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_compat, "local_resources", lambda: {"CPU": 4.0, "GPU": 2.0})
+    check_fit("auto", cpus, gpus)
+    if fits:
+        check_fit(None, cpus, gpus)
+    else:
+        with pytest.raises(DropinError, match="there is 4 CPU and 2 GPU: lower --cpus-per-trial or --gpus-per-trial"):
+            check_fit(None, cpus, gpus)
 
 
 def test_how_to_reach_a_dashboard_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,18 @@ def test_a_session_is_in_the_folder_that_ray_was_told(monkeypatch: pytest.Monkey
     assert Path(session).is_relative_to(ray.get_runtime_context().get_temp_dir())
 
 
+def test_what_ray_will_count_is_what_it_counts(workers: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    node: Any = ray._private.worker.global_worker.node
+    known = node.get_resource_and_label_spec()  # of a node that was told its 2 CPUs
+    monkeypatch.setattr("ray._private.utils.get_num_cpus", lambda: 2)
+    found = ray_compat.local_resources()
+    assert found == {"CPU": known.num_cpus, "GPU": known.num_gpus} == {"CPU": 2, "GPU": found["GPU"]}
+    monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", json.dumps({"CPU": 7, "GPU": 3}))
+    assert ray_compat.local_resources() == {"CPU": 7, "GPU": 3}
+
+
 # What the head knows of nodes
 
 
