@@ -105,6 +105,13 @@ def lack_of_room(folder: Path, needed: int) -> str | None:
     return f"{folder} has {free / 1e6:.0f} MB free, {needed / 1e6:.0f} are needed" if free < needed else None
 
 
+def next_step(error: Exception) -> str:
+    """What to do about an error, where it is one of a storage that is full or read-only; else nothing."""
+    if not isinstance(error, OSError) or error.errno not in ERRORS:
+        return ""
+    return ": free some space, or take a --cache and a --storage that have room, and go on with --resume"
+
+
 def is_storage_error(error: str) -> bool:
     """Whether an error's text is that of a full or read-only storage: what a worker raised comes as a text."""
     return any(os.strerror(code) in error for code in ERRORS)

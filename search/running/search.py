@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from search.cluster import ray_cluster
 from search.display.monitor import Monitor
 from search.running import interruption
+from search.running.disk_space import next_step
 from search.running.finish import finish, resume_command
 from search.running.outcome import Outcome
 from search.runs.writer_lock import writer_lock
@@ -104,7 +105,7 @@ def _search(
         except Exception as error:
             outcome.failed(error)
             logger.exception("the run broke off")
-            display.message(f"{error}\n(more in {settings.paths.log})")
+            display.message(f"{error}{next_step(error)}\n(more in {settings.paths.log})")
     return outcome
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.reporting.export_folder import MARKER, atomic_folder, check
+from trainables.errors import DropinError
 
 
 def write(target: Path, text: str = "one") -> None:
@@ -89,3 +90,12 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
     for target in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ValueError, match="is a file"):
             check(target)
+
+
+def test_a_folder_that_may_not_be_entered_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path, **how: object) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", closed)  # to root no folder is closed
+    with pytest.raises(DropinError, match=r"can be entered and written; got .*Permission denied.*choose another path"):
+        check(tmp_path / "closed" / "front")

@@ -77,3 +77,9 @@ def test_lines_of_logs_that_could_not_be_written_are_written_later_or_counted(se
     space.flush()
     assert space.unwritten() is None
     assert settings.paths.trials.read_text() == "a\nb\n"
+
+
+def test_what_to_do_about_an_error_of_the_storage_is_said() -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/cache/a.flac")
+    assert "free some space" in disk_space.next_step(full)
+    assert disk_space.next_step(ValueError("the loss is nan")) == ""

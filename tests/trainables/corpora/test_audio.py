@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from full_disk import full_disk
 from trainables.corpora import audio
-from trainables.corpora.audio import SAMPLE_RATE, header_fault, read_audio
+from trainables.corpora.audio import SAMPLE_RATE, header_fault, read_audio, write_flac
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac"])
@@ -133,3 +134,16 @@ def test_too_high_a_rate_is_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(10), 999_983)
     with pytest.raises(ValueError, match="has a sampling rate of 999983 Hz"):
         read_audio(tmp_path / "a.wav")
+
+
+@given(samples=hnp.arrays(np.int16, st.integers(1, 200)))
+def test_what_is_written_is_read_back(samples: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("flac") / "a.flac"
+    write_flac(path, samples)
+    np.testing.assert_array_equal(read_audio(path), samples.astype(np.float32) / 2**15)
+
+
+def test_audio_that_does_not_fit_names_its_file_and_why(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    with full_disk(100), pytest.raises(OSError, match=r"File too large: '.*a\.flac'"):
+        write_flac(path, np.random.default_rng(0).normal(0, 0.1, 16_000))
