@@ -12,7 +12,7 @@ from rich.table import Table
 from search.api.runs import Run
 from search.display import terminal
 from search.display.progress import Display
-from search.display.terminal import cell, print_error
+from search.display.terminal import cell, command, print_error
 from search.reporting import export_folder
 from search.reporting.plan_words import count_text
 from search.reporting.tables import DetectorResult
@@ -62,8 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.width = 10_000  # a row a line, whoever reads it
     console.print(_summary(entries))
     display.message(f"front: {target / 'front.png'}, {target / 'front.csv'}, {target / 'front.parquet'}")
-    display.message(f"next: python -m search.score {target / 'detectors' / '0'} FILES")
-    display.message(f"report: python -m search.report {run.folder} --front {target}")
+    display.message(f"next: {command('search.score', target / 'detectors' / '0', 'FILES')}")
+    display.message(f"report: {command('search.report', run.folder, '--front', target)}")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import shlex
 import sys
 from typing import TextIO
 
@@ -70,6 +71,11 @@ class LastingStream(io.TextIOBase):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
+
+
+def command(module: str, *words: object) -> str:
+    """A command line of this project as a shell takes it, whatever is in its paths."""
+    return shlex.join(["python", "-m", module, *map(str, words)])
 
 
 def print_text(text: object, file: TextIO | None = None) -> None:

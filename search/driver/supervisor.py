@@ -27,7 +27,8 @@ import psutil
 
 from search.cluster import local_ray
 from search.display.progress import Display, make_display
-from search.running.finish import command, finish, resume_command
+from search.display.terminal import command
+from search.running.finish import finish, resume_command
 from search.running.outcome import Outcome
 from search.runs.trial_log import TrialLog
 from search.runs.writer_lock import writer_lock

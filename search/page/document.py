@@ -38,6 +38,7 @@ def document(data: ReportData) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "quoted": numbers.quoted,
         "percent": numbers.percent,
         "count": numbers.count,
         "duration": numbers.duration,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime, timezone
 
 UNKNOWN = "-"
@@ -46,3 +47,8 @@ def period(begin: float, end: float) -> str:
     first, last = (datetime.fromtimestamp(timestamp, tz=timezone.utc) for timestamp in (begin, end))
     until = last.strftime("%H:%M" if first.date() == last.date() else "%Y-%m-%d %H:%M")
     return f"{first.strftime('%Y-%m-%d %H:%M')} to {until} UTC"
+
+
+def quoted(path: object) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(str(path))

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 
 from search.display.progress import Display
+from search.display.terminal import command
 from search.runs import results
 from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
-
-
-def command(module: str, *words: object) -> str:
-    """A command line of this project as a shell takes it."""
-    return shlex.join(["python", "-m", module, *map(str, words)])
 
 
 def resume_command(settings: Settings) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,9 @@ def _files(folder: Path) -> set[str]:
 
 
 def _taken(folder: Path) -> DropinError:
-    return DropinError(f"--name must be new; {folder} exists: choose another, or go on with --resume {folder}")
+    return DropinError(
+        f"--name must be new; {folder} exists: choose another, or go on with --resume {shlex.quote(str(folder))}"
+    )
 
 
 def resumed(run: str, *, storage: str | Path | None = None, **changed: Any) -> Settings:
