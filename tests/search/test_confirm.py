@@ -21,6 +21,7 @@ from search.running import confirm_front
 from search.running.confirmation import candidates, without_growth
 from search.running.confirmation_table import Row, read, table, write
 from search.runs.members import StoredRun
+from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import load_detector
 from trainables.trial.plan import Plan
@@ -124,3 +125,14 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert "has no settings.json" in done.stderr
+
+
+def test_what_this_machine_cannot_train_is_refused_before_any_work(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpus = StoredRun.open(finished).settings.cpus_per_trial
+    finished_run.rewrite_settings(finished, cpus_per_trial=99999)
+    monkeypatch.setattr("search.cluster.ray_cluster.ray_session", lambda *asked, **named: pytest.fail("Ray starts"))
+    with pytest.raises(DropinError, match="requests 99999 CPU"):
+        confirm_front.confirm_run(StoredRun.open(finished), 1, Display(Console(file=io.StringIO())), controls=False)
+    finished_run.rewrite_settings(finished, cpus_per_trial=cpus)
