@@ -14,14 +14,14 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.cluster import home, local_ray, nodes, ray_compat
+from search.cluster import home, local_ray, nodes, probe, ray_compat
 from search.cluster.nodes import Nodes
 from search.cluster.origin import PACKAGES, check_origin
 from trainables.errors import DropinError
@@ -140,15 +140,7 @@ def init_ray(
         temp_dir = local_ray.temp_dir()
         context = ray_compat.init_local(temp_dir, include_dashboard=dashboard, dashboard_host="127.0.0.1", **common)
     else:
-        origin = check_origin()
-        code = {"py_modules": [str(origin / name) for name in PACKAGES]}
-        try:
-            context = ray.init(address, runtime_env=code, **common)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise DropinError(
-                f"no cluster could be joined at {address} ({str(error).splitlines()[0]}): check that it runs "
-                f"(ray status) and asks for the login that RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']} offers"
-            ) from error
+        context = _join(address, common)
     url = context.dashboard_url or None
     login = None
     if os.environ["RAY_AUTH_MODE"] == "token":
@@ -168,6 +160,25 @@ def init_ray(
     except ValueError:
         ray.shutdown()
         raise
+
+
+def _join(address: str, options: Mapping[str, Any]) -> Any:
+    """Join a cluster, which is sent the code; what ``ray.init`` returns."""
+    import ray
+
+    origin = check_origin()
+    code = {"py_modules": [str(origin / name) for name in PACKAGES]}
+    try:
+        if found := ray_compat.cluster_address(address):
+            probe.check(found, address)
+        return ray.init(address, runtime_env=code, **options)
+    except DropinError:
+        raise
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise DropinError(
+            f"no cluster could be joined at {address} ({str(error).splitlines()[0]}): check that it runs "
+            f"(ray status) and asks for the login that RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']} offers"
+        ) from error
 
 
 def fit_trials(cluster: Cluster, found: Nodes, gpus_per_trial: float | None) -> Cluster:

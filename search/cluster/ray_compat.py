@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "RAY_DEDUP_LOGS": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # A question to Ray before it is there, as by a watchdog, is an error and starts no other Ray.
+    "RAY_ENABLE_AUTO_CONNECT": "0",
     # Idle processes that Ray starts ahead: trials never get them, as Tune starts its actors in another environment.
     "RAY_prestart_worker_first_driver": "0",
     # A node asks for its object store until that answers, often once too early: for 10 s as ever, but not each second.
@@ -75,6 +78,28 @@ def local_resources() -> Mapping[str, float]:
     return {"CPU": float(found.num_cpus or 0), "GPU": float(found.num_gpus or 0)}
 
 
+def cluster_address(address: str) -> str | None:
+    """``HOST:PORT`` of the control process (GCS) to which ``ray.init(address)`` will connect.
+
+    Args:
+        address: ``auto`` or ``HOST:PORT``; where it is ``auto``, ``RAY_ADDRESS`` counts, then what runs here.
+
+    Returns:
+        The address; ``None`` where it would be no such connection, as of Ray's client.
+
+    Raises:
+        ConnectionError: it is ``auto`` and nothing says where a cluster is.
+        ValueError: no address.
+        OSError: the host's name is not known.
+    """
+    from ray._private import services
+
+    if address == "auto" and "://" in os.environ.get("RAY_ADDRESS", ""):
+        return None
+    found: str | None = services.canonicalize_bootstrap_address(address)
+    return found
+
+
 def session_dir(context: Any) -> Path:
     """The folder of Ray's session on this machine, from what ``ray.init`` returned."""
     return Path(context.address_info["session_dir"])
@@ -100,9 +125,14 @@ def lost_process() -> str | None:
 
 
 def own_node_alive() -> bool:
-    """Whether the cluster says that this process's node is alive; the question may take for ever."""
+    """Whether the cluster says that this process's node is alive; the question may take for ever.
+
+    Before this process has joined a cluster it is.
+    """
     import ray
 
+    if not ray.is_initialized():
+        return True
     own = ray.get_runtime_context().get_node_id()
     return any(node["Alive"] for node in ray.nodes() if node["NodeID"] == own)
 

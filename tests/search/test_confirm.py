@@ -21,6 +21,7 @@ from search.running.confirmation_table import Row, read, table, write
 from search.runs import trial_log
 from search.runs.members import StoredRun
 from search.runs.trial_log import TrialLog
+from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import load_detector
 from trainables.trial.plan import Plan
@@ -153,3 +154,14 @@ def test_a_front_that_has_changed_is_confirmed_by_plan_and_seed(workers: Cluster
             {**smallest.plan, "final": final}, Architecture.create(run.settings.model, run.settings.model_option)
         ).final.size()
     )
+
+
+def test_what_this_machine_cannot_train_is_refused_before_any_work(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpus = StoredRun.open(finished).settings.cpus_per_trial
+    finished_run.rewrite_settings(finished, cpus_per_trial=99999)
+    monkeypatch.setattr("search.cluster.ray_cluster.ray_session", lambda *asked, **named: pytest.fail("Ray starts"))
+    with pytest.raises(DropinError, match="requests 99999 CPU"):
+        confirm_front.confirm_run(StoredRun.open(finished), 1, make_display(quiet=True), controls=False)
+    finished_run.rewrite_settings(finished, cpus_per_trial=cpus)

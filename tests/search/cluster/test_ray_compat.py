@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -64,6 +66,43 @@ def test_what_ray_will_count_is_what_it_counts(workers: Cluster, monkeypatch: py
     assert found == {"CPU": known.num_cpus, "GPU": known.num_gpus} == {"CPU": 2, "GPU": found["GPU"]}
     monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", json.dumps({"CPU": 7, "GPU": 3}))
     assert ray_compat.local_resources() == {"CPU": 7, "GPU": 3}
+
+
+def test_which_address_ray_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert ray_compat.cluster_address("192.0.2.1:6379") == "192.0.2.1:6379"
+    monkeypatch.setenv("RAY_ADDRESS", "192.0.2.2:6380")
+    assert ray_compat.cluster_address("auto") == "192.0.2.2:6380"
+    assert ray_compat.cluster_address("192.0.2.1:6379") == "192.0.2.1:6379"
+    monkeypatch.setenv("RAY_ADDRESS", "ray://192.0.2.2:10001")
+    assert ray_compat.cluster_address("auto") is None
+
+
+def test_where_there_is_no_cluster_auto_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", set)
+    monkeypatch.setattr("ray._private.services.find_bootstrap_address", lambda folder: None)
+    with pytest.raises(ConnectionError):
+        ray_compat.cluster_address("auto")
+
+
+def test_asking_for_the_node_before_there_is_a_cluster_starts_none() -> None:
+    code = """
+from search.cluster import ray_cluster, ray_compat
+ray_cluster.prepare("auto")
+assert ray_compat.own_node_alive()
+import ray
+try:
+    ray.nodes()
+except Exception as error:
+    print(type(error).__name__)
+assert not ray.is_initialized()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project_file.ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
 
 
 # What the head knows of nodes
