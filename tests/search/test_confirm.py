@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -25,6 +26,15 @@ from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import load_detector
 from trainables.trial.plan import Plan
+
+
+class Confirmed(NamedTuple):
+    """A confirmation that was carried out."""
+
+    folder: Path
+    cluster: Cluster
+    rows: list[Row]
+    published: dict[str, list[Reading]]
 
 
 @pytest.fixture(scope="module")
@@ -104,20 +114,45 @@ def test_the_command_confirms_a_front_with_its_controls_and_goes_on_where_it_was
     assert all(0 <= float(row[name]) <= 1 for row in rows for name in ("eer_dev", "eer_eval"))
 
 
-def test_every_seed_publishes_as_a_run_of_its_own(
-    workers: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(scope="module")
+def confirmed(workers: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Confirmed:
+    """A run whose front was confirmed with two seeds, what came of it, and what was published meanwhile."""
     published: dict[str, list[Reading]] = {}
-    monkeypatch.setattr(Gauges, "publish", lambda one: published.update({one._common["run"]: one.readings()}))
-    finished = finished_run.make(tmp_path)
-    run = StoredRun.open(finished)
-    alone = replace(workers, concurrent=1)
-    rows = confirm_front.confirm(run, 2, lambda: alone, make_display(quiet=True), controls=False)
-    assert [list(row.dev) for row in rows] == [[1, 2]] * 3
-    assert list(published) == [f"{finished.name}/confirm/seed-{seed}" for seed in (1, 2)]
-    for readings in published.values():
+    finished, alone = finished_run.make(tmp_path_factory.mktemp("confirmed")), replace(workers, concurrent=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Gauges, "publish", lambda one: published.update({one._common["run"]: one.readings()}))
+        run = StoredRun.open(finished)
+        rows = confirm_front.confirm(run, 2, lambda: alone, make_display(quiet=True), controls=False)
+    return Confirmed(finished, alone, rows, published)
+
+
+def test_every_seed_publishes_as_a_run_of_its_own(confirmed: Confirmed) -> None:
+    assert [list(row.dev) for row in confirmed.rows] == [[1, 2]] * 3
+    assert list(confirmed.published) == [f"{confirmed.folder.name}/confirm/seed-{seed}" for seed in (1, 2)]
+    for readings in confirmed.published.values():
         assert Reading("dropin_trials", 2, (("state", "COMPLETE"),)) in readings, "both members of the front"
         assert {one.value for one in readings if one.name == "dropin_trials_running"} == {0}
+
+
+def test_a_front_that_has_changed_is_confirmed_by_plan_and_seed(confirmed: Confirmed) -> None:
+    """What was member 0 is member 1 after the run went on: its results stay its own, and nothing is trained twice."""
+    before = {row.key: row for row in confirmed.rows}
+    log = TrialLog(confirmed.folder / "trials.jsonl")
+    smallest = min((one for one in log.records.values() if one.state == "COMPLETE"), key=lambda one: one.size or 0)
+    plan = {**smallest.plan, "final": dict.fromkeys(smallest.plan["final"], 4)}
+    log.append(replace(smallest, number=9, recipe=None, plan=plan, size=1, eer=0.4))
+    run = StoredRun.open(confirmed.folder)
+    rows = confirm_front.confirm(run, 1, lambda: confirmed.cluster, make_display(quiet=True), controls=False)
+    assert [row.name for row in rows] == ["0", "1", "2", "base"]
+    assert rows[0].key.startswith("trial-9-")
+    assert rows[0].key not in before
+    for row in rows[1:]:
+        known = before[row.key]
+        assert (row.dev[1], row.eval[1], row.size) == (known.dev[1], known.eval[1], known.size)
+    logged = trial_log.read(run.paths.confirmation / "seed-1" / "trials.jsonl")
+    assert [record.recipe for record in logged.values()] == [rows[1].key, rows[2].key, rows[0].key]
+    arch = Architecture.create(run.settings.model, run.settings.model_option)
+    assert rows[0].size == Plan.from_config(plan, arch).final.size()
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
@@ -125,35 +160,6 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert "has no settings.json" in done.stderr
-
-
-def test_a_front_that_has_changed_is_confirmed_by_plan_and_seed(workers: Cluster, tmp_path: Path) -> None:
-    """What was member 0 is member 1 after the run went on: its results stay its own, and nothing is trained twice."""
-    finished = finished_run.make(tmp_path)
-    alone, display = replace(workers, concurrent=1), make_display(quiet=True)
-    before = {
-        one.key: one
-        for one in confirm_front.confirm(StoredRun.open(finished), 1, lambda: alone, display, controls=False)
-    }
-    log = TrialLog(finished / "trials.jsonl")
-    smallest = min((one for one in log.records.values() if one.state == "COMPLETE"), key=lambda one: one.size or 0)
-    final = {site: 4 for site in smallest.plan["final"]}
-    log.append(replace(smallest, number=9, recipe=None, plan={**smallest.plan, "final": final}, size=1, eer=0.4))
-    run = StoredRun.open(finished)
-    rows = confirm_front.confirm(run, 1, lambda: alone, display, controls=False)
-    assert [row.name for row in rows] == ["0", "1", "2", "base"]
-    assert rows[0].key.startswith("trial-9-")
-    assert rows[0].key not in before
-    for row in rows[1:]:
-        assert (row.dev, row.eval, row.size) == (before[row.key].dev, before[row.key].eval, before[row.key].size)
-    logged = trial_log.read(run.paths.confirmation / "seed-1" / "trials.jsonl")
-    assert [record.recipe for record in logged.values()] == [rows[1].key, rows[2].key, rows[0].key]
-    assert (
-        rows[0].size
-        == Plan.from_config(
-            {**smallest.plan, "final": final}, Architecture.create(run.settings.model, run.settings.model_option)
-        ).final.size()
-    )
 
 
 def test_what_this_machine_cannot_train_is_refused_before_any_work(

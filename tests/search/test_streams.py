@@ -78,14 +78,9 @@ def test_a_search_and_a_confirmation_say_in_ascii_what_is_wrong(place: Path) -> 
     assert f"{SHOWN}/runs/two has not read its corpus yet" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["score", "export", "report", "confirm", "run"])
-def test_a_closed_pipe_ends_the_output_and_not_the_command(name: str, place: Path, tmp_path: Path) -> None:
-    run, front = str(place / "runs" / "one"), str(place / "front")
-    words = {
-        "score": [f"{front}/detectors/0", str(place / "gehört.flac")],
-        "export": [run, "--to", str(tmp_path / "front")],
-        "report": [run, "--to", str(tmp_path / "page.html")],
-    }
+@pytest.mark.parametrize("name", ["score", "confirm", "run"])
+def test_a_closed_pipe_ends_the_output_and_not_the_command(name: str, place: Path) -> None:
+    words = {"score": [f"{place}/front/detectors/0", str(place / "gehört.flac")]}
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -93,5 +88,3 @@ def test_a_closed_pipe_ends_the_output_and_not_the_command(name: str, place: Pat
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
-    made = {"export": tmp_path / "front" / "front.csv", "report": tmp_path / "page.html"}
-    assert name not in made or made[name].is_file()
