@@ -13,7 +13,6 @@ from typing import Any
 
 from trainables.errors import DropinError
 
-WRITABLE = os.W_OK | os.X_OK
 MARKER = "export.json"
 """Has the export's metadata and the names of its files, so that a later export never deletes files of the user."""
 
@@ -22,23 +21,16 @@ def check(target: Path) -> None:
     """Make sure that an export may be written to `target`: it does not exist, is empty, or is an earlier export.
 
     Raises:
-        DropinError: it has other files, or cannot be entered or written.
+        DropinError: it has other files, or cannot be written.
     """
-    try:
-        _check(target)
-    except OSError as error:  # a folder on the way may not be entered
-        raise DropinError(
-            f"an export needs a folder that can be entered and written; got {target} ({error}): choose another path"
-        ) from error
-
-
-def _check(target: Path) -> None:
-    existing = next(path for path in (target, *target.parents) if path.exists())
-    if not existing.is_dir():
+    # What may not be looked at counts as not there: then the folder that hides it is not writable either.
+    existing = next(path for path in (target, *target.parents) if os.path.exists(path))
+    if not os.path.isdir(existing):
         raise DropinError(f"an export is written to a folder; {existing} is a file: choose another path")
-    if not os.access(existing, WRITABLE) or not os.access(target.parent if existing == target else existing, WRITABLE):
-        raise DropinError(f"an export needs a writable folder; {existing} is not: choose another path")
-    if existing != target or not any(target.iterdir()):
+    for folder in (existing, target.parent) if existing == target else (existing,):
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise DropinError(f"an export needs a folder that can be read and written; {folder} is not: choose another")
+    if existing != target or not os.listdir(target):
         return
     try:
         known = {MARKER, *json.loads((target / MARKER).read_text(encoding="utf-8"))["files"]}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -93,9 +94,7 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_may_not_be_entered_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def closed(path: Path, **how: object) -> bool:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(Path, "exists", closed)  # to root no folder is closed
-    with pytest.raises(DropinError, match=r"can be entered and written; got .*Permission denied.*choose another path"):
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, how: "closed" not in Path(path).parts)  # to root none is closed
+    with pytest.raises(DropinError, match=r"can be read and written; .*closed is not: choose another"):
         check(tmp_path / "closed" / "front")
