@@ -16,6 +16,7 @@ from search.display.terminal import cell, print_error
 from search.reporting import export_folder
 from search.reporting.plan_words import count_text
 from search.reporting.tables import DetectorResult
+from search.running.finish import command
 from search.settings import values
 from search.settings.command_line import Parser
 from trainables.errors import DropinError
@@ -62,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.width = 10_000  # a row a line, whoever reads it
     console.print(_summary(entries))
     display.message(f"front: {target / 'front.png'}, {target / 'front.csv'}, {target / 'front.parquet'}")
-    display.message(f"next: python -m search.score {target / 'detectors' / '0'} FILES")
-    display.message(f"report: python -m search.report {run.folder} --front {target}")
+    display.message(f"next: {command('search.score', target / 'detectors' / '0')} FILES")
+    display.message(f"report: {command('search.report', run.folder, '--front', target)}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ def check_new(settings: Settings) -> None:
     if root is not None and not os.path.isdir(root):
         raise DropinError(f"--corpus-root must be a folder; got {root}: correct the path")
     if _is_taken(folder):
-        raise DropinError(f"--name must be new; {folder} exists: choose another, or go on with --resume {folder}")
+        raise DropinError(
+            f"--name must be new; {folder} exists: choose another, or go on with --resume {shlex.quote(str(folder))}"
+        )
     if uri is not None:
         bucket_pull.check_new(uri)
     if not _is_writable(folder.parent):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from pathlib import Path
 
 from filelock import FileLock
@@ -73,7 +74,9 @@ def check_new(uri: str) -> None:
     probe = join_uri(parent, f".writable-{os.getpid()}")
     try:
         if bucket_files.list_sizes(uri):
-            raise DropinError(f"--name must be new; {uri} exists: choose another, or resume it by --resume {uri}")
+            raise DropinError(
+                f"--name must be new; {uri} exists: choose another, or resume it by --resume {shlex.quote(uri)}"
+            )
         bucket_files.write_bytes(b"", probe)
         bucket_files.delete_file(probe)
     except OSError as error:
