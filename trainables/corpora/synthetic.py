@@ -15,11 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from scipy.signal import lfilter
 
 from trainables.corpora import asvspoof2019
-from trainables.corpora.audio import SAMPLE_RATE
+from trainables.corpora.audio import write_flac
 from trainables.corpora.corpus import SPLITS, Corpus, CorpusError
 from trainables.corpora.vocoding import KNOWN, UNSEEN
 from trainables.corpora.voice import Voice, render, speak
@@ -103,7 +102,7 @@ def write(
             lines = []
             for number in range(utterances[split]):
                 name, line, samples = _utterance(split, number, seed)
-                soundfile.write(audio / f"{name}.flac", samples, SAMPLE_RATE, subtype="PCM_16")
+                write_flac(audio / f"{name}.flac", samples)
                 lines.append(line)
                 done += 1
                 progress("simulating speech", done, sum(utterances.values()))

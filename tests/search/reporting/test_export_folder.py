@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from search.reporting.export_folder import MARKER, atomic_folder, check
+from trainables.errors import DropinError
 
 
 def write(target: Path, text: str = "one") -> None:
@@ -89,3 +92,24 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
     for target in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ValueError, match="is a file"):
             check(target)
+
+
+@pytest.mark.parametrize("closed", ["above", "target"])
+def test_a_folder_that_may_not_be_entered_is_refused(
+    closed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may enter all: what another user is told is pretended."""
+    target = tmp_path / "above" / "target"
+    target.mkdir(parents=True)
+    real = os.stat
+
+    def stat(path: Any, *given: Any, **named: Any) -> os.stat_result:
+        if closed in Path(path).parent.parts:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *given, **named)
+
+    monkeypatch.setattr("os.stat", stat)
+    monkeypatch.setattr("os.access", lambda path, how: Path(path).name != closed)
+    for path in (target, target / "below"):
+        with pytest.raises(DropinError, match=f"can be read and written; .*{closed} is not"):
+            check(path)

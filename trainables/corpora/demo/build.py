@@ -18,11 +18,10 @@ from pathlib import Path
 
 import filelock
 import numpy as np
-import soundfile
 import torch
 
 from trainables.corpora import asvspoof2019
-from trainables.corpora.audio import SAMPLE_RATE
+from trainables.corpora.audio import write_flac
 from trainables.corpora.corpus import SPLITS, Unavailable
 from trainables.corpora.demo import recipe, speech, spoofs
 from trainables.corpora.demo.channel import decode_g722, record, to_int16, transmit
@@ -172,7 +171,7 @@ def _render(job: Job, tree: Path, roots: Mapping[str, Path]) -> bool:
     except (SynthesisError, ValueError):
         return False
     unfinished = path.with_suffix(".unfinished")
-    soundfile.write(unfinished, to_int16(audio), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    write_flac(unfinished, to_int16(audio))
     os.replace(unfinished, path)
     return True
 
