@@ -23,12 +23,14 @@ def check(target: Path) -> None:
     Raises:
         DropinError: it has other files, or cannot be written.
     """
-    existing = next(path for path in (target, *target.parents) if path.exists())
-    if not existing.is_dir():
+    # What may not be looked at counts as not there: then the folder that hides it is not writable either.
+    existing = next(path for path in (target, *target.parents) if os.path.exists(path))
+    if not os.path.isdir(existing):
         raise DropinError(f"an export is written to a folder; {existing} is a file: choose another path")
-    if not os.access(existing, os.W_OK) or not os.access(target.parent if existing == target else existing, os.W_OK):
-        raise DropinError(f"an export needs a writable folder; {existing} is not: choose another path")
-    if existing != target or not any(target.iterdir()):
+    for folder in (existing, target.parent) if existing == target else (existing,):
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise DropinError(f"an export needs a folder that can be read and written; {folder} is not: choose another")
+    if existing != target or not os.listdir(target):
         return
     try:
         known = {MARKER, *json.loads((target / MARKER).read_text(encoding="utf-8"))["files"]}

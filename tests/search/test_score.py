@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,21 @@ def test_a_damaged_detector_is_refused(audio: Path, tmp_path: Path, capsys: pyte
     assert "is damaged" in capsys.readouterr().err
     assert main([str(tmp_path / "nothing"), *files(audio)]) == 2
     assert "nothing" in capsys.readouterr().err
+
+
+def test_a_folder_that_may_not_be_entered_is_no_traceback(
+    audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Root may enter all: what another user is told is pretended."""
+    place, real = str(saved_detector(tmp_path / "detector")), os.stat
+
+    def stat(path: Any, *given: Any, **named: Any) -> os.stat_result:
+        if "closed" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *given, **named)
+
+    monkeypatch.setattr("os.stat", stat)
+    assert main([place, "/closed/one.wav"]) == 1
+    assert "/closed/one.wav cannot be read (Permission denied)" in capsys.readouterr().err
+    assert main(["/closed/detector", str(audio / "exact.flac")]) == 2
+    assert "/closed/detector" in capsys.readouterr().err
