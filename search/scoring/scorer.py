@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ class Scorer:
             for file, row in batch:
                 if isinstance(row, str):
                     yield Scored(
-                        file, None, f"{file} is a folder: name the files in it" if Path(file).is_dir() else row
+                        file, None, f"{file} is a folder: name the files in it" if os.path.isdir(file) else row
                     )
                 else:
                     score = next(scores)

@@ -60,3 +60,15 @@ ray_cluster.shutdown_ray()
     assert printed[0] == "1"
     assert f"RAY_AUTH_TOKEN_PATH={token} " in printed[1]
     assert token.stat().st_mode & 0o077 == strangers.PRIVATE.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("command", ["export", "report"])
+def test_a_place_that_may_not_be_entered_is_refused_at_once(command: str, place: Path) -> None:
+    closed = place / f"closed-{command}"
+    (closed / "there").mkdir(parents=True)
+    closed.chmod(0)
+    below_a_file = place / "runs" / "one" / "settings.json" / "new.html"
+    for target in (closed / "there" / "new.html", closed / "new.html", Path("/new.html"), below_a_file):
+        done = strangers.python("-m", f"search.{command}", str(place / "runs" / "one"), "--to", str(target), home="/")
+        assert done.returncode == 2, target
+        assert done.stderr.count("\n") == 1, done.stderr

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.corpora.corpus import Corpus, Unavailable
-from trainables.errors import DropinError
+from trainables.errors import DropinError, into_cache
 from trainables.progress import Progress, silent
 from trainables.registry import Registry
 
@@ -69,6 +69,7 @@ def read(
         DropinError: unknown name, a root missing or given where there is none.
         CorpusError: everything wrong with the corpus, all at once.
         Unavailable: it cannot be built here and has no fallback.
+        DropinError: the cache is full, or cannot be written.
     """
     module = load(name)
     if module.BUILT and root is not None:
@@ -78,7 +79,8 @@ def read(
     options: dict[str, Any] = {"cache": cache, "skip_bad_files": skip_bad_files, "progress": progress}
     variant = {"variant": module.VARIANTS[name]} if name in module.VARIANTS else {}
     try:
-        corpus: Corpus = module.read(root, **options, **variant)
+        with into_cache(cache) if module.BUILT else nullcontext():
+            corpus: Corpus = module.read(root, **options, **variant)
         return corpus
     except Unavailable as error:
         if module.FALLBACK is None:

@@ -11,7 +11,7 @@ import soundfile
 import torch
 import torchaudio.functional
 
-from trainables.errors import DropinError
+from trainables.errors import DropinError, into_cache
 
 SAMPLE_RATE = 16000
 MAX_SAMPLES = 2**29
@@ -92,6 +92,23 @@ def mono_16k(samples: np.ndarray, rate: int, name: str = "the waveform") -> np.n
     if rate != SAMPLE_RATE:
         mono = _resampled(mono, rate)
     return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def write_flac(path: Path, samples: np.ndarray) -> None:
+    """Write a FLAC file of 16 bits at 16 kHz into the cache.
+
+    Args:
+        path: a new file in an existing folder.
+        samples: ``[samples]``, int16, or float with full scale at -1 and 1.
+
+    Raises:
+        DropinError: there is no space for it, or its folder cannot be written.
+    """
+    # Not by libsndfile itself, which leaves out what does not fit, or says "System error".
+    content = io.BytesIO()
+    soundfile.write(content, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    with into_cache(path):
+        path.write_bytes(content.getbuffer())
 
 
 def header_fault(path: Path) -> str | None:

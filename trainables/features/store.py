@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from trainables import features
 from trainables.corpora.corpus import SPLITS, Corpus, CorpusError
-from trainables.errors import DropinError
+from trainables.errors import DropinError, into_cache
 from trainables.features.segment import samples_in
 from trainables.features.split import Split, SplitWriter
 from trainables.progress import Progress, silent
@@ -64,7 +64,7 @@ def build(
         The folder, for `open_split`. Beside the splits it has their ``settings.json``.
 
     Raises:
-        DropinError: a bad argument.
+        DropinError: a bad argument, or a cache that is full or cannot be written.
         CorpusError: unusable files, with all their faults.
         RuntimeError: a process that computes features died.
     """
@@ -82,14 +82,13 @@ def build(
     missing = [split for split, opened in cached.items() if opened is None]
     faults = [fault for opened in cached.values() if opened is not None for fault in opened.skipped]
     if missing:
-        parent.mkdir(parents=True, exist_ok=True)
-        _delete_stale(parent)
         # Closed even if interrupted, which ends the generator's processes.
         rows = closing(_extract(corpus, missing, settings, workers))
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=parent) as temporary, rows as extracted:
+        with into_cache(parent), _building(parent) as temporary, rows as extracted:
             for split in missing:
-                path = Path(temporary, f"{split}.arrow")
-                new_faults = _write_split(path, corpus, split, settings, extracted, progress)
+                path = temporary / f"{split}.arrow"
+                with into_cache(path):
+                    new_faults = _write_split(path, corpus, split, settings, extracted, progress)
                 faults += new_faults
                 if skip_bad_files and new_faults:
                     _check_skipped(corpus, path, faults)
@@ -99,6 +98,15 @@ def build(
     if faults and not skip_bad_files:
         raise CorpusError(_summary(corpus, "cannot be used"), faults)
     return folder
+
+
+@contextmanager
+def _building(parent: Path) -> Iterator[Path]:
+    """A temporary folder in the folder of all features, which is made if there is none."""
+    parent.mkdir(parents=True, exist_ok=True)
+    _delete_stale(parent)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=parent) as temporary:
+        yield Path(temporary)
 
 
 def open_split(folder: Path, split: str) -> Split:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -125,7 +126,7 @@ def describe(checkpoint: str) -> tuple[str, str, dict[str, Any]]:
     if checkpoint in RANDOM:
         return checkpoint, "", check(RANDOM[checkpoint])
     folder = Path(checkpoint).expanduser()
-    if folder.is_dir():
+    if os.path.isdir(folder):
         settings, revision, checkpoint = folder / "config.json", _digest(folder), str(folder.resolve())
     elif checkpoint.startswith((".", "/", "~")):
         raise DropinError(f"wav2vec2: checkpoint names a folder that is not there: {checkpoint}")
@@ -151,7 +152,7 @@ def weights(checkpoint: str, revision: str) -> dict[str, Tensor]:
         DropinError: the weights are gone, are others than at `describe`'s time, or do not cover the model.
     """
     folder = Path(checkpoint)
-    if folder.is_dir():
+    if os.path.isdir(folder):
         if _digest(folder) != revision:
             raise DropinError(
                 f"wav2vec2: the weights in {checkpoint} changed since the run was set up; start a new run"

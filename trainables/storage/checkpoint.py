@@ -145,7 +145,7 @@ def _read(path: Path) -> bytes:
         with open(path, "rb", opener=_open_regular) as file:
             return file.read()
     except OSError as error:
-        reason = "it is a link: replace it by the file" if path.is_symlink() else f"{error}; restore or rebuild it"
+        reason = "it is a link: replace it by the file" if os.path.islink(path) else f"{error}; restore or rebuild it"
         raise DropinError(f"{path} of a checkpoint or detector cannot be read: {reason}") from error
 
 

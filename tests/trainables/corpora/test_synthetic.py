@@ -13,9 +13,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import limits
+from trainables import corpora
 from trainables.corpora import asvspoof2019, synthetic
 from trainables.corpora.audio import read_audio
 from trainables.corpora.corpus import Corpus, CorpusError
+from trainables.errors import DropinError
 from trainables.metrics.eer import eer
 
 TINY = {"train": 20, "dev": 10, "eval": 10}
@@ -156,3 +159,11 @@ def test_neither_trivial_nor_hopeless(corpus_cache: Path) -> None:
     scores = classifier.fit(features["train"], labels["train"]).decision_function(features["dev"])
     rate, _ = eer(scores[labels["dev"] == 1], scores[labels["dev"] == 0])
     assert 0.03 < rate < 0.35
+
+
+def test_a_full_disk_is_told_with_the_file_that_did_not_fit(tmp_path: Path) -> None:
+    """By itself libsndfile leaves out what does not fit, or says "System error"."""
+    said = r"LA_T_1\d+\.flac cannot be written: no space left .*--cache DIR"
+    with pytest.raises(DropinError, match=said), limits.file_size(2_000):
+        corpora.read("synthetic", None, cache=tmp_path)
+    assert list((tmp_path / "corpora").iterdir()) == []

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
+import limits
 import noisy_corpus
 from noisy_corpus import MakeCorpus, contents, damage
 from trainables.corpora.corpus import CorpusError
+from trainables.errors import DropinError
 from trainables.features import store
 
 SECONDS = 0.4
@@ -77,3 +79,25 @@ def test_skipping_must_leave_both_classes(make_corpus: MakeCorpus, tmp_path: Pat
     damage(corpus, "dev", 1)
     with pytest.raises(CorpusError, match="dev has one class without them"):
         store.build(corpus, "waveform", tmp_path, seconds=0.1, skip_bad_files=True)
+
+
+@pytest.mark.parametrize("front_end", ["log_mel", "waveform"])
+def test_a_full_disk_is_told_with_the_file_that_did_not_fit(
+    front_end: str, make_corpus: MakeCorpus, tmp_path: Path
+) -> None:
+    corpus = make_corpus()
+    said = r"train\.arrow cannot be written: no space left .*--cache DIR"
+    with pytest.raises(DropinError, match=said), limits.file_size(2_000):
+        store.build(corpus, front_end, tmp_path, seconds=SECONDS, workers=1)
+    assert contents(tmp_path / "features") == []
+
+
+def test_a_cache_that_cannot_be_written_is_told(
+    make_corpus: MakeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(prefix: str, dir: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", refuse)
+    with pytest.raises(DropinError, match="features cannot be written: not writable"):
+        store.build(make_corpus(), "log_mel", tmp_path, seconds=SECONDS)
