@@ -16,7 +16,6 @@ from search.display.terminal import cell, command, print_error
 from search.reporting import export_folder
 from search.reporting.plan_words import count_text
 from search.reporting.tables import DetectorResult
-from search.running.finish import command
 from search.settings import values
 from search.settings.command_line import Parser
 from trainables.errors import DropinError

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shlex
 from importlib import resources
 
 import jinja2
@@ -45,7 +44,6 @@ def document(data: ReportData) -> str:
         "duration": numbers.duration,
         "spread": comparison.spread,
         "share": numbers.share,
-        "shell": lambda path: shlex.quote(str(path)),
     }
     run = data.run
     evaluated = importance.importance(run.paths.study, run.settings.objective)

@@ -22,26 +22,6 @@ MAX_FILTER_TAPS = 2**22
 """Taps of all phases of a resampling filter, 32 MB; all usual rates need far fewer."""
 
 
-def write_flac(path: Path, samples: np.ndarray) -> None:
-    """Write mono samples at 16 kHz as FLAC of 16 bits.
-
-    It is encoded in memory: of a file that it cannot write, libsndfile says "System error." and nothing else.
-
-    Args:
-        path: the file, which is replaced.
-        samples: floats ``[samples]``, full scale at -1 and 1, or int16.
-
-    Raises:
-        OSError: it cannot be written; the error names the file, and says whether there is no space left.
-    """
-    encoded = io.BytesIO()
-    soundfile.write(encoded, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    try:
-        path.write_bytes(encoded.getvalue())
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
 def read_audio(path: Path) -> np.ndarray:
     """Decode a file, average its channels and resample it to 16 kHz.
 

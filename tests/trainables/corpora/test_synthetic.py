@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import limits
+from full_disk import full_disk
 from trainables import corpora
 from trainables.corpora import asvspoof2019, synthetic
 from trainables.corpora.audio import read_audio
@@ -164,6 +164,6 @@ def test_neither_trivial_nor_hopeless(corpus_cache: Path) -> None:
 def test_a_full_disk_is_told_with_the_file_that_did_not_fit(tmp_path: Path) -> None:
     """By itself libsndfile leaves out what does not fit, or says "System error"."""
     said = r"LA_T_1\d+\.flac cannot be written: no space left .*--cache DIR"
-    with pytest.raises(DropinError, match=said), limits.file_size(2_000):
+    with pytest.raises(DropinError, match=said), full_disk(2_000):
         corpora.read("synthetic", None, cache=tmp_path)
     assert list((tmp_path / "corpora").iterdir()) == []

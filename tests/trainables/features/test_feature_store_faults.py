@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-import limits
 import noisy_corpus
+from full_disk import full_disk
 from noisy_corpus import MakeCorpus, contents, damage
 from trainables.corpora.corpus import CorpusError
 from trainables.errors import DropinError
@@ -87,7 +87,7 @@ def test_a_full_disk_is_told_with_the_file_that_did_not_fit(
 ) -> None:
     corpus = make_corpus()
     said = r"train\.arrow cannot be written: no space left .*--cache DIR"
-    with pytest.raises(DropinError, match=said), limits.file_size(2_000):
+    with pytest.raises(DropinError, match=said), full_disk(2_000):
         store.build(corpus, front_end, tmp_path, seconds=SECONDS, workers=1)
     assert contents(tmp_path / "features") == []
 
