@@ -21,7 +21,7 @@ FRONT = front
 # reordered, the files of whole runs, which are long and have few tests, are not the last ones.
 PYTEST_FLAGS = -n $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
 
-# What happens to runs in the gauntlet: 1 for every event once, or so many random ones; the seed of their moments; and how
+# What happens to runs in the gauntlet: 1 for the short form, or so many random ones; the seed of their moments; and how
 # long all processes are stopped, in seconds.
 EVENTS = 50
 SEED = 0
@@ -69,7 +69,7 @@ test-cluster: $(VENV)/.installed-test
 
 gauntlet: $(VENV)/.installed-test
 	DROPIN_GAUNTLET=$(EVENTS) DROPIN_GAUNTLET_SEED=$(SEED) DROPIN_GAUNTLET_STOPPED=$(STOPPED) \
-		$(python) -m pytest tests/gauntlet -n 2 -rs
+		$(python) -m pytest tests/gauntlet -rs
 
 lint: $(VENV)/.installed-test
 	$(python) -m ruff check .
