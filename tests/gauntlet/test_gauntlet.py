@@ -3,8 +3,8 @@
 After each: within a minute there is an end or progress; resumed where it ended, every trial has ended once, those that
 had ended before unchanged; tables and study agree with the trial log; no process, lock, socket or folder is left.
 
-``DROPIN_GAUNTLET=1`` lets each event of the short form happen once, a larger number so many random ones (`make gauntlet`), and
-``DROPIN_GAUNTLET_SEED`` chooses other moments.
+``DROPIN_GAUNTLET=1`` lets each event of the short form happen once, a larger number so many random ones (`make
+gauntlet`), and ``DROPIN_GAUNTLET_SEED`` chooses other moments.
 """
 
 from __future__ import annotations
