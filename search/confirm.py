@@ -31,8 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only now: these import trainables and spaces, which the check above has vouched for.
     from search.display import terminal
     from search.driver import supervisor
+    from search.runs.members import StoredRun
     from search.settings import values
     from search.settings.command_line import Parser
+    from trainables.errors import DropinError
 
     terminal.prepare()
     parser = Parser(
@@ -47,7 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--controls", action="store_true", help="also the paper's plan, no growth, static replay and LoRA, beside each"
     )
     given = parser.parse_args(arguments)
-    outcome = supervisor.confirm(str(given.run), given.seeds, controls=given.controls)
+    try:
+        run = StoredRun.find(given.run)
+    except DropinError as error:
+        terminal.print_error(error)
+        return 2
+    outcome = supervisor.confirm(run, given.seeds, controls=given.controls)
     if outcome.error is not None and not outcome.begun:
         terminal.print_error(outcome.error)
         return 2

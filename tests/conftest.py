@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from filelock import FileLock
 import storage
 from search.cluster import ray_compat
 from search.cluster.ray_cluster import Cluster
+from search.running import interruption
 from search.settings.command_line import parse
 from search.settings.options import Settings
 
@@ -105,6 +107,17 @@ def settings(tmp_path: Path) -> Settings:
     made = parse([*arguments, "--trials", "6"])
     made.run_folder.mkdir(parents=True)
     return made
+
+
+@pytest.fixture
+def handled() -> Iterator[None]:
+    """Signals as a driver handles them; afterwards as before."""
+    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
+    interruption.install()
+    yield
+    interruption.install()
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

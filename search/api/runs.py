@@ -156,8 +156,7 @@ class Run:
         Raises:
             DropinError: no front, or another corpus than the run's.
         """
-        run = self.settings.run_uri or str(self.folder)
-        supervisor.confirm(run, seeds, controls=controls, cache=self.settings.cache, quiet=quiet).raise_error()
+        supervisor.confirm(self._stored, seeds, controls=controls, quiet=quiet).raise_error()
         return confirmation_table.read(self._stored.paths.confirmation_table)
 
     def resume(self, *, quiet: bool = True, **changed: Any) -> Run:

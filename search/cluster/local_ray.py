@@ -12,16 +12,15 @@ import logging
 import os
 import secrets
 import shlex
-import shutil
 import stat
 import tempfile
 from pathlib import Path
 
-import psutil
-
 from trainables.errors import DropinError
 
 logger = logging.getLogger(__name__)
+RAY = "ray"
+"""Ray's temporary folder, within the private one."""
 TEMP_ROOT = Path("/tmp")
 """The folder of Ray's temporary folders: paths of sockets must be short."""
 
@@ -72,18 +71,6 @@ def login_command(ray: str) -> str:
     """
     path = None if "RAY_AUTH_TOKEN" in os.environ else os.environ.get("RAY_AUTH_TOKEN_PATH")
     return f"{f'RAY_AUTH_TOKEN_PATH={shlex.quote(path)} ' if path else ''}{shlex.quote(ray)} get-auth-token"
-
-
-def remove_ended_sessions() -> None:
-    """Remove the folders of Ray's sessions here whose driver has ended; their logs are of no use to a later run."""
-    sessions = _own_folder() / "ray"
-    for session in sessions.glob("session_*"):
-        driver = session.name.rpartition("_")[2]  # session_DATE_TIME_MICROSECONDS_PID
-        if driver.isdigit() and not psutil.pid_exists(int(driver)):
-            shutil.rmtree(session, ignore_errors=True)
-    latest = sessions / "session_latest"  # a link
-    if latest.is_symlink() and not latest.exists():
-        latest.unlink(missing_ok=True)
 
 
 def owner(path: Path) -> int | None:
@@ -157,4 +144,9 @@ def temp_dir() -> str | None:
     if os.environ.get("RAY_TMPDIR"):
         return None
     # Ray lets everybody open the folder that it is given, so that is one within.
-    return str(private_folder() / "ray")
+    return str(private_folder() / RAY)
+
+
+def sessions_folder() -> Path:
+    """Ray's temporary folder, unless others made ours first; it need not be there."""
+    return _own_folder() / RAY

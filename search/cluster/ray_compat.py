@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
     from ray.train._internal.storage import StorageContext
@@ -103,6 +105,21 @@ def cluster_address(address: str) -> str | None:
 def session_dir(context: Any) -> Path:
     """The folder of Ray's session on this machine, from what ``ray.init`` returned."""
     return Path(context.address_info["session_dir"])
+
+
+def remove_ended_sessions(folder: Path) -> None:
+    """Remove the folders of sessions whose driver has ended from Ray's temporary folder.
+
+    Args:
+        folder: Ray's temporary folder; a session's is ``session_DATE_TIME_MICROSECONDS_PID``, PID that of its driver.
+    """
+    for session in folder.glob("session_*"):
+        driver = session.name.rpartition("_")[2]
+        if driver.isdigit() and not psutil.pid_exists(int(driver)):
+            shutil.rmtree(session, ignore_errors=True)
+    latest = folder / "session_latest"  # a link
+    if latest.is_symlink() and not latest.exists():
+        latest.unlink(missing_ok=True)
 
 
 def lost_process() -> str | None:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from search.display import terminal
 from search.running import interruption
+from search.running.outcome import Outcome
 
 
 def main() -> None:
@@ -23,26 +27,15 @@ def main() -> None:
         os.write(pipe, json.dumps(fact).encode() + b"\n")
 
     interruption.install()
-    tell(ready=True)
-    # Only now: these take seconds to import, and a signal may come meanwhile.
-    from search.display import terminal
-    from search.running.outcome import Outcome
-
+    tell(ready=True)  # from now on a signal may come
     try:
-        job = json.load(sys.stdin)
-        terminal.prepare()
-        from search.running.watchdog import Watchdog
-
-        watchdog = Watchdog(lambda lost: tell(lost=lost))
-        outcome = _search(job, watchdog) if job["kind"] == "search" else _confirm(job, watchdog)
+        outcome = _carry_out(json.load(sys.stdin), lambda lost: tell(lost=lost))
     except KeyboardInterrupt:
         outcome = Outcome(interrupted=True, begun=False)
     except Exception as error:
         outcome = Outcome(begun=False)
         outcome.failed(error)
         if not outcome.users:
-            import traceback
-
             traceback.print_exc()
     tell(outcome=asdict(outcome))
     for stream in (sys.stdout, sys.stderr):
@@ -50,24 +43,24 @@ def main() -> None:
     os._exit(0)
 
 
-def _search(job: dict[str, Any], watchdog: Any) -> Any:
+def _carry_out(job: dict[str, Any], tell_lost: Callable[[str], None]) -> Outcome:
+    # Only now: these take seconds to import.
     from search.display.progress import make_display
-    from search.running.search import search
+    from search.running.watchdog import Watchdog
     from search.settings.options import Settings
 
+    terminal.prepare()
+    watchdog, display = Watchdog(tell_lost), make_display(quiet=job["quiet"])
     settings = Settings.from_json(job["settings"])
-    return search(settings, make_display(quiet=job["quiet"]), watchdog)
+    if job["kind"] == "search":
+        from search.running.search import search
 
-
-def _confirm(job: dict[str, Any], watchdog: Any) -> Any:
-    from search.display.progress import make_display
+        return search(settings, display, watchdog)
     from search.running.confirm_front import confirm_run
     from search.runs.members import StoredRun
-    from trainables.storage.bucket_files import is_uri
 
-    source = job["run"] if is_uri(job["run"]) else Path(job["run"])
-    display, cache = make_display(quiet=job["quiet"]), None if job["cache"] is None else Path(job["cache"])
-    return confirm_run(StoredRun.find(source, cache), job["seeds"], display, watchdog, controls=job["controls"])
+    run = replace(StoredRun.open(Path(job["folder"])), settings=settings)
+    return confirm_run(run, job["seeds"], display, watchdog, controls=job["controls"])
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -25,11 +25,12 @@ from typing import Any
 
 import psutil
 
-from search.cluster import local_ray
+from search.cluster import local_ray, ray_compat
 from search.display.progress import Display, make_display
 from search.display.terminal import command
 from search.running.finish import finish, resume_command
 from search.running.outcome import Outcome
+from search.runs.members import StoredRun
 from search.runs.trial_log import TrialLog
 from search.runs.writer_lock import writer_lock
 from search.settings.options import Settings
@@ -85,47 +86,69 @@ def search(settings: Settings, *, quiet: bool = False) -> Outcome:
         settings: checked (see `search.settings.start`).
         quiet: show nothing.
     """
-    display, fruitless, began, minutes = make_display(quiet=quiet), 0, time.monotonic(), settings.minutes
+    display, first = make_display(quiet=quiet), 0.0
+
+    def job() -> dict[str, Any]:
+        """What the next driver does; ``--minutes`` count from the first one."""
+        nonlocal first
+        now, own = time.monotonic(), settings
+        first = first or now
+        if settings.minutes is not None and now > first:
+            own = replace(settings, minutes=max(settings.minutes - (now - first) / 60, LEAST_MINUTES))
+        return {"kind": "search", "settings": own.to_json(), "quiet": quiet}
+
     with _forwarded() as signals:
-        while True:
-            before = _ended(settings)
-            driven = _drive({"kind": "search", "settings": settings.to_json(), "quiet": quiet}, signals)
-            if (outcome := driven.outcome) is not None:
-                if outcome.interrupted and not outcome.begun:
-                    display.message(f"interrupted before the first trial; to go on: {resume_command(settings)}")
-                return outcome
-            fruitless = 0 if _ended(settings) > before else fruitless + 1
-            if signals.asked or settings.address is not None or fruitless > RESTARTS:
-                return _conclude(settings, driven.why, display, asked=signals.asked > 0)
-            display.message(f"{driven.why}: Ray is started anew, and the run goes on")
-            if minutes is not None:
-                left = minutes - (time.monotonic() - began) / 60
-                settings = replace(settings, minutes=max(left, LEAST_MINUTES))
+        driven = _until_one_ends(job, [settings.paths.trials], signals, display, local=settings.address is None)
+    outcome = driven.outcome
+    if outcome is None:
+        return _conclude(settings, driven.why, display, asked=signals.asked > 0)
+    if outcome.interrupted and not outcome.begun:
+        display.message(f"interrupted before the first trial; to go on: {resume_command(settings)}")
+    return outcome
 
 
-def confirm(run: str, seeds: int, *, controls: bool, cache: Path | None = None, quiet: bool = False) -> Outcome:
+def confirm(run: StoredRun, seeds: int, *, controls: bool, quiet: bool = False) -> Outcome:
     """Confirm the front of a run.
 
     Args:
-        run: its folder or URI.
+        run: a run.
         seeds: how many fresh seeds.
         controls: train what members are compared with as well.
-        cache: where a run of a URI is pulled to; ``None`` for the user's cache.
         quiet: show nothing.
     """
-    display, again = make_display(quiet=quiet), ["--seeds", seeds, *(["--controls"] if controls else [])]
-    job = {"kind": "confirm", "run": run, "seeds": seeds, "controls": controls, "quiet": quiet}
-    job["cache"] = None if cache is None else str(cache)
+    display, settings = make_display(quiet=quiet), run.settings
+    job = {"kind": "confirm", "folder": str(run.folder), "settings": settings.to_json(), "quiet": quiet}
+    job |= {"seeds": seeds, "controls": controls}
+    logs = [run.paths.of_seed(seed).trials for seed in range(settings.seed + 1, settings.seed + 1 + seeds)]
     with _forwarded() as signals:
-        for _ in range(RESTARTS):
-            driven = _drive(job, signals)
-            if (outcome := driven.outcome) is not None:
-                return outcome
-            if signals.asked:
-                break
-            display.message(f"{driven.why}: started anew; what has been trained is kept")
-    display.message(f"{driven.why}; what has been trained is kept. To go on: {command('search.confirm', run, *again)}")
+        driven = _until_one_ends(lambda: job, logs, signals, display, local=settings.address is None)
+    if (outcome := driven.outcome) is not None:
+        return outcome
+    again = command("search.confirm", settings.run_uri or run.folder, "--seeds", seeds, *["--controls"] * controls)
+    display.message(f"{driven.why}; what has been trained is kept. To go on: {again}")
     return Outcome(interrupted=signals.asked > 0, error=None if signals.asked else driven.why)
+
+
+def _until_one_ends(
+    job: Callable[[], dict[str, Any]], logs: Sequence[Path], signals: _Signals, display: Display, *, local: bool
+) -> _Driven:
+    """Start drivers until one tells how it ended, or starting another one is of no use.
+
+    Args:
+        job: what the next driver does.
+        logs: the trial logs by which it is seen whether drivers that are lost came any further.
+        signals: those that ask for the end; then no other driver is started.
+        display: told that another one is started.
+        local: whether a driver starts Ray itself; a cluster that is lost cannot be started here.
+    """
+    fruitless = 0
+    while True:
+        before = _ended(logs)
+        driven = _drive(job(), signals)
+        fruitless = 0 if _ended(logs) > before else fruitless + 1
+        if driven.outcome is not None or signals.asked or not local or fruitless > RESTARTS:
+            return driven
+        display.message(f"{driven.why}: Ray is started anew, and the run goes on")
 
 
 def _conclude(settings: Settings, why: str, display: Display, *, asked: bool) -> Outcome:
@@ -141,10 +164,9 @@ def _conclude(settings: Settings, why: str, display: Display, *, asked: bool) ->
     return outcome
 
 
-def _ended(settings: Settings) -> int:
-    """How many trials have ended, by the lines of the log."""
-    log = settings.paths.trials
-    return log.read_bytes().count(b"\n") if log.exists() else 0
+def _ended(logs: Sequence[Path]) -> int:
+    """How many trials have ended, by the lines of their logs."""
+    return sum(log.read_bytes().count(b"\n") for log in logs if log.exists())
 
 
 def _drive(job: dict[str, Any], signals: _Signals) -> _Driven:
@@ -162,7 +184,7 @@ def _drive(job: dict[str, Any], signals: _Signals) -> _Driven:
     driven = _Driven()
     try:
         assert process.stdin is not None, "it is a pipe"
-        with process.stdin as stdin:
+        with suppress(BrokenPipeError), process.stdin as stdin:  # it may have ended at once
             stdin.write(json.dumps(job).encode())
         _wait(process, reading, signals, driven.told)
     finally:
@@ -171,7 +193,7 @@ def _drive(job: dict[str, Any], signals: _Signals) -> _Driven:
     driven.status = process.returncode
     _restore_terminal()
     if "lost" not in driven.told:
-        local_ray.remove_ended_sessions()
+        ray_compat.remove_ended_sessions(local_ray.sessions_folder())
     return driven
 
 

@@ -9,7 +9,6 @@ import functools
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from rich.table import Table
 
 import spaces
 import trainables
-from search.cluster import ray_cluster
 from search.cluster.ray_cluster import Cluster
 from search.display.metrics import Gauges
 from search.display.progress import Display
@@ -27,6 +25,7 @@ from search.display.terminal import cell
 from search.running import interruption, preparation, trials
 from search.running.confirmation import BASE, Candidate, Seed, Train, candidates, score
 from search.running.confirmation_table import Row, write
+from search.running.connection import connection, wait_for_cluster
 from search.running.outcome import Outcome
 from search.running.watchdog import Watchdog
 from search.runs.members import StoredRun
@@ -58,23 +57,10 @@ def confirm_run(
     """
     settings, outcome = run.settings, Outcome()
     candidates(run, controls=controls)  # so that a run without a front is rejected before anything starts
-    ray_cluster.prepare(settings.address)
-    ray_cluster.check_fit(settings.address, settings.cpus_per_trial, settings.gpus_per_trial)
     folder = run.paths.confirmation
     copied = None if settings.run_uri is None else bucket_files.join_uri(settings.run_uri, folder.name)
-    watched = nullcontext() if watchdog is None else watchdog.ray(settings.address)
-    ray = ray_cluster.ray_session(
-        settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
-    )
-    with bucket_sync.synced_folder(folder, copied) as sync, watched, ray as starting:
-
-        @functools.cache
-        def cluster() -> Cluster:
-            waiting = functools.partial(display.status, "waiting for")
-            found = ray_cluster.wait_for_nodes(starting, settings.gpus_per_trial, waiting)
-            display.cluster(found)
-            return found
-
+    with bucket_sync.synced_folder(folder, copied) as sync, connection(settings, watchdog) as starting:
+        cluster = functools.cache(functools.partial(wait_for_cluster, starting, settings, display))
         try:
             with display:
                 rows = confirm(run, seeds, cluster, display, controls=controls, sync=sync)
@@ -84,7 +70,6 @@ def confirm_run(
             outcome.interrupted = True
             display.message("interrupted; what is done is kept, and the same command goes on")
         except Exception as error:
-            logger.exception("the confirmation broke off")
             outcome.failed(error)
             display.message(f"{error}\n(what is done is kept, and the same command goes on)")
     outcome.missing_files = () if sync is None else sync.missing_files
@@ -124,8 +109,12 @@ def confirm(
         for seed in range(run.settings.seed + 1, run.settings.seed + 1 + seeds):
             own = settings_of_seed(run, seed)
             with preparation.run_log(own):
-                base, records = _train_seed(own, wanted, cluster, display, sync)
-                score(run, own, base, records, rows, display)
+                try:
+                    base, records = _train_seed(own, wanted, cluster, display, sync)
+                    score(run, own, base, records, rows, display)
+                except Exception:
+                    logger.exception("the confirmation broke off")  # now, while there is a log
+                    raise
     return rows
 
 
@@ -137,7 +126,7 @@ def settings_of_seed(run: StoredRun, seed: int) -> Settings:
     return replace(
         run.settings,
         **where,
-        part=run.paths.confirmation.joinpath(f"seed-{seed}").relative_to(run.folder).as_posix(),
+        part=run.paths.of_seed(seed).folder.relative_to(run.folder).as_posix(),
         seed=seed,
         minutes=None,
         max_parameters=None,

@@ -17,9 +17,10 @@ from search.display.progress import Display
 from search.running.finish import resume_command
 from search.runs.append_only import AppendOnlyFile
 from search.settings.options import Settings
+from trainables.errors import FULL
 
 logger = logging.getLogger(__name__)
-ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+ERRORS = FULL | {errno.EROFS}
 """Errors of a storage that is full, or that may not be written at the moment."""
 RESERVE = 16_000_000
 """Bytes that must be free beside the detectors of trials: logs, tables, checkpoints."""

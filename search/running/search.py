@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from search.cluster import ray_cluster
 from search.display.monitor import Monitor
 from search.running import interruption
+from search.running.connection import connection, wait_for_cluster
 from search.running.disk_space import next_step
 from search.running.finish import finish, resume_command
 from search.running.outcome import Outcome
@@ -41,17 +42,10 @@ def search(settings: Settings, display: Display, watchdog: Watchdog | None = Non
     """
     with writer_lock(settings.run_folder):
         monitor = Monitor(settings.paths.monitor) if settings.monitor else None
-        # Before Ray is imported, which reads its environment then.
-        ray_cluster.prepare(settings.address)
         if monitor is not None:
-            monitor.tell_ray()
-        ray_cluster.check_fit(settings.address, settings.cpus_per_trial, settings.gpus_per_trial)
-        watched = nullcontext() if watchdog is None else watchdog.ray(settings.address)
-        ray = ray_cluster.ray_session(
-            settings.address, cpus_per_trial=settings.cpus_per_trial, gpus_per_trial=settings.gpus_per_trial
-        )
+            monitor.tell_ray()  # before Ray is imported
         copied = bucket_sync.synced_folder(settings.run_folder, settings.run_uri)
-        with copied as sync, watched, ray as starting, monitor or nullcontext():
+        with copied as sync, connection(settings, watchdog) as starting, monitor or nullcontext():
             outcome = _search(settings.completed(), starting, monitor, sync, display)
         if sync is not None:
             outcome.missing_files = sync.missing_files
@@ -75,10 +69,7 @@ def _search(
     @functools.cache
     def cluster() -> ray_cluster.Cluster:
         """The cluster, as soon as there is one; shown once."""
-        found = ray_cluster.wait_for_nodes(
-            starting, settings.gpus_per_trial, functools.partial(display.status, "waiting for")
-        )
-        display.cluster(found)
+        found = wait_for_cluster(starting, settings, display)
         if monitor is not None:
             for name, text in monitor.start(found.session, settings.address):
                 display.status(name, text)

@@ -11,7 +11,6 @@ from filelock import FileLock, Timeout
 from trainables.errors import DropinError
 from trainables.storage.run_paths import WRITER_LOCK
 
-NAME = WRITER_LOCK
 PATIENCE = 5.0
 """Seconds that an earlier writer, which was killed, may take to end."""
 
@@ -28,7 +27,7 @@ def writer_lock(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
         DropinError: another process writes it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / NAME)
+    lock = FileLock(folder / WRITER_LOCK)
     try:
         lock.acquire(timeout=patience)
     except Timeout as error:

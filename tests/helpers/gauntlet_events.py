@@ -20,7 +20,7 @@ from gauntlet_run import GauntletRun, wait_until
 
 STOPPED = float(os.environ.get("DROPIN_GAUNTLET_STOPPED", "20"))
 """Seconds that all processes are stopped."""
-WITHOUT_ROOM = 12.0
+WITHOUT_ROOM = 8.0
 """Seconds that the storage is full or read-only."""
 Event = Callable[[GauntletRun], list[str]]
 

@@ -25,9 +25,9 @@ from optuna.trial import TrialState
 from project_file import HELPERS, ROOT
 from search.runs import trial_log
 from search.runs.front import front_of
-from search.runs.writer_lock import NAME
+from trainables.storage.run_paths import WRITER_LOCK
 
-TRIALS = 10
+TRIALS = 8
 OPTIONS = (
     *("--space", "plasticity", "--corpus", "synthetic", "--model-option", "width=4", "--epochs", "12"),
     *("--base-epochs", "1", "--trials", str(TRIALS), "--stopping", "none", "--cpus-per-trial", str(os.cpu_count())),
@@ -193,7 +193,7 @@ class GauntletRun:
         found += [f"{path} is left" for path in self.folder.rglob("*") if path.name in names or path.suffix == ".part"]
         sessions = Path("/tmp", f"ray-{os.getuid()}", "ray").glob("session_*_*_*_*")
         found += [f"{one} is left" for one in sessions if not psutil.pid_exists(int(one.name.rpartition("_")[2]))]
-        lock = FileLock(self.folder / NAME)
+        lock = FileLock(self.folder / WRITER_LOCK)
         with lock.acquire(timeout=0):
             return found
 

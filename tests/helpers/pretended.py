@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -21,6 +22,8 @@ def space(trial: optuna.Trial) -> dict[str, Any]:
 class Pretended(tune.Trainable):
     """Its EER and size are in its plan. A plan may say ``fails`` (raise, nan, die) and ``seconds`` an epoch.
 
+    With ``full``, a file with a number, it finds the disk full so many times.
+
     With ``lost``, a file, it dies when first a worker takes it over from another trial; with ``awaits``, another file,
     not before that is there.
 
@@ -34,6 +37,9 @@ class Pretended(tune.Trainable):
     def step(self) -> dict[str, Any]:
         self.epoch += 1
         time.sleep(self.plan.get("seconds", 0.0))
+        if "full" in self.plan and (left := int(Path(self.plan["full"]).read_text())):
+            Path(self.plan["full"]).write_text(str(left - 1))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "detector")
         fails = self.plan.get("fails")
         if "trace" in self.plan:
             with Path(self.plan["trace"]).open("a") as trace:

@@ -93,6 +93,10 @@ class RunPaths:
         """Folder of a confirmation: a run for each seed, and a table."""
         return self.folder / "confirm"
 
+    def of_seed(self, seed: int) -> RunPaths:
+        """The files of one seed of a confirmation, which is a run within the run."""
+        return RunPaths(self.confirmation / f"seed-{seed}")
+
     @property
     def confirmation_table(self) -> Path:
         """What a confirmation found, CSV."""

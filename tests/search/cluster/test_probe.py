@@ -18,8 +18,13 @@ SERVER_SETTINGS = bytes([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100])
 
 
 @contextmanager
-def listening(answer: bytes | None) -> Iterator[str]:
-    """Address of a server that reads a greeting and answers so, or never where the answer is ``None``."""
+def listening(answer: bytes | None, heard: list[bytes] | None = None) -> Iterator[str]:
+    """Address of a server that reads a greeting and answers so, or never where the answer is ``None``.
+
+    Args:
+        answer: what it answers.
+        heard: the greeting is put here; nothing where the connection is closed without one.
+    """
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -28,7 +33,9 @@ def listening(answer: bytes | None) -> Iterator[str]:
                     connection.recv(1)
                     over.wait(60)
                 else:
-                    connection.recv(4096)
+                    greeting = connection.recv(4096)
+                    if heard is not None:
+                        heard.append(greeting)
                     connection.sendall(answer)
 
         over = threading.Event()
@@ -46,8 +53,10 @@ def closed() -> str:
 
 
 def test_what_greets_as_http2_does_may_be_ray() -> None:
-    with listening(SERVER_SETTINGS) as address:
+    heard: list[bytes] = []
+    with listening(SERVER_SETTINGS, heard) as address:
         probe.check(address, address)
+    assert heard == [probe.GREETING]
 
 
 def test_ray_is_taken_for_ray(workers: Cluster) -> None:
@@ -83,8 +92,10 @@ def test_where_nothing_listens_the_address_and_the_next_step_are_said(place: str
 
 def test_an_encrypted_connection_is_not_greeted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_USE_TLS", "1")
-    with listening(b"") as address:
+    heard: list[bytes] = []
+    with listening(b"", heard) as address:
         probe.check(address, address)
+    assert heard == [b""]
 
 
 def test_joining_a_cluster_that_is_none_is_not_left_to_ray(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ import pytest
 from project_file import HELPERS
 from search.driver import supervisor
 from search.running.outcome import Outcome
+from search.runs.members import StoredRun
 from search.runs.record import Record
 from search.settings.options import Settings
 
@@ -156,12 +157,28 @@ def test_nothing_of_a_drivers_session_is_left(written: Settings, script: Script,
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_confirmation_is_started_anew_and_in_the_end_says_how_to_go_on(
-    script: Script, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("address", [None, "127.0.0.1:6379"])
+def test_a_confirmation_is_started_anew_where_ray_is_its_own_and_in_the_end_says_how_to_go_on(
+    address: str | None, settings: Settings, script: Script, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    jobs = script(*[{"kill": 9}] * 9)
-    outcome = supervisor.confirm("runs/my run", 2, controls=True)
-    assert len(jobs) == supervisor.RESTARTS
+    run = StoredRun(settings.run_folder, replace(settings, address=address), {}, ())
+    log = run.paths.of_seed(1).trials
+    log.parent.mkdir(parents=True)
+    jobs = script({"ended": [record(0)], "log": str(log), "kill": 9}, *[{"kill": 9}] * 9)
+    outcome = supervisor.confirm(run, 2, controls=True)
+    # Once with a trial of a seed that ended, and then so often without one as is allowed.
+    assert len(jobs) == (1 if address else 1 + supervisor.RESTARTS + 1)
     assert not outcome.front
     assert outcome.error is not None
-    assert "python -m search.confirm 'runs/my run' --seeds 2 --controls" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.count("Ray is started anew") == len(jobs) - 1
+    assert f"python -m search.confirm {run.folder} --seeds 2 --controls" in printed
+
+
+def test_a_driver_that_ends_before_it_reads_what_to_do_is_lost(
+    written: Settings, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "ENTRY", "no_such_driver")
+    outcome = supervisor.search(written, quiet=True)
+    assert outcome.error is not None
+    assert "status 1" in outcome.error

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,17 +56,6 @@ def test_limits_are_time_and_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> No
     assert limits.stop_all()
     monkeypatch.setattr(interruption, "asked", lambda: True)
     assert StopConditions(None).stop_all()
-
-
-@pytest.fixture
-def handled() -> Iterator[None]:
-    """Signals as a driver handles them; afterwards as before."""
-    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
-    interruption.install()
-    yield
-    interruption.install()
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", interruption.SIGNALS)

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,16 +23,7 @@ from search.running.outcome import Outcome
 from search.runs.members import StoredRun
 from search.settings.options import Settings
 
-
-@pytest.fixture
-def handled() -> Iterator[None]:
-    """Signals as a driver handles them; afterwards as before."""
-    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
-    interruption.install()
-    yield
-    interruption.install()
-    for number, handler in before.items():
-        signal.signal(number, handler)
+CLUSTER = Cluster(cpus=1, gpus=0.0, concurrent=2, dashboard=None, login=None, waiting=None)
 
 
 def interrupted_trials(*given: Any) -> None:
@@ -54,11 +44,11 @@ def test_after_a_signal_in_the_trials_no_confirmation_starts(
     monkeypatch.setattr(trials, "make_searcher", lambda *given: None)
     monkeypatch.setattr(trials, "run_trials", interrupted_trials)
     monkeypatch.setattr(searching, "finish", lambda *given: True)
-    outcome, cluster = Outcome(), Cluster(cpus=1, gpus=0.0, concurrent=1, dashboard=None, login=None, waiting=None)
+    outcome = Outcome()
 
     def run() -> None:
         own = replace(settings, confirm=confirm)
-        searching._run_trials(own, [], lambda: cluster, None, make_display(quiet=True), outcome)
+        searching._run_trials(own, [], lambda: CLUSTER, None, make_display(quiet=True), outcome)
 
     if confirm:
         with pytest.raises(KeyboardInterrupt):
@@ -73,7 +63,6 @@ def test_after_a_signal_a_confirmation_trains_neither_controls_nor_other_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = StoredRun.open(finished_run.make(tmp_path))
-    cluster = Cluster(cpus=1, gpus=0.0, concurrent=1, dashboard=None, login=None, waiting=None)
     seeds: list[int] = []
 
     def base(own: Settings, *given: Any) -> Path:
@@ -84,7 +73,7 @@ def test_after_a_signal_a_confirmation_trains_neither_controls_nor_other_seeds(
     monkeypatch.setattr(trials, "run_trials", interrupted_trials)
     monkeypatch.setattr(confirm_front, "_carry_out", lambda *given: pytest.fail("a control is trained"))
     with pytest.raises(KeyboardInterrupt):
-        confirm_front.confirm(run, 3, lambda: cluster, make_display(quiet=True), controls=True)
+        confirm_front.confirm(run, 3, lambda: CLUSTER, make_display(quiet=True), controls=True)
     assert seeds == [1]
 
 
@@ -93,7 +82,6 @@ def test_a_signal_does_not_wait_for_controls_that_are_being_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = StoredRun.open(finished_run.make(tmp_path))
-    cluster = Cluster(cpus=1, gpus=0.0, concurrent=2, dashboard=None, login=None, waiting=None)
     for_ever, ended = threading.Event(), []
 
     def train(train: object, seed: Seed) -> str:
@@ -108,7 +96,7 @@ def test_a_signal_does_not_wait_for_controls_that_are_being_trained(
     interruption.install()
     monkeypatch.setattr(confirm_front, "_carry_out", train)
     with pytest.raises(KeyboardInterrupt):
-        confirm_front.confirm(run, 1, lambda: cluster, make_display(quiet=True), controls=True)
+        confirm_front.confirm(run, 1, lambda: CLUSTER, make_display(quiet=True), controls=True)
     assert not ended
     for_ever.set()
 

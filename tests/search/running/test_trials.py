@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from optuna.trial import TrialState
 from ray.tune.experiment import Trial
-from rich.console import Console
 
 import pretended
 from carrying_out import FAILING, PLAIN, carry_out, states
-from logged_runs import LoggedRun
 from search.cluster.ray_cluster import Cluster
-from search.display.progress import Display
 from search.running import trials
 from search.running.tune_callback import TuneCallback
-from search.runs import trial_log
 from search.runs.record import Record
 from search.runs.trial_log import TrialLog
 from search.settings.options import Settings
@@ -176,40 +170,19 @@ def test_nothing_is_kept_of_ended_trials(settings: Settings, workers: Cluster, m
     assert all(found == files[0] for found in files)  # no trial adds any
 
 
-def test_a_full_disk_ends_the_run_and_costs_only_what_was_under_way(
-    settings: Settings, workers: Cluster, monkeypatch: pytest.MonkeyPatch
+def test_a_disk_that_is_full_for_a_while_costs_no_trial(
+    settings: Settings, workers: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = TrialLog.append
-
-    def full(log: TrialLog, record: Record) -> None:
-        if len(log.records) == 2:
-            with log.path.open("ab") as file:
-                file.write(b'{"number": 2, "sta')  # so much fitted
-            raise OSError(errno.ENOSPC, "No space left on device")
-        append(log, record)
-
-    wanted = replace(settings, trials=4)
-    with monkeypatch.context() as patched:
-        patched.setattr(TrialLog, "append", full)
-        with pytest.raises(Exception, match="No space left on device"):
-            carry_out(wanted, workers, recipes={"plain": PLAIN})
-    before = trial_log.read(settings.run_folder / "trials.jsonl")
-    assert len(before) == 2
-    after = carry_out(wanted, workers, recipes={"plain": PLAIN})
-    assert sorted(after) == [0, 1, 2, 3]
-    assert {number: after[number] for number in before} == before
+    monkeypatch.setattr("search.running.disk_space.PAUSE", 0.1)
+    full = tmp_path / "full"
+    full.write_text("4")  # more often than Tune retries a trial
+    plan = {**PLAIN, "full": str(full)}
+    records = carry_out(replace(settings, trials=3), workers, recipes={"full": plan})
+    assert full.read_text() == "0"
+    assert sorted(records) == [0, 1, 2]
+    assert {record.state for record in records.values()} <= {"COMPLETE", "PRUNED"}
+    assert records[0].recipe == "full"
     assert TrialState.RUNNING not in states(settings)
-
-
-def test_the_user_is_told_of_a_study_that_had_to_be_made_anew(settings: Settings) -> None:
-    run = LoggedRun(settings.run_folder)
-    run.carry_out("0")
-    settings.paths.study.write_bytes(b"{oh no\n")
-    search, said = LoggedRun(settings.run_folder).search, io.StringIO()
-    cluster = Cluster(cpus=1, gpus=0.0, concurrent=1, dashboard=None, login=None, waiting=None)
-    display = Display(Console(file=said))
-    trials.run_trials(pretended.Pretended, search, run.log, replace(settings, trials=1), cluster, display)
-    assert "study.journal.damaged-1. A new study has 1 trials of the trial log" in said.getvalue().replace("\n", "")
 
 
 def test_trials_ask_for_their_resources_under_their_own_name(workers: Cluster) -> None:

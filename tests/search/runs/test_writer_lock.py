@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from project_file import ROOT
-from search.runs.writer_lock import NAME, writer_lock
+from search.runs.writer_lock import writer_lock
 from trainables.errors import DropinError
+from trainables.storage.run_paths import WRITER_LOCK
 
 HOLD = """
 import sys
@@ -30,10 +31,10 @@ def test_a_second_writer_is_refused_until_the_first_one_has_ended_however_it_end
             pytest.fail("two processes write the run")
         first.kill()
         with writer_lock(folder):
-            assert (folder / NAME).exists()
+            assert (folder / WRITER_LOCK).exists()
 
 
 def test_a_folder_has_one_writer_after_the_other(tmp_path: Path) -> None:
     for _ in range(2):
-        with writer_lock(tmp_path, 0.0):
-            pass
+        with writer_lock(tmp_path, 0.0), pytest.raises(DropinError), writer_lock(tmp_path, 0.0):
+            pytest.fail("it has two writers at once")

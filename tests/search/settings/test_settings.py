@@ -158,36 +158,6 @@ def test_the_largest_seed_does_for_every_generator() -> None:
         assert make_sampler(sampler, MAX_SEED, 10**6, 4) is not None
 
 
-@pytest.mark.parametrize(
-    ("closed", "said"),
-    [("cache", "--cache DIR, or set DROPIN_CACHE"), ("runs", "--storage must be a folder that can be written")],
-)
-def test_what_cannot_be_written_is_refused_before_any_work(
-    closed: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = stored(tmp_path).run_folder
-    (tmp_path / "cache").mkdir()
-    monkeypatch.setattr("os.access", lambda path, how: closed not in Path(path).parts)
-    for arguments in (["--resume", str(folder)], ["--name", "new"]):
-        with pytest.raises(SystemExit):
-            given(tmp_path, *arguments) if "--name" in arguments else parse(arguments)
-        error = capsys.readouterr().err
-        assert said in error or ("--name" in arguments and "--storage must be a folder that can be written" in error)
-
-
-@pytest.mark.parametrize("how", ["folder", "name", "moved"])
-def test_resume_takes_the_settings_of_the_run(how: str, tmp_path: Path) -> None:
-    settings = stored(tmp_path)
-    folder = settings.run_folder
-    if how == "moved":
-        folder = folder.rename(tmp_path / "elsewhere")
-    named = ["first", "--storage", str(settings.storage)] if how == "name" else [str(folder)]
-    resumed = parse(["--resume", *named, "--trials", "99"])
-    assert resumed.trials == 99
-    assert resumed.seed == 5
-    assert resumed.run_folder == folder
-
-
 def test_settings_of_another_version_are_read_and_what_is_not_known_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -18,7 +18,7 @@ from search.settings.options import Settings
 from search.settings.start import claim_new, give_up
 from search.storage.bucket_pull import local_folder
 from trainables.errors import DropinError
-from trainables.storage.bucket_files import write_bytes
+from trainables.storage.bucket_files import list_sizes, write_bytes
 
 
 def given(tmp_path: Path, *more: str) -> Settings:
@@ -125,7 +125,26 @@ def test_a_name_in_a_storage_is_free_again_there_as_well(tmp_path: Path) -> None
     claim_new(settings)
     write_bytes(settings.to_json().encode(), f"{storage}/one/settings.json")
     give_up(settings)
+    assert not list_sizes(f"{storage}/one")
     claim_new(settings)
+    assert settings.paths.settings.exists()
+
+
+@pytest.mark.parametrize(
+    ("closed", "said"),
+    [("cache", "--cache DIR, or set DROPIN_CACHE"), ("runs", "--storage must be a folder that can be written")],
+)
+def test_what_cannot_be_written_is_refused_before_any_work(
+    closed: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = stored(tmp_path).run_folder
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr("os.access", lambda path, how: closed not in Path(path).parts)
+    for arguments in (["--resume", str(folder)], ["--name", "new"]):
+        with pytest.raises(SystemExit):
+            given(tmp_path, *arguments) if "--name" in arguments else parse(arguments)
+        error = capsys.readouterr().err
+        assert said in error or ("--name" in arguments and "--storage must be a folder that can be written" in error)
 
 
 @pytest.mark.parametrize("how", ["folder", "name", "moved"])

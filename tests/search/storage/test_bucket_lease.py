@@ -80,7 +80,10 @@ def test_after_a_writer_that_died_here_nothing_is_waited_for(uri: str, monkeypat
     dead.wait()
     about = {"id": "another", "host": "here", "pid": dead.pid, "pids": bucket_lease._pids(), "count": 1}
     write_bytes(json.dumps(about).encode(), f"{uri}.writer")
-    BucketLease(uri).acquire()
+    told: list[str] = []
+    BucketLease(uri, told.append).acquire()
+    assert not told
+    assert json.loads(read_bytes(f"{uri}.writer"))["id"] != "another"
 
 
 @pytest.mark.parametrize("bucket", ["s3"], indirect=True)
