@@ -146,7 +146,7 @@ class Settings:
         metavar="DIR",
     )
     name: str = declared(
-        "", values.RUN_NAME, WHERE, "name of the run's folder", default_text="made of options, time and chance"
+        "", values.RUN_NAME, WHERE, "name of the run's folder", default_text="made of options, time and random digits"
     )
     cache: Path = declared(
         default_cache,
