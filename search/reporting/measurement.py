@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,7 +12,6 @@ from search.display.progress import Display
 from search.reporting.evaluation import Evaluation
 from search.reporting.tables import DetectorResult
 from search.runs.members import Member, StoredRun
-from trainables import corpora
 from trainables.corpora.corpus import Corpus
 from trainables.errors import DropinError
 from trainables.features import store
@@ -79,8 +78,8 @@ def load_scoring_data(
 
 
 def _read_corpus(run: StoredRun, root: Path | None, cache: Path, skip_bad_files: bool, display: Display) -> Corpus:
-    corpus = corpora.read(
-        run.settings.corpus, root, cache=cache, skip_bad_files=skip_bad_files, progress=display.progress
+    corpus = replace(run.settings, corpus_root=root, skip_bad_files=skip_bad_files).read_corpus(
+        cache, progress=display.progress
     )
     for note in corpus.notes:
         display.message(note)

@@ -19,7 +19,7 @@ from search.display.terminal import LogFormatter
 from search.running import remote_training
 from search.runs import run_folder
 from search.settings.options import Settings
-from trainables import corpora, models
+from trainables import models
 from trainables.errors import DropinError
 from trainables.features import store
 from trainables.jobs import pretraining
@@ -75,13 +75,7 @@ def prepare_features(settings: Settings, display: Display) -> tuple[Path, dict[s
         CorpusError: every fault of the corpus.
         DropinError: a resumed run finds another corpus than it started with.
     """
-    corpus = corpora.read(
-        settings.corpus,
-        settings.corpus_root,
-        cache=settings.cache,
-        skip_bad_files=settings.skip_bad_files,
-        progress=display.progress,
-    )
+    corpus = settings.read_corpus(settings.cache, progress=display.progress)
     for note in corpus.notes:
         display.message(note)
     display.status("corpus", f"{corpus.name}{f', {corpus.note}' if corpus.note else ''}")

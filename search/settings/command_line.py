@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from search.settings import values
-from search.settings.options import Settings, options
+from search.settings.declaration import Option
+from search.settings.options import WHERE, Settings, options
 from search.settings.start import check_new, claim_new, resumed
 from trainables.errors import DropinError
 from trainables.printable import printable
@@ -80,8 +81,19 @@ def make_parser() -> Parser:
         "Search for detectors that neuron growth makes better or smaller; ends in a Pareto front of EER and size.",
         argument_default=argparse.SUPPRESS,
     )
+    add_options(parser, options())[WHERE].add_argument(
+        "--resume",
+        type=values.NAME_OR_URI.parsed,
+        metavar="RUN",
+        help="go on with a run: its folder or URI, or its name in --storage",
+    )
+    return parser
+
+
+def add_options(parser: Parser, declared: Mapping[str, Option]) -> dict[str, argparse._ArgumentGroup]:
+    """Add options to a parser, and give their groups by name."""
     groups: dict[str, argparse._ArgumentGroup] = {}
-    for name, option in options().items():
+    for name, option in declared.items():
         group = groups.get(option.group) or parser.add_argument_group(option.group)
         groups[option.group] = group
         group.add_argument(
@@ -89,13 +101,7 @@ def make_parser() -> Parser:
             help=option.full_help().replace("%", "%%"),
             **_how(option.kind, option.metavar),
         )
-    groups[option.group].add_argument(
-        "--resume",
-        type=values.NAME_OR_URI.parsed,
-        metavar="RUN",
-        help="go on with a run: its folder or URI, or its name in --storage",
-    )
-    return parser
+    return groups
 
 
 def _how(kind: values.Kind, metavar: str | None) -> dict[str, Any]:
@@ -107,5 +113,5 @@ def _how(kind: values.Kind, metavar: str | None) -> dict[str, Any]:
     if kind is values.PATHS_OR_URIS:
         return {"nargs": "+", "type": values.PATH_OR_URI.parsed, "metavar": metavar}
     if kind.names is not None:
-        return {"type": kind.parsed, "metavar": "{" + ",".join(kind.names()) + "}"}
+        return {"type": kind.parsed, "metavar": metavar or "{" + ",".join(kind.names()) + "}"}
     return {"type": kind.parsed, "metavar": metavar}

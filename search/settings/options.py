@@ -14,12 +14,13 @@ from typing import Any
 import spaces
 from search.cluster import home
 from search.settings import values
+from search.settings.corpus_options import CORPUS, CorpusSettings
 from search.settings.declaration import OPTION, Option, declared
 from search.settings.stored import read_fields, warn_once
-from search.settings.together import MAX_SEED, check_confirmation, check_corpus
+from search.settings.together import MAX_SEED, check_confirmation, check_corpus, check_trainable
 from search.settings.values import number, one_of, whole
 from search.storage import bucket_pull
-from trainables import corpora, models
+from trainables import models
 from trainables.errors import DropinError
 from trainables.storage import bucket_files
 from trainables.storage.run_paths import RunPaths
@@ -30,6 +31,7 @@ STOPPING = ("halving", "none")
 PRECISIONS = ("auto", "float32", "bfloat16")
 DEFAULT_TRIALS = 24
 WHAT, HOW, WHERE = "what to search", "how to search", "where"
+GROUPS = (WHAT, CORPUS, HOW, WHERE)
 """Groups of options, as ``--help`` shows them."""
 
 
@@ -39,7 +41,7 @@ def default_cache() -> Path:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(CorpusSettings):
     """The settings of a run; each has a default, and the name of its command-line option with underscores.
 
     Values are checked when settings are made, and paths become absolute. Nothing on disk is looked at before the run
@@ -73,11 +75,6 @@ class Settings:
             f"{model}: {key}={value}" for model in models.NAMES for key, value in models.search_options(model).items()
         ),
     )
-    corpus: str = declared("demo", one_of(lambda: corpora.NAMES), WHAT, "speech corpus to train and score on")
-    corpus_root: Path | None = declared(
-        None, values.PATH, WHAT, "folder of a corpus that is not built here", metavar="DIR", resumable=True
-    )
-    skip_bad_files: bool = declared(False, values.FLAG, WHAT, "go on without up to 1 % of unreadable files")
     random_crop: bool = declared(False, values.FLAG, WHAT, "crop long utterances at random in training")
     trials: int | None = declared(
         None,
@@ -209,7 +206,8 @@ class Settings:
         if not self.name:
             made = time.strftime(f"{self.space}-{self.model}-{self.corpus}-%Y%m%d-%H%M%S")
             self._set("name", f"{made}-{secrets.token_hex(2)}")
-        check_corpus(self.corpus, self.corpus_root)
+        check_corpus(self.corpus, self.corpus_root, self.corpus_options)
+        check_trainable(self.corpus)
         check_confirmation(self.seed, self.confirm, self.controls)
 
     def _set(self, name: str, value: Any) -> None:
@@ -289,4 +287,5 @@ class Settings:
 
 def options() -> dict[str, Option]:
     """The options by the names of their fields, in the order of ``--help``."""
-    return {one.name: one.metadata[OPTION] for one in fields(Settings) if OPTION in one.metadata}
+    found = {one.name: one.metadata[OPTION] for one in fields(Settings) if OPTION in one.metadata}
+    return dict(sorted(found.items(), key=lambda item: GROUPS.index(item[1].group)))

@@ -73,11 +73,11 @@ def check_root(settings: Settings) -> None:
     """Make sure that the root of the corpus is there, if it has one.
 
     Raises:
-        DropinError: it is no folder.
+        DropinError: it does not exist.
     """
-    root = settings.corpus_root
-    if root is not None and not os.path.isdir(root):
-        raise DropinError(f"--corpus-root must be a folder; got {root}: correct the path")
+    for option, root in (("--corpus-root", settings.corpus_root), ("--bonafide-root", settings.bonafide_root)):
+        if root is not None and not os.path.exists(root):
+            raise DropinError(f"{option} must exist; got {root}: correct the path")
 
 
 def check_writable(option: str, place: Path) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainables import corpora
+from trainables.corpora.options import CorpusOptions
 from trainables.errors import DropinError
 
 MAX_SEED = 2**53 - 1
 """Any JSON keeps it, and multiples of it by 1009, which new neurons are drawn with, are below torch's limit of 2^64."""
 
 
-def check_corpus(corpus: str, root: Path | None) -> None:
-    """Make sure that a corpus has a root exactly where it is not built by this project.
+def check_corpus(corpus: str, root: Path | None, options: CorpusOptions) -> None:
+    """Make sure that a corpus has a root exactly where it is not built by this project, and takes its options.
 
     Raises:
-        DropinError: a root that is missing, or that there is none for.
+        DropinError: a root that is missing, or that there is none for, or an option that the corpus does not take.
     """
     built = corpora.is_built(corpus)
     if built and root is not None:
@@ -23,7 +24,22 @@ def check_corpus(corpus: str, root: Path | None) -> None:
             f"--corpus {corpus} is built by this project and has no root; got {root}: leave --corpus-root out"
         )
     if not built and root is None:
-        raise DropinError(f"--corpus {corpus} must be told where it lies: add --corpus-root DIR")
+        raise DropinError(f"--corpus {corpus} must be told where it lies: add --corpus-root PATH")
+    corpora.check_options(corpus, options)
+
+
+def check_trainable(corpus: str) -> None:
+    """Make sure that detectors can be trained on a corpus.
+
+    Raises:
+        DropinError: it has no train split.
+    """
+    if corpora.is_eval_only(corpus):
+        raise DropinError(
+            f"--corpus {corpus} has no train split: search on another corpus and judge its detectors on this one by "
+            f"python -m search.evaluate --corpus {corpus}, or name its files, with splits, in a manifest (--corpus "
+            "manifest)"
+        )
 
 
 def check_confirmation(seed: int, confirm: int, controls: bool) -> None:

@@ -98,6 +98,18 @@ def text(rule: str, pattern: str) -> Kind:
     return Kind(rule, lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None)
 
 
+def _are_shares(value: object) -> bool:
+    if not isinstance(value, (list, tuple)) or len(value) != 3:
+        return False
+    return all(type(one) in (int, float) and one >= 0 for one in value) and abs(sum(value) - 1) < 1e-6
+
+
+SHARES = Kind(
+    "three numbers of at least 0 with the sum 1, for train, dev and eval",
+    _are_shares,
+    lambda given: tuple(map(float, given.split(","))),
+    normal=lambda value: tuple(map(float, value)),
+)
 FLAG = Kind("True or False", lambda value: isinstance(value, bool))
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
 RUN_NAME = text("letters, digits, dots, dashes and underscores", NAME)

@@ -138,9 +138,11 @@ WORDS = "a hum"
 BUILT = True
 VARIANTS = {"tones-high": 2000.0, "tones-low": 200.0}
 FALLBACK = "tones-low"
+EVAL_ONLY = False
+OPTIONS = ()
 
 
-def read(root, *, variant, cache, skip_bad_files=False, progress=None):
+def read(root, *, variant, cache, splits=("train", "dev", "eval"), skip_bad_files=False, progress=None):
     if variant == 2000.0 and (cache / "no-high-tones").exists():
         raise Unavailable("no whistle")
     folder = cache / f"tones-{variant:g}"

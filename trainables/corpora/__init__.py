@@ -6,19 +6,23 @@ A file defines
 - ``BUILT``: whether this project makes the corpus, in the cache; any other is read from a root that the user has.
 - ``VARIANTS``: by corpus the ``variant`` that ``read`` is given; empty where ``read`` takes none.
 - ``FALLBACK``: the corpus that is read instead where ``read`` raises ``Unavailable``, or ``None``.
-- ``read(root, *, cache, skip_bad_files, progress) -> Corpus``, see `read`.
+- ``EVAL_ONLY``: whether it has no train split, so that detectors are evaluated on it and not trained.
+- ``OPTIONS``: names of the fields of `options.CorpusOptions` that ``read`` takes as arguments.
+- ``read(root, *, cache, splits, skip_bad_files, progress, **own) -> Corpus``, see `read`.
 
-``BUILT`` is a literal, since it is read without an import of the file.
+``BUILT``, ``EVAL_ONLY`` and ``OPTIONS`` are literals, since they are read without an import of the file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from trainables.corpora.corpus import Corpus, Unavailable
+from trainables.corpora.corpus import SPLITS, Corpus, Unavailable
+from trainables.corpora.options import CorpusOptions
 from trainables.errors import DropinError, into_cache
 from trainables.progress import Progress, silent
 from trainables.registry import Registry
@@ -34,7 +38,7 @@ NAMES = {
     "fake-or-real-rerec": "fake_or_real",
     "synthetic": "synthetic",
 }
-_CORPORA = Registry(__name__, "corpus", ("WORDS", "BUILT", "VARIANTS", "FALLBACK", "read"))
+_CORPORA = Registry(__name__, "corpus", ("WORDS", "BUILT", "VARIANTS", "FALLBACK", "EVAL_ONLY", "OPTIONS", "read"))
 load = _CORPORA.load
 
 
@@ -47,11 +51,35 @@ def is_built(name: str) -> bool:
     return bool(_CORPORA.constant(name, "BUILT"))
 
 
+def is_eval_only(name: str) -> bool:
+    """Whether a corpus has no train split. The corpus's file is not imported.
+
+    Raises:
+        DropinError: no corpus of this name.
+    """
+    return bool(_CORPORA.constant(name, "EVAL_ONLY"))
+
+
+def check_options(name: str, options: CorpusOptions) -> None:
+    """Make sure that a corpus takes the options that are given. The corpus's file is not imported.
+
+    Raises:
+        DropinError: no corpus of this name, or an option that it does not take.
+    """
+    takes = _CORPORA.constant(name, "OPTIONS")
+    for one in fields(CorpusOptions):
+        if one.name not in takes and getattr(options, one.name) != one.default:
+            option = "--" + one.name.replace("_", "-")
+            raise DropinError(f"corpus {name} takes no {option}; got {getattr(options, one.name)}: leave it out")
+
+
 def read(
     name: str,
     root: Path | None,
     *,
     cache: Path,
+    splits: Sequence[str] = SPLITS,
+    options: CorpusOptions | None = None,
     skip_bad_files: bool = False,
     progress: Progress = silent,
 ) -> Corpus:
@@ -63,11 +91,13 @@ def read(
         name: one of `NAMES`.
         root: folder of a corpus that the user has; ``None`` for one that is built.
         cache: folder for what is built.
+        splits: which splits are needed; the others may be absent, and are not read where that saves time.
+        options: what else is said of it.
         skip_bad_files: leave out up to 1 % of the utterances, those with missing, unreadable or empty files.
         progress: told how far building and checking are.
 
     Raises:
-        DropinError: unknown name, a root missing or given where there is none.
+        DropinError: unknown name, a root missing or given where there is none, an option that it does not take.
         CorpusError: everything wrong with the corpus, all at once.
         Unavailable: it cannot be built here and has no fallback.
         DropinError: the cache is full, or cannot be written.
@@ -77,15 +107,18 @@ def read(
         raise DropinError(f"corpus {name} is built by this project and has no root; got {root}, leave it out")
     if not module.BUILT and root is None:
         raise DropinError(f"corpus {name} must be given with its root; say where it lies (--corpus-root)")
-    options: dict[str, Any] = {"cache": cache, "skip_bad_files": skip_bad_files, "progress": progress}
+    options = options or CorpusOptions()
+    check_options(name, options)
+    given: dict[str, Any] = {"cache": cache, "splits": splits, "skip_bad_files": skip_bad_files, "progress": progress}
+    own = {option: getattr(options, option) for option in module.OPTIONS}
     variant = {"variant": module.VARIANTS[name]} if name in module.VARIANTS else {}
     try:
         with into_cache(cache) if module.BUILT else nullcontext():
-            corpus: Corpus = module.read(root, **options, **variant)
+            corpus: Corpus = module.read(root, **given, **own, **variant)
         return corpus
     except Unavailable as error:
         if module.FALLBACK is None:
             raise
-        other, instead = module.FALLBACK, read(module.FALLBACK, root, **options)
+        other, instead = module.FALLBACK, read(module.FALLBACK, root, **given)
         note = f"corpus {name} cannot be built here ({error}); going on with {other}, which is {load(other).WORDS}"
         return replace(instead, notes=(note, *instead.notes))

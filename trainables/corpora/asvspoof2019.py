@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
@@ -20,6 +20,8 @@ WORDS = "ASVspoof 2019"
 BUILT = False
 VARIANTS: Mapping[str, str] = {"asvspoof2019-la": "LA", "asvspoof2019-pa": "PA"}
 FALLBACK = None
+EVAL_ONLY = False
+OPTIONS: tuple[str, ...] = ("follow_links",)
 COLUMNS = {"LA": "SPEAKER FILE - ATTACK KEY", "PA": "SPEAKER FILE ENVIRONMENT ATTACK KEY"}
 LABELS = {"bonafide": BONA_FIDE, "spoof": SPOOF}
 _LISTS = {"train": "train.trn", "dev": "dev.trl", "eval": "eval.trl"}
@@ -34,6 +36,8 @@ def read(
     cache: Path | None = None,
     name: str | None = None,
     note: str = "",
+    splits: Sequence[str] = SPLITS,
+    follow_links: bool = False,
     skip_bad_files: bool = False,
     progress: Progress = silent,
 ) -> Corpus:
@@ -42,9 +46,11 @@ def read(
     Args:
         root: the folder above ``LA`` (or ``PA``), or that folder itself.
         variant: ``LA`` or ``PA``.
-        cache: not used.
+        cache: folder; what was found out about files is kept there.
         name: name of the corpus, by default ``asvspoof2019-la`` or ``asvspoof2019-pa``.
         note: see `Corpus`.
+        splits: which are read; eval may be absent where others are asked for as well.
+        follow_links: see `options.CorpusOptions`.
         skip_bad_files: leave out up to 1 % of the utterances, those with missing, unreadable or empty files.
         progress: called with the number of checked files.
 
@@ -62,12 +68,12 @@ def read(
             f"ASVspoof 2019 must be given with its root, the folder above {variant}; download it from its organisers"
         )
     root = Path(root).resolve()
-    listing = Listing(name or f"asvspoof2019-{variant.lower()}", root)
+    listing = Listing(name or f"asvspoof2019-{variant.lower()}", root, cache=cache, follow_links=follow_links)
     tree = _find_tree(listing, variant)
     listed: list[str] = []
     scores: dict[str, Path] = {}
     if tree is not None:
-        wanted = [split for split in SPLITS if split != "eval" or _has_split(tree, variant, split)]
+        wanted = [split for split in splits if split != "eval" or len(splits) == 1 or _has_split(tree, variant, split)]
         listed = [split for split in wanted if _read_split(listing, tree, variant, split)]
         scores = _asv_scores(listing, tree, variant)
     return listing.corpus(

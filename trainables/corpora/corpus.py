@@ -26,6 +26,8 @@ class Utterance:
         label: 1 for bona fide, 0 for spoof.
         speaker: the speaker, or ``-`` if unknown.
         attack: the attack of a spoof, or ``-`` for bona fide utterances.
+        conditions: what else is known of it that errors may be broken down by, such as ``codec``, ``transmission`` or
+            ``language``; the value is ``-`` where it is not known.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Utterance:
     label: int
     speaker: str
     attack: str
+    conditions: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Corpus:
     Attributes:
         name: its name in ``corpora.NAMES``, the longer one where it has two (``fake-or-real-norm``).
         root: absolute folder the corpus was read from.
-        splits: utterances by split; always all three, eval is ``()`` if the corpus has none.
+        splits: utterances by split; always all three, ``()`` for one that the corpus does not have or that was not
+            read.
         skipped: a line for every utterance that was left out, with its fault.
         asv_scores: files of ASV scores by split (dev, eval), if there are any: for min t-DCF.
         note: a warning for readers of results (such as simulated speech), or an empty text.

@@ -6,7 +6,7 @@ Source: Reimao and Tzerpos, "FoR: a dataset for synthetic speech detection", Spe
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
@@ -24,6 +24,8 @@ VARIANTS: Mapping[str, str] = {
     "fake-or-real-rerec": "rerec",
 }
 FALLBACK = None
+EVAL_ONLY = False
+OPTIONS: tuple[str, ...] = ("follow_links",)
 FOLDERS = {
     "original": ("for-original",),
     "norm": ("for-norm", "for-normalized"),
@@ -41,6 +43,8 @@ def read(
     *,
     variant: str = "norm",
     cache: Path | None = None,
+    splits: Sequence[str] = SPLITS,
+    follow_links: bool = False,
     skip_bad_files: bool = False,
     progress: Progress = silent,
 ) -> Corpus:
@@ -53,7 +57,9 @@ def read(
             ``training``, ``validation`` and ``testing``; inner folders go by several names.
         variant: ``original``, ``norm`` (sampling rate, volume and channels normalised), ``2sec`` (truncated to 2 s) or
             ``rerec`` (re-recorded).
-        cache: not used.
+        cache: folder; what was found out about files is kept there.
+        splits: which are read; eval may be absent where others are asked for as well.
+        follow_links: see `options.CorpusOptions`.
         skip_bad_files: leave out up to 1 % of the utterances, those with unreadable or empty files.
         progress: called with the number of checked files.
 
@@ -70,11 +76,13 @@ def read(
         raise DropinError(
             f"Fake-or-Real must be given with its root, the folder above {FOLDERS[variant][0]}; download it first"
         )
-    listing = Listing(f"fake-or-real-{variant}", Path(root).resolve())
+    listing = Listing(f"fake-or-real-{variant}", Path(root).resolve(), cache=cache, follow_links=follow_links)
     inner = _find_inner(listing, variant)
     required: list[str] = []
     if inner is not None:
-        required = [split for split in SPLITS if split != "eval" or (inner / _PARTS[split]).exists()]
+        required = [
+            split for split in splits if split != "eval" or len(splits) == 1 or (inner / _PARTS[split]).exists()
+        ]
         for split in required:
             _read_split(listing, inner, split)
     return listing.corpus(required=required, skip_bad_files=skip_bad_files, progress=progress)

@@ -31,10 +31,19 @@ class Listing:
     be below the root, also through links, and a fault is one line of printable text.
     """
 
-    def __init__(self, name: str, root: Path) -> None:
-        """Start an empty listing of the corpus `name` in the folder `root`."""
+    def __init__(self, name: str, root: Path, *, cache: Path | None = None, follow_links: bool = False) -> None:
+        """Start an empty listing.
+
+        Args:
+            name: of the corpus.
+            root: its folder.
+            cache: the cache folder, in which what was found out about files is kept; ``None`` keeps nothing.
+            follow_links: files may be outside the root, behind symbolic links.
+        """
         self.name = name
         self.root = root
+        self.cache = cache
+        self.follow_links = follow_links
         self._real_root = root.resolve()
         self.faults: list[str] = []
         self._splits: dict[str, list[tuple[Utterance, str]]] = {split: [] for split in SPLITS}
@@ -60,7 +69,9 @@ class Listing:
         return False
 
     def contains(self, path: Path) -> bool:
-        """Whether a file or folder is below the root after resolving links."""
+        """Whether a file or folder is below the root after resolving links, or links may lead anywhere."""
+        if self.follow_links:
+            return True
         try:
             return path.resolve().is_relative_to(self._real_root)
         except (OSError, RuntimeError):  # a cycle of links

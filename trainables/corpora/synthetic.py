@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,8 @@ WORDS = "simulated speech"
 BUILT = True
 VARIANTS: Mapping[str, str] = {}
 FALLBACK = None
+EVAL_ONLY = False
+OPTIONS: tuple[str, ...] = ()
 NOTE = f"{WORDS}, made for tests and as a last resort: results on it say nothing about real deepfakes"
 UTTERANCES: Mapping[str, int] = {"train": 120, "dev": 80, "eval": 80}
 _SPEAKERS = {"train": 12, "dev": 12, "eval": 6}
@@ -43,6 +45,7 @@ def read(
     cache: Path,
     utterances: Mapping[str, int] = UTTERANCES,
     seed: int = 0,
+    splits: Sequence[str] = SPLITS,
     skip_bad_files: bool = False,
     progress: Progress = silent,
 ) -> Corpus:
@@ -53,6 +56,7 @@ def read(
         cache: folder; the corpus goes into ``corpora/synthetic-<digest of settings>``.
         utterances: see `write`.
         seed: see `write`.
+        splits: see `asvspoof2019.read`.
         skip_bad_files: see `asvspoof2019.read`.
         progress: called with the number of generated utterances and of checked files.
 
@@ -68,7 +72,15 @@ def read(
     if not folder.exists():
         write(folder, utterances=utterances, seed=seed, progress=progress)
     try:
-        return asvspoof2019.read(folder, name="synthetic", note=NOTE, skip_bad_files=skip_bad_files, progress=progress)
+        return asvspoof2019.read(
+            folder,
+            name="synthetic",
+            note=NOTE,
+            splits=splits,
+            cache=cache,
+            skip_bad_files=skip_bad_files,
+            progress=progress,
+        )
     except CorpusError as error:
         raise CorpusError(f"{error.args[0]}; delete that folder to build it again", error.faults) from error
 

@@ -177,7 +177,7 @@ def test_a_resumed_run_whose_corpus_is_gone_is_refused(tmp_path: Path, capsys: p
     with pytest.raises(SystemExit) as ended:
         read(["--resume", str(settings.run_folder)])
     assert ended.value.code == 2
-    assert f"--corpus-root must be a folder; got {tmp_path / 'here'}: correct the path" in capsys.readouterr().err
+    assert f"--corpus-root must exist; got {tmp_path / 'here'}: correct the path" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])

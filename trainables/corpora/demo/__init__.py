@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainables.corpora import asvspoof2019
-from trainables.corpora.corpus import Corpus
+from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.demo import build
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
@@ -16,12 +16,15 @@ WORDS = "human speech from packages of Debian or Ubuntu, and spoofs of it"
 BUILT = True
 VARIANTS: Mapping[str, str] = {}
 FALLBACK = "synthetic"
+EVAL_ONLY = False
+OPTIONS: tuple[str, ...] = ()
 
 
 def read(
     root: Path | None,
     *,
     cache: Path,
+    splits: Sequence[str] = SPLITS,
     skip_bad_files: bool = False,
     progress: Progress = silent,
 ) -> Corpus:
@@ -30,6 +33,7 @@ def read(
     Args:
         root: must be ``None``: the corpus is built, not read from a folder of the user.
         cache: the cache folder; the corpus takes about 40 MB.
+        splits: which are read; eval may be absent where others are asked for as well.
         skip_bad_files: leave out up to 1 % of the utterances, those with missing, unreadable or empty files.
         progress: called during downloads, synthesis and checks.
 
@@ -43,5 +47,12 @@ def read(
     folder = build.build(Path(cache).resolve(), progress)
     note = json.loads((folder / build.ABOUT).read_text(encoding="utf-8"))["note"]
     return asvspoof2019.read(
-        folder, variant="LA", name="demo", note=note, skip_bad_files=skip_bad_files, progress=progress
+        folder,
+        variant="LA",
+        name="demo",
+        note=note,
+        splits=splits,
+        cache=cache,
+        skip_bad_files=skip_bad_files,
+        progress=progress,
     )
