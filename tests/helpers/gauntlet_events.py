@@ -139,7 +139,7 @@ EVENTS: dict[str, Event] = {
     "storage read-only": storage_read_only,
     "other writers, clock set back, terminal gone": disturbed,
 }
-MORE = ("SIGINT twice", "SIGTERM", "SIGKILL of the dashboard agent")
+MORE = ("SIGINT twice", "SIGTERM", "SIGKILL of the command", "SIGKILL of the dashboard agent")
 """Events of the long form alone: each is like one of the others."""
 NEED_MOUNT = ("storage full", "storage read-only")
 
