@@ -6,9 +6,6 @@ from collections.abc import Sequence
 
 from trainables.corpora.listing import Listing
 
-UNKNOWN_ATTACK = "unknown"
-"""The attack of spoofs of which no more is known."""
-
 
 def asked_for_eval(listing: Listing, splits: Sequence[str]) -> bool:
     """Whether eval is among the splits that are asked for; otherwise there is nothing to read, which is a fault."""

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, Corpus, Utterance
-from trainables.corpora.eval_only import UNKNOWN_ATTACK, asked_for_eval
+from trainables.corpora.eval_only import asked_for_eval
 from trainables.corpora.labels import read_label
 from trainables.corpora.listing import Listing
+from trainables.corpora.protocols import UNKNOWN_ATTACK
 from trainables.corpora.tables import read_table
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, Corpus, Utterance
-from trainables.corpora.eval_only import UNKNOWN_ATTACK
 from trainables.corpora.labels import BONA_FIDE_WORDS, SPOOF_WORDS, read_label
 from trainables.corpora.listing import Listing
 from trainables.corpora.manifest_splits import split_utterances
 from trainables.corpora.options import SPLIT_SHARES
+from trainables.corpora.protocols import UNKNOWN_ATTACK
 from trainables.corpora.tables import SUFFIXES, Table, read_table
+from trainables.corpora.tally import CLASS_NAMES
 from trainables.errors import DropinError
-from trainables.printable import printable
 from trainables.progress import Progress, silent
 
 WORDS = "recordings of a manifest"
@@ -86,30 +85,26 @@ def read(
             f"a manifest must be a file, one of {', '.join(SUFFIXES)}; got the folder {path}: name the file in it by "
             "--corpus-root FILE"
         )
-    folder = path.parent
-    listing = Listing("manifest", folder, cache=cache, follow_links=follow_links, roots=(Path(folder.anchor),))
+    listing = Listing("manifest", path.parent, cache=cache, follow_links=True)
     table = read_table(listing, path)
     rows = _Rows(listing, path)
     if table is not None:
         rows.read(table)
-    notes = rows.notes()
+    assigned, made = rows.splits, not rows.has_splits
+    if made and rows.sound and rows.utterances:
+        assigned, notes = split_utterances(rows.utterances, split_shares, split_seed, cache)
+        for note in notes:
+            listing.note(path, note)
+    for one, line, split in zip(rows.utterances, rows.lines, assigned, strict=False):
+        if split in splits:
+            listing.add(split, one, path, line)
     required: list[str] = []
-    if rows.readable:
-        made = None
-        if not rows.has_splits and not listing.faults:
-            made = split_utterances(rows.utterances, split_shares, split_seed, cache)
-            notes += made.notes
-        for number, one in enumerate(rows.utterances):
-            split = rows.splits[number] if made is None else made.split[number]
-            if split in splits:
-                listing.add(split, one, path, rows.lines[number])
-        if made is not None or rows.has_splits:
-            met = set(rows.splits if made is None else made.split)
-            required = [one for one in splits if one != "eval" or len(splits) == 1 or one in met]
-            _explain_missing(listing, path, [one for one in required if one not in met], made is not None)
-            required = [one for one in required if one in met]
-    corpus = listing.corpus(required=required, skip_bad_files=skip_bad_files, progress=progress)
-    return replace(corpus, notes=(*corpus.notes, *notes))
+    if rows.sound:
+        met = set(assigned)
+        required = [one for one in splits if one in met]
+        missing = [one for one in splits if one not in met and (one != "eval" or len(splits) == 1)]
+        _explain_missing(listing, path, missing, made)
+    return listing.corpus(required=required, skip_bad_files=skip_bad_files, progress=progress)
 
 
 def _explain_missing(listing: Listing, path: Path, missing: Sequence[str], made: bool) -> None:
@@ -123,55 +118,59 @@ def _explain_missing(listing: Listing, path: Path, missing: Sequence[str], made:
 
 @dataclass
 class _Rows:
-    """What the rows of a manifest say; faults go to the listing, those of one word once."""
+    """What the rows of a manifest say; faults and notes go to the listing.
+
+    Attributes:
+        listing: takes them.
+        path: of the manifest.
+        sound: whether there are rows, and none has a fault.
+        has_splits: whether there is a column split.
+        utterances: of the rows without fault.
+        splits: those of the utterances; empty texts without a column split.
+        lines: those of the utterances.
+    """
 
     listing: Listing
     path: Path
-    readable: bool = False
+    sound: bool = False
     has_splits: bool = False
     utterances: list[Utterance] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     labels: dict[str, tuple[int, int]] = field(default_factory=dict)
-    conditions: tuple[str, ...] = ()
-    left_aside: tuple[str, ...] = ()
 
     def read(self, table: Table) -> None:
-        """Read all rows; faults of a label or a split that several rows have are told once."""
+        """Read all rows."""
         places = {role: _place(table.columns, names) for role, names in COLUMNS.items()}
         if missing := [role for role in ("path", "label") if places[role] is None]:
             found = ", ".join(table.columns[:_SHOWN]) or "nothing"
             cure = f"must name the columns path and label; it has no {' and no '.join(missing)}; got {found}"
             self.listing.fault(self.path, cure, 1)
             return
-        self.readable, self.has_splits = True, places["split"] is not None
+        self.sound, self.has_splits = bool(table.rows), places["split"] is not None
         others = self._other_columns(table, {place for place in places.values() if place is not None})
+        names = [table.columns[place] for place in others]
         seen: dict[str, int] = {}
-        wrong: dict[str, list[int]] = defaultdict(list)
         known: dict[tuple[str, ...], Mapping[str, str]] = {}
         for number, row in table.rows:
             said = {role: "" if place is None else row[place] for role, place in places.items()}
-            faults, alike = self._faults(said, number, seen)
+            faults = self._faults(said, number, seen)
             for fault in faults:
                 self.listing.fault(self.path, fault, number)
-            for fault in alike:
-                wrong[fault].append(number)
-            if not faults and not alike:
-                values = tuple([row[place] for place in others])
-                conditions = known.get(values)
-                if conditions is None:
-                    told = [printable(value) or "-" for value in values]
-                    conditions = known[values] = dict(zip(self.conditions, told, strict=True))
-                self._add(said, conditions, number)
-        for fault, numbers in wrong.items():
-            more = f" (and {len(numbers) - 1} more lines)" if len(numbers) > 1 else ""
-            self.listing.fault(self.path, fault + more, numbers[0])
+            if faults:
+                self.sound = False
+                continue
+            values = tuple([row[place] or "-" for place in others])
+            conditions = known.setdefault(values, dict(zip(names, values, strict=True)))
+            self._add(said, conditions, number)
         if not table.rows:
             self.listing.fault(self.path, "has no rows; add a line for each file")
+        self._note_labels()
 
     def _other_columns(self, table: Table, taken: set[int]) -> list[int]:
         """Places of the columns that are conditions."""
-        others, aside = [], []
+        others: list[int] = []
+        aside: list[int] = []
         for place, name in enumerate(table.columns):
             if place in taken or not name:
                 continue
@@ -181,28 +180,36 @@ class _Rows:
                 if len(values) > MAX_VALUES:
                     break
             (others if len(values) <= MAX_VALUES else aside).append(place)
-        self.conditions = tuple(printable(table.columns[place]) for place in others)
-        self.left_aside = tuple(printable(table.columns[place]) for place in aside)
+        names = [", ".join(table.columns[place] for place in places) for places in (others, aside)]
+        if others:
+            self.listing.note(self.path, f"conditions that results can be broken down by: {names[0]}")
+        if aside:
+            self.listing.note(
+                self.path, f"columns with more than {MAX_VALUES} values, which are left aside: {names[1]}"
+            )
         return others
 
-    def _faults(self, said: Mapping[str, str], number: int, seen: dict[str, int]) -> tuple[list[str], list[str]]:
-        """Faults of a row alone, and those that it has in common with others."""
-        faults, alike = [], []
+    def _faults(self, said: Mapping[str, str], number: int, seen: dict[str, int]) -> list[str]:
+        faults = [
+            f"{role} must be text without control characters; got {text!r}"
+            for role, text in said.items()
+            if not text.isprintable() and any(unicodedata.category(one) in ("Cc", "Cs") for one in text)
+        ]
         path = said["path"]
-        if not path or any(unicodedata.category(one) in ("Cc", "Cs") for one in path):
-            faults.append(f"path must be the name of a file without control characters; got {path!r}")
-        else:
+        if not path:
+            faults.append("path must be the name of a file; got nothing")
+        elif not faults:
             first = seen.setdefault(os.path.normpath(self.path.parent / path), number)
             if first != number:
-                faults.append(f"duplicate file {path}, first in line {first}")
+                faults.append(f"a file must have one line; got {path}, which line {first} has")
         label = read_label(said["label"])
         if label is None:
-            alike.append(f"label must be bonafide or spoof (also real or fake, 1 or 0); got {said['label']!r}")
+            faults.append(f"label must be bonafide or spoof (also real or fake, 1 or 0); got {said['label']!r}")
         elif label == BONA_FIDE and said["attack"] and _is_attack(said["attack"]):
             faults.append(f"attack must be - or nothing for bona fide; got {said['attack']!r}")
         if self.has_splits and said["split"].casefold() not in SPLIT_WORDS:
-            alike.append(f"split must be train, dev or eval (also validation, test); got {said['split']!r}")
-        return faults, alike
+            faults.append(f"split must be train, dev or eval (also validation, test); got {said['split']!r}")
+        return faults
 
     def _add(self, said: Mapping[str, str], conditions: Mapping[str, str], number: int) -> None:
         label = read_label(said["label"])
@@ -216,20 +223,14 @@ class _Rows:
         self.splits.append(SPLIT_WORDS[said["split"].casefold()] if self.has_splits else "")
         self.lines.append(number)
 
-    def notes(self) -> list[str]:
-        """What the user is told once: which label was read how, and which columns count."""
-        notes = []
-        if self.labels:
-            parts = [
-                f"{printable(word)} as {'bona fide' if label == BONA_FIDE else 'spoof'} ({count})"
-                for word, (label, count) in sorted(self.labels.items(), key=lambda item: -item[1][0])
-            ]
-            notes.append(f"labels of {printable(self.path.name)}: {', '.join(parts)}")
-        if self.conditions:
-            notes.append(f"conditions that results can be broken down by: {', '.join(self.conditions)}")
-        if self.left_aside:
-            notes.append(f"columns with more than {MAX_VALUES} values, left aside: {', '.join(self.left_aside)}")
-        return notes
+    def _note_labels(self) -> None:
+        """Which word was read as which class: a ``1`` may have been meant as a fake."""
+        parts = [
+            f"{word!r} as {CLASS_NAMES[label]} ({count:,})"
+            for word, (label, count) in sorted(self.labels.items(), key=lambda item: -item[1][0])
+        ]
+        if parts:
+            self.listing.note(self.path, f"label {', '.join(parts)}")
 
 
 def _place(columns: Sequence[str], names: Sequence[str]) -> int | None:

@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.corpora.corpus import SPLITS, Utterance
@@ -16,16 +15,13 @@ from trainables.corpora.made_splits import MadeSplits, make_splits
 from trainables.errors import into_cache
 
 
-@dataclass(frozen=True)
-class Kept:
-    """Splits of utterances in their order, and what the user is told of them."""
-
-    split: tuple[str, ...]
-    notes: list[str]
-
-
-def split_utterances(utterances: Sequence[Utterance], shares: Sequence[float], seed: int, cache: Path | None) -> Kept:
+def split_utterances(
+    utterances: Sequence[Utterance], shares: Sequence[float], seed: int, cache: Path | None
+) -> tuple[list[str], list[str]]:
     """Make splits, see `made_splits`, and write them into the cache as a table with name, label, speaker and attack.
+
+    Returns:
+        The splits in the order of the utterances, and what the user is told of them.
 
     Raises:
         DropinError: there is no space in the cache, or it cannot be written.
@@ -33,8 +29,8 @@ def split_utterances(utterances: Sequence[Utterance], shares: Sequence[float], s
     made = make_splits(utterances, shares, seed)
     notes = [_told(utterances, made, shares, seed)]
     if cache is not None:
-        notes.append(f"these splits are in {_written(utterances, made, shares, seed, cache)}")
-    return Kept(made.split, notes)
+        notes.append(f"the splits are kept in {_written(utterances, made, shares, seed, cache)}")
+    return list(made.split), notes
 
 
 def _told(utterances: Sequence[Utterance], made: MadeSplits, shares: Sequence[float], seed: int) -> str:

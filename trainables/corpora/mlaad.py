@@ -62,14 +62,13 @@ def read(
             "MLAAD has spoofs only, and must be given with a folder of bona fide speech, such as M-AILABS: add "
             "--bonafide-root DIR"
         )
-    bonafide = Path(bonafide_root).resolve()
-    listing = Listing("mlaad", Path(root).resolve(), cache=cache, follow_links=follow_links, roots=(bonafide,))
+    listing = Listing("mlaad", Path(root).resolve(), cache=cache, follow_links=follow_links)
     required = []
     if asked_for_eval(listing, splits) and listing.check_folder(listing.root):
         tables = _tables(listing)
         for table in tables:
             _add_spoofs(listing, table)
-        _add_bona_fide(listing, bonafide)
+        _add_bona_fide(listing, Path(bonafide_root).resolve())
         required = ["eval"] if tables else []
     return listing.corpus(required=required, skip_bad_files=skip_bad_files, progress=progress)
 

@@ -75,9 +75,7 @@ def _separated(listing: Listing, path: Path, text: str) -> Table | None:
     return _checked(listing, path, columns or (), rows)
 
 
-def _checked(
-    listing: Listing, path: Path, columns: Sequence[str], rows: list[tuple[int, list[str]]]
-) -> Table | None:
+def _checked(listing: Listing, path: Path, columns: Sequence[str], rows: list[tuple[int, list[str]]]) -> Table | None:
     """A table whose rows have as many values as there are columns; other rows are faults."""
     if len(columns) != len(set(columns)):
         twice = next(name for name in columns if list(columns).count(name) > 1)

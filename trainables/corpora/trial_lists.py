@@ -34,9 +34,9 @@ class AudioFolders:
         self._files: dict[str, tuple[Path, str]] = {}
         for folder in folders:
             if listing.check_folder(folder):
-                for file in os.listdir(folder):
-                    stem, suffix = os.path.splitext(file)
+                for file in sorted(os.listdir(folder)):  # FLAC before WAV, where a file is there as both
                     if is_audio_name(file):
+                        stem, suffix = os.path.splitext(file)
                         self._files.setdefault(stem, (folder, suffix))
 
     def path(self, name: str) -> Path:
@@ -89,7 +89,8 @@ def add_trials(
         if not columns:
             continue
         if len(columns) != len(layout):
-            listing.fault(path, f"{len(columns)} columns; must be {len(layout)}: {_in_words(layout)}", number)
+            count = f"{len(columns)} columns"
+            listing.fault(path, f"{count}; must be {len(layout)}: {_in_words(layout)}", number, kind=count)
             continue
         if place is not None and subsets is not None:
             found = subsets.get(columns[place])
@@ -135,7 +136,7 @@ class _Rows:
         return faults
 
     def utterance(self, columns: list[str], audio: AudioFolders) -> Utterance:
-        speaker, name, attack, key = self._fields(columns)
+        speaker, name, attack, _ = self._fields(columns)
         values = tuple([columns[place] for place in self._places])
         conditions = self._known.get(values)
         if conditions is None:  # one mapping for all utterances that share it: a list may have 680,000 lines

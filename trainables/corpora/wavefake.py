@@ -59,7 +59,7 @@ def read(
         )
     here = Path(root).resolve()
     bonafide = here if bonafide_root is None else Path(bonafide_root).resolve()
-    listing = Listing("wavefake", here, cache=cache, follow_links=follow_links, roots=(bonafide,))
+    listing = Listing("wavefake", here, cache=cache, follow_links=follow_links)
     required = []
     if asked_for_eval(listing, splits) and listing.check_folder(here):
         generated = here / "generated_audio" if (here / "generated_audio").is_dir() else here
