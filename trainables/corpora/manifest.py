@@ -90,30 +90,31 @@ def read(
     rows = _Rows(listing, path)
     if table is not None:
         rows.read(table)
-    assigned, made = rows.splits, not rows.has_splits
-    if made and rows.sound and rows.utterances:
-        assigned, notes = split_utterances(rows.utterances, split_shares, split_seed, cache)
+    if rows.sound and not rows.has_splits:
+        rows.splits, notes = split_utterances(rows.utterances, split_shares, split_seed, cache)
+        if tuple(splits) == ("eval",) and split_shares[2] < 1:
+            notes.append("to evaluate on all its utterances, add --split-shares 0,0,1")
         for note in notes:
             listing.note(path, note)
-    for one, line, split in zip(rows.utterances, rows.lines, assigned, strict=False):
+    for one, line, split in zip(rows.utterances, rows.lines, rows.splits, strict=True):
         if split in splits:
             listing.add(split, one, path, line)
-    required: list[str] = []
-    if rows.sound:
-        met = set(assigned)
-        required = [one for one in splits if one in met]
-        missing = [one for one in splits if one not in met and (one != "eval" or len(splits) == 1)]
-        _explain_missing(listing, path, missing, made)
+    required = _required(listing, path, rows, splits) if rows.sound else []
     return listing.corpus(required=required, skip_bad_files=skip_bad_files, progress=progress)
 
 
-def _explain_missing(listing: Listing, path: Path, missing: Sequence[str], made: bool) -> None:
-    for split in missing:
-        if made:
-            listing.fault(path, f"no utterance is in {split}: give it a larger share by --split-shares, or add some")
-        else:
+def _required(listing: Listing, path: Path, rows: _Rows, splits: Sequence[str]) -> list[str]:
+    """Those splits that have utterances; what to do about others that are needed is a fault."""
+    met = set(rows.splits)
+    for split in splits:
+        if split in met or (split == "eval" and len(splits) > 1):
+            continue
+        if rows.has_splits:
             words = " or ".join(word for word, its in SPLIT_WORDS.items() if its == split)
-            listing.fault(path, f"no line has split {words}: add some, or leave the column out to have splits made")
+            listing.fault(path, f"no line has the split {words}: add some, or take the column away to have splits made")
+        else:
+            listing.fault(path, f"no utterance is in {split}: give it a larger share by --split-shares, or add some")
+    return [split for split in splits if split in met]
 
 
 @dataclass
@@ -126,7 +127,7 @@ class _Rows:
         sound: whether there are rows, and none has a fault.
         has_splits: whether there is a column split.
         utterances: of the rows without fault.
-        splits: those of the utterances; empty texts without a column split.
+        splits: those of the utterances; all ``train`` as long as there are none.
         lines: those of the utterances.
     """
 
@@ -220,7 +221,7 @@ class _Rows:
         name = said["path"]
         one = Utterance(name, self.path.parent / name, label, said["speaker"] or "-", attack, conditions)
         self.utterances.append(one)
-        self.splits.append(SPLIT_WORDS[said["split"].casefold()] if self.has_splits else "")
+        self.splits.append(SPLIT_WORDS[said["split"].casefold()] if self.has_splits else SPLITS[0])
         self.lines.append(number)
 
     def _note_labels(self) -> None:
