@@ -129,6 +129,8 @@ class _Rows:
         utterances: of the rows without fault.
         splits: those of the utterances; all ``train`` as long as there are none.
         lines: those of the utterances.
+        labels: label and number of rows of each word.
+        turned: number of paths with the separators of Windows.
     """
 
     listing: Listing
@@ -139,6 +141,7 @@ class _Rows:
     splits: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     labels: dict[str, tuple[int, int]] = field(default_factory=dict)
+    turned: int = 0
 
     def read(self, table: Table) -> None:
         """Read all rows."""
@@ -166,7 +169,7 @@ class _Rows:
             self._add(said, conditions, number)
         if not table.rows:
             self.listing.fault(self.path, "has no rows; add a line for each file")
-        self._note_labels()
+        self._note_what_was_read_how()
 
     def _other_columns(self, table: Table, taken: set[int]) -> list[int]:
         """Places of the columns that are conditions."""
@@ -219,19 +222,28 @@ class _Rows:
         self.labels[word] = (label, self.labels.get(word, (label, 0))[1] + 1)
         attack = "-" if label == BONA_FIDE else said["attack"] if _is_attack(said["attack"]) else UNKNOWN_ATTACK
         name = said["path"]
-        one = Utterance(name, self.path.parent / name, label, said["speaker"] or "-", attack, conditions)
+        one = Utterance(name, self.path.parent / self._as_here(name), label, said["speaker"] or "-", attack, conditions)
         self.utterances.append(one)
         self.splits.append(SPLIT_WORDS[said["split"].casefold()] if self.has_splits else SPLITS[0])
         self.lines.append(number)
 
-    def _note_labels(self) -> None:
-        """Which word was read as which class: a ``1`` may have been meant as a fake."""
+    def _as_here(self, path: str) -> str:
+        """A path as it is on this system; one that was written on Windows has other separators."""
+        if "\\" not in path or "/" in path:
+            return path
+        self.turned += 1
+        return path.replace("\\", "/")
+
+    def _note_what_was_read_how(self) -> None:
+        """Which word was read as which class, above all: a ``1`` may have been meant as a fake."""
         parts = [
             f"{word!r} as {CLASS_NAMES[label]} ({count:,})"
             for word, (label, count) in sorted(self.labels.items(), key=lambda item: -item[1][0])
         ]
         if parts:
             self.listing.note(self.path, f"label {', '.join(parts)}")
+        if self.turned:
+            self.listing.note(self.path, f"\\ read as / in {self.turned:,} paths")
 
 
 def _place(columns: Sequence[str], names: Sequence[str]) -> int | None:

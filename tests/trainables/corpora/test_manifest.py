@@ -78,6 +78,14 @@ def test_paths_may_be_absolute_go_up_and_lead_through_links(tmp_path: Path) -> N
     assert all(one.path.is_absolute() and one.path.is_file() for one in corpus.splits["eval"])
 
 
+def test_paths_that_were_written_on_windows_are_read_and_told(tmp_path: Path) -> None:
+    path = small(tmp_path / "in" / "here")
+    lines = [line if line.startswith("path") else f"in\\here\\{line}" for line in path.read_text().splitlines()]
+    corpus = manifest.read(write_lines(tmp_path / "m.csv", lines))
+    assert corpus.splits["dev"][0].path == tmp_path.resolve() / "in" / "here" / "2.wav"
+    assert r"m.csv: \ read as / in 12 paths" in corpus.notes
+
+
 def test_json_lines_and_parquet_give_the_same_corpus(tmp_path: Path) -> None:
     path = small(tmp_path, columns="path,label,split,speaker,attack,room")
     columns, *rows = (line.split(",") for line in path.read_text().splitlines())

@@ -32,7 +32,7 @@ FORMS = {
     "tabs": PLAIN.replace(",", "\t").encode(),
     "bars": PLAIN.replace(",", "|").encode(),
     "quotes": b'"path","label"\n"a.wav","bonafide"\n"b.wav","spoof"\n',
-    "empty columns at the end": b"path,label\na.wav,bonafide,,\nb.wav,spoof,\n",
+    "empty values at the end": b"path,label\na.wav,bonafide,,\nb.wav,spoof,\n",
 }
 
 
