@@ -24,7 +24,7 @@ BUILT = False
 VARIANTS: Mapping[str, str] = {}
 FALLBACK = None
 EVAL_ONLY = False
-OPTIONS: tuple[str, ...] = ("split_shares", "split_seed", "follow_links")
+OPTIONS: tuple[str, ...] = ("split_shares", "split_seed")
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "audio_path", "audio"),
     "label": ("label", "key", "class"),
@@ -50,7 +50,6 @@ def read(
     splits: Sequence[str] = SPLITS,
     split_shares: tuple[float, float, float] = SPLIT_SHARES,
     split_seed: int = 0,
-    follow_links: bool = False,
     skip_bad_files: bool = False,
     progress: Progress = silent,
 ) -> Corpus:
@@ -68,7 +67,6 @@ def read(
         splits: which are read; eval may be absent where others are asked for as well.
         split_shares: shares of train, dev and eval for splits that are made.
         split_seed: of their draw.
-        follow_links: see `options.CorpusOptions`; they are followed in any case.
         skip_bad_files: leave out up to 1 % of the utterances, those with missing, unreadable or empty files.
         progress: called with the number of checked files.
 

@@ -99,8 +99,8 @@ def add_trials(
                 listing.fault(path, fault, number)
             if not faults and rows.are_wanted(columns):
                 listing.add(split, rows.utterance(columns, audio), path, number)
-    if fault := rows.subset_fault():
-        listing.fault(path, fault)
+    if missing := rows.subset_fault():
+        listing.fault(path, missing)
         return False
     return True
 

@@ -77,7 +77,7 @@ def test_what_a_csv_writer_writes_comes_back(tmp_path_factory: pytest.TempPathFa
 
 
 def test_json_lines_and_parquet_are_read_as_their_text(tmp_path: Path) -> None:
-    objects = [
+    objects: list[dict[str, object]] = [
         {"path": "a.wav", "label": 1, "level": 0.5, "tags": ["x"]},
         {"path": "b.wav", "label": None, "whole": 2.0, "level": float("nan"), "known": True},
     ]
