@@ -76,7 +76,7 @@ def add_trials(
     Returns:
         ``False`` if no line of it could be read, which then is one fault.
     """
-    text = listing.read_text(path)
+    text = listing.read_text(path) if listing.check_folder(path.parent) else None
     if text is None:
         return False
     # Line numbers as in an editor; splitlines() also breaks at other characters.

@@ -55,6 +55,17 @@ def test_lists_and_folders_lie_in_several_places(root: Path) -> None:
     assert after.splits["eval"][1].path.parent.parent.name == "flac_E_ab"
 
 
+def test_folders_of_the_layout_may_be_links(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    before, disk = asvspoof5.read(root), tmp_path_factory.mktemp("disk")
+    (root / "ASVspoof5_protocols").mkdir()
+    for file in root.glob("*.tsv"):
+        shutil.move(file, root / "ASVspoof5_protocols")
+    for name in ("ASVspoof5_protocols", "flac_T"):
+        shutil.move(root / name, disk / name)
+        (root / name).symlink_to(disk / name)
+    assert asvspoof5.read(root).digest() == before.digest()
+
+
 def test_eval_may_be_absent_as_a_whole_and_not_in_part(root: Path) -> None:
     shutil.rmtree(root / "flac_E_eval")
     (fault,) = faults_of(root)

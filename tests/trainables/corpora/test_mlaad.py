@@ -69,6 +69,19 @@ def test_links_of_the_bona_fide_root_may_lead_anywhere_and_those_within_may_not(
     assert len(mlaad.read(root, bonafide_root=speech, follow_links=True).splits["eval"]) == 5
 
 
+def test_folders_may_be_links_and_a_circle_of_them_ends(root: Path) -> None:
+    speech = root.parent / "speech"
+    before = mlaad.read(root, bonafide_root=speech)
+    (root.parent / "disk").mkdir()
+    for number, folder in enumerate(
+        (speech / "de_DE" / "by_book" / "female", root / "fake" / "de" / "tts_models_de_vits")
+    ):
+        folder.rename(root.parent / "disk" / str(number))
+        folder.symlink_to(root.parent / "disk" / str(number))
+    (speech / "de_DE" / "again").symlink_to(speech)
+    assert mlaad.read(root, bonafide_root=speech).splits == before.splits
+
+
 def test_bad_arguments(root: Path) -> None:
     with pytest.raises(DropinError, match="must be given with its root"):
         mlaad.read(None)
