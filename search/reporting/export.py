@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from search.display.progress import Display
 from search.reporting import cards, export_folder
@@ -15,9 +17,18 @@ from trainables.storage.checkpoint import load_detector, save_detector
 
 
 def export(
-    run: StoredRun, target: Path, *, root: Path | None, cache: Path, skip_bad_files: bool, display: Display
+    run: StoredRun,
+    target: Path,
+    *,
+    root: Path | None,
+    cache: Path,
+    skip_bad_files: bool,
+    calibration_prior: float,
+    display: Display,
 ) -> list[DetectorResult]:
     """Score the front and what it is compared with on dev and eval, and write it all to `target`, whole or not at all.
+
+    Each detector is calibrated on dev first: its card says how its scores become log-likelihood ratios; weights stay.
 
     Args:
         run: finished or not; what there is gets exported.
@@ -25,6 +36,7 @@ def export(
         root: where the run's corpus lies now.
         cache: folder of caches.
         skip_bad_files: leave out up to 1 % of unreadable files, also where the run itself did not.
+        calibration_prior: prior of bona fide speech, in (0, 1), for the calibration and its threshold.
         display: told how far it is.
 
     Returns:
@@ -43,7 +55,7 @@ def export(
         entries, kept = [], {}
         for done, member in enumerate(shown):
             display.progress("scoring detectors", done, len(shown))
-            measured = score_detector(member, data, display)
+            measured = score_detector(member, data, display, calibration_prior=calibration_prior)
             if measured is not None:
                 entry, detector = measured
                 entries.append(entry)
@@ -57,16 +69,26 @@ def export(
                     )
         display.progress("scoring detectors", len(shown), len(shown))
         base = next((entry for entry in entries if entry.member.role == "base"), None)
-        widths = Architecture.create(run.settings.model, run.settings.model_option).total_widths()
-        for place, (entry, card) in kept.items():
-            text = cards.card_markdown(entry, card, run, front=len(kept), base=base, base_widths=widths)
-            (folder / place / "card.md").write_text(text, encoding="utf-8")
+        _write_cards(folder, run, kept, base)
         write_tables(folder, entries)
         # Not those that were stopped: their EER is that of an epoch, not of a detector.
         ended = [r for r in run.records if r.state == "COMPLETE"]
         trials = [(r.size, r.eer) for r in ended if r.size is not None and r.eer is not None]
         draw_front(folder / "front.png", entries, trials, _caption(run, len(kept)))
     return entries
+
+
+def _write_cards(
+    folder: Path,
+    run: StoredRun,
+    kept: Mapping[str, tuple[DetectorResult, Mapping[str, Any]]],
+    base: DetectorResult | None,
+) -> None:
+    """The card of each exported detector, by its folder, as Markdown."""
+    widths = Architecture.create(run.settings.model, run.settings.model_option).total_widths()
+    for place, (entry, card) in kept.items():
+        text = cards.card_markdown(entry, card, run, front=len(kept), base=base, base_widths=widths)
+        (folder / place / "card.md").write_text(text, encoding="utf-8")
 
 
 def _progress(run: StoredRun) -> str:

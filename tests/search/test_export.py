@@ -19,9 +19,10 @@ from search import export, score
 from search.runs import results
 from search.runs.trial_log import TrialLog, read
 from trainables import corpora
+from trainables.metrics.asv_scores import read_asv_scores
 from trainables.metrics.eer import eer
 from trainables.metrics.size import parameters
-from trainables.metrics.tdcf import min_tdcf, read_asv_scores
+from trainables.metrics.tdcf import min_tdcf
 from trainables.storage.checkpoint import load_detector
 from trainables.storage.run_paths import RunPaths
 
@@ -103,7 +104,8 @@ def test_an_export_holds_the_front_from_small_to_large(front: Path, run: Path) -
         assert parameters(exported.module) == row["size"]
         for key, value in original.module.state_dict().items():
             assert value.equal(exported.module.state_dict()[key])
-        assert exported.card["threshold"] == original.card["threshold"] == row["threshold"]
+        assert exported.card["threshold"] == row["threshold"] == 0
+        assert exported.card["eer_threshold"] == row["eer_threshold"]
         assert json.loads(row["plan"]) == original.card["plan"]
 
 
@@ -137,6 +139,7 @@ def test_the_exported_detector_finds_on_the_files_what_the_tables_say(
     # A score at the threshold itself may fall to either side of it by the last bit.
     assert row["misses_eval"] == pytest.approx(np.mean(bonafide < row["threshold"]), abs=1.01 / len(bonafide))
     assert row["false_alarms_eval"] == pytest.approx(np.mean(spoof >= row["threshold"]), abs=1.01 / len(spoof))
+    assert row["hter_eval"] == (row["misses_eval"] + row["false_alarms_eval"]) / 2
     asv = read_asv_scores(next((place / "corpus" / "LA").rglob("*asv.eval*")))
     assert row["min_tdcf_eval"] == pytest.approx(min_tdcf(bonafide, spoof, asv))
     assert row["min_tdcf_dev"] is None
@@ -151,7 +154,16 @@ def test_the_card_is_for_people(front: Path) -> None:
         f"| EER | 25.00 % | {100 * row['eer_eval']:.2f} % |",
         f"| 95 % interval | {100 * row['eer_dev_low']:.2f} % to {100 * row['eer_dev_high']:.2f} % |",
         f"| min t-DCF | - | {row['min_tdcf_eval']:.4f} |",
-        f"score >= {row['threshold']:.4f}",
+        "score >= 0.0000, the threshold of a log-likelihood ratio",
+        "where the prior of bona fide speech is 0.5",
+        f"The EER threshold on dev is {row['eer_threshold']:.4f}",
+        f"score = {row['calibration_slope']:.6g} x (logit",
+        f"| Cllr before calibration, bits | {row['cllr_dev_before']:.4f} | {row['cllr_eval_before']:.4f} |",
+        f"| Cllr, bits | {row['cllr_dev']:.4f} | {row['cllr_eval']:.4f} |",
+        f"| actual DCF | {row['actual_dcf_dev']:.4f} | {row['actual_dcf_eval']:.4f} |",
+        f"| min DCF | {row['min_dcf_dev']:.4f} | {row['min_dcf_eval']:.4f} |",
+        f"the rates are {100 * row['misses_eval_before']:.2f} % and {100 * row['false_alarms_eval_before']:.2f} %",
+        "of dev after calibration are in-sample",
         "| layer4.0 | 32 | 8 |",
         "cut layer4.0 and layer4.1 to 8 neurons (smallest effect on the loss first)",
         "corpus asvspoof2019-la, digest `",
@@ -290,7 +302,7 @@ def test_export_and_score_start_without_ray_and_optuna() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, cwd=project_file.ROOT, capture_output=True, text=True
     )
-    assert not {"ray", "optuna", "pandas", "transformers", "scipy"} & set(done.stdout.split())
+    assert not {"ray", "optuna", "pandas", "transformers", "scipy", "sklearn"} & set(done.stdout.split())
 
 
 def test_what_was_stopped_early_is_not_in_the_picture(
