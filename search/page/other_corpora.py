@@ -52,12 +52,13 @@ class Ranks:
         """In words."""
         if self.correlation is None:
             return f"all {self.members} members have the same EER, here or on dev, so there is no order to compare."
-        number = f"(Spearman {self.correlation:.2f} over {self.members} members)"
-        if self.correlation >= HOLDS:
+        shown = round(self.correlation, 2)
+        number = f"(Spearman {shown:.2f} over {self.members} members)"
+        if shown >= HOLDS:
             order = f"the order of dev holds {number}."
-        elif self.correlation >= PARTLY:
+        elif shown >= PARTLY:
             order = f"the order of dev holds in part {number}."
-        elif self.correlation > -PARTLY:
+        elif shown > -PARTLY:
             order = f"the order of dev does not hold: it says next to nothing about the order here {number}."
         else:
             order = f"the order of dev is reversed: members that are better there tend to be worse here {number}."

@@ -107,6 +107,8 @@ def side_by_side(run: StoredRun, front: Path, rows: Sequence[Mapping[str, Any]],
         columns = [Column(split, _split_cells(rows, split)) for split in ("dev", "eval")]
         if columns[0].cells.keys() != detectors.keys():
             raise ValueError("a detector without an EER on dev")
+        if not any(one.on_front for one in detectors.values()):
+            raise ValueError("no member of a front")
     except (KeyError, TypeError, ValueError) as error:
         raise DropinError(
             f"{front} has a front.parquet that search.export did not write ({error!r}): export again"
@@ -125,7 +127,9 @@ def side_by_side(run: StoredRun, front: Path, rows: Sequence[Mapping[str, Any]],
         columns.append(Column(name, cells, evaluation.corpus.note, evaluated))
     compared = {name for column in columns for name in column.evaluated}
     shown = [one for one in detectors.values() if one.on_front or one.name in compared]
-    return SideBySide(tuple(sorted(shown, key=lambda one: one.size)), tuple(one for one in columns if one.cells))
+    return SideBySide(
+        tuple(sorted(shown, key=lambda one: one.size)), tuple(one for one in columns if one.cells or one.evaluated)
+    )
 
 
 def _detector(row: Mapping[str, Any]) -> ShownDetector:
