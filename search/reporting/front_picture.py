@@ -71,7 +71,9 @@ def draw_front(
 ) -> None:
     """Write `front_figure` of an export's results as a PNG."""
     points = [
-        Point(r.member.name, r.size, r.eer_dev, r.folder is not None, r.dev and r.dev.interval, r.member.recipe)
+        Point(
+            r.member.name, r.size, r.eer_dev, r.folder is not None, r.dev.interval if r.dev else None, r.member.recipe
+        )
         for r in results
     ]
     front_figure(points, trials, caption).savefig(path, dpi=PNG_DPI)

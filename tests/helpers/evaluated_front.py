@@ -45,7 +45,9 @@ def export(run: Path, folder: Path) -> Path:
         if place is not None:
             shutil.copytree(member.folder, folder / place)
         eer = float(detector.card["eer_dev"])
-        entries.append(DetectorResult(member, place, detector.arch.size(), eer, threshold=threshold, **found))
+        entries.append(
+            DetectorResult(member, place, detector.arch.size(), eer, threshold, None, found["dev"], found["eval"])
+        )
     write_tables(folder, entries)
     about = {"run": stored.settings.name, "trials": len(stored.records), "corpus": stored.corpus["digest"]}
     (folder / MARKER).write_text(json.dumps({**about, "files": []}))

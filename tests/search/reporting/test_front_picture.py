@@ -135,7 +135,7 @@ def test_every_curve_is_a_line_with_the_intervals_as_bars_and_a_name_in_the_lege
     looks = {(line.get_color(), line.get_linestyle()) for line in lines}
     assert len(looks) == len(curves), "none looks like another"
     bars = [line for line in axes.lines if line.get_color() == COLOURS[0] and line not in lines]
-    assert [list(bar.get_ydata()) for bar in bars] == [pytest.approx([28, 32]), pytest.approx([40, 50])]
+    assert [list(np.asarray(bar.get_ydata())) for bar in bars] == [pytest.approx([28, 32]), pytest.approx([40, 50])]
     texts = figure.legends[0].get_texts()
     assert [text.get_text() for text in texts] == ["dev (points: all trials)", *(curve.name for curve in curves)]
     assert not any(text.get_parse_math() for text in texts)
