@@ -6,11 +6,9 @@ are what they say, ``""`` is left aside, and every other column is a condition o
 
 from __future__ import annotations
 
-import gc
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 
@@ -85,36 +83,23 @@ def add_trials(
     if layout is None:
         return False
     audio, rows = AudioFolders(listing, folders), _Rows(layout, subsets or {}, subset)
-    with _no_collections():
-        for number, line in enumerate(lines, 1):
-            columns = line.split()
-            if not columns:
-                continue
-            if len(columns) != len(layout):
-                count = f"{len(columns)} columns"
-                listing.fault(path, f"{count}; must be {len(layout)}: {_in_words(layout)}", number, kind=count)
-                continue
-            faults = rows.faults(columns)
-            for fault in faults:
-                listing.fault(path, fault, number)
-            if not faults and rows.are_wanted(columns):
-                listing.add(split, rows.utterance(columns, audio), path, number)
+    for number, line in enumerate(lines, 1):
+        columns = line.split()
+        if not columns:
+            continue
+        if len(columns) != len(layout):
+            count = f"{len(columns)} columns"
+            listing.fault(path, f"{count}; must be {len(layout)}: {_in_words(layout)}", number, kind=count)
+            continue
+        faults = rows.faults(columns)
+        for fault in faults:
+            listing.fault(path, fault, number)
+        if not faults and rows.are_wanted(columns):
+            listing.add(split, rows.utterance(columns, audio), path, number)
     if missing := rows.subset_fault():
         listing.fault(path, missing)
         return False
     return True
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Without the collector of cycles, of which there are none: over millions of new objects it takes half the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class _Rows:
