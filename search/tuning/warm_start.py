@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from spaces.recipes import is_recipe
 from trainables.errors import DropinError
 from trainables.metrics.weighted_eer import weighted_eer
 from trainables.models.architecture import Architecture
-from trainables.storage.checkpoint import WEIGHTS
+from trainables.storage.checkpoint import weights_digest
 
 SAME_SETTINGS = ("space", "model", "model_option", "epochs", "random_crop")
 """Settings in which the runs must agree."""
@@ -98,18 +97,13 @@ def warm_start_trials(settings: Settings, others: Sequence[StoredRun]) -> list[W
 def _check_comparable(own: StoredRun, other: StoredRun, source: Path | str) -> None:
     for what, digests in {
         "corpus": (own.corpus["digest"], other.corpus["digest"]),
-        "base": (_base_digest(own), _base_digest(other)),
+        "base": (weights_digest(own.paths.base), weights_digest(other.paths.base)),
     }.items():
         if digests[0] != digests[1]:
             raise DropinError(
                 f"--warm-start needs runs with the same {what}; that of {source} has digest {digests[1][:16]}, "
                 f"this run's {digests[0][:16]}: leave it out"
             )
-
-
-def _base_digest(run: StoredRun) -> str:
-    """The digest of the weights of a run's base."""
-    return hashlib.sha256((run.paths.base / WEIGHTS).read_bytes()).hexdigest()
 
 
 def _trials(settings: Settings, run: StoredRun, source: Path | str) -> list[FrozenTrial]:

@@ -76,6 +76,15 @@ def load_detector(folder: Path) -> Detector:
     return Detector(arch, module.eval(), card)
 
 
+def weights_digest(folder: Path) -> str:
+    """SHA-256, in hex, of a detector's weights file: copies of a detector have the same, whatever their cards say.
+
+    Raises:
+        DropinError: the file cannot be read.
+    """
+    return hashlib.sha256(_read(folder / WEIGHTS)).hexdigest()
+
+
 def write_folder(
     folder: Path,
     tensors: Mapping[str, Mapping[str, Tensor]],
