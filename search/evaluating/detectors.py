@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,9 +47,10 @@ class GivenDetector:
         return self.scorer.threshold
 
     @property
-    def run(self) -> str:
-        """Name of the run that it comes from, or nothing."""
-        return str(self.card.get("run", ""))
+    def run(self) -> str | None:
+        """Name of the run that it comes from, if the card says it."""
+        run = self.card.get("run")
+        return run if isinstance(run, str) else None
 
     @property
     def trial(self) -> int | None:
@@ -139,7 +139,5 @@ def _places(folder: Path, given: str) -> list[str]:
 
 def _read(folder: Path, name: str) -> GivenDetector:
     detector = checkpoint.load_detector(folder)
-    # The digest that the weights were just held against.
-    digests = json.loads((folder / checkpoint.DIGESTS).read_text(encoding="utf-8"))
-    size = detector.arch.size()
-    return GivenDetector(name, str(digests[checkpoint.WEIGHTS]), size, detector.card, Scorer(detector))
+    digest = checkpoint.weights_digest(folder)
+    return GivenDetector(name, digest, detector.arch.size(), detector.card, Scorer(detector))
