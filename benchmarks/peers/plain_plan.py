@@ -38,7 +38,7 @@ def equal_error_rate(scores: np.ndarray, labels: np.ndarray) -> float:
     bona_fide, spoof = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
     thresholds = np.append(np.unique(scores), np.inf)
     misses = np.searchsorted(bona_fide, thresholds) / len(bona_fide)
-    false_alarms = 1 - np.searchsorted(spoof, thresholds) / len(spoof)
+    false_alarms = (len(spoof) - np.searchsorted(spoof, thresholds)) / len(spoof)
     closest = np.argmin(np.abs(misses - false_alarms))
     return float(misses[closest] + false_alarms[closest]) / 2
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from trainables.metrics.asv_scores import AsvScores
+from trainables.metrics.cllr import cllr, min_cllr
+from trainables.metrics.dcf import actual_dcf, min_dcf
 from trainables.metrics.eer import eer, eer_of
 from trainables.metrics.interval import eer_interval
-from trainables.metrics.tdcf import AsvScores, min_tdcf
+from trainables.metrics.tdcf import min_tdcf
 
 
 @dataclass(frozen=True)

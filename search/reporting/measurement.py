@@ -17,7 +17,7 @@ from trainables.errors import DropinError
 from trainables.features import store
 from trainables.features.split import Split
 from trainables.metrics.size import macs
-from trainables.metrics.tdcf import AsvScores, read_asv_scores
+from trainables.metrics.asv_scores import AsvScores, read_asv_scores
 from trainables.storage.checkpoint import Detector, load_detector
 from trainables.trial.training import scores, select_device
 

@@ -5,8 +5,10 @@ A detector accepts an utterance as bona fide when ``score >= threshold``. For a 
     miss rate        P_miss(t) = #{bona fide score < t} / #bona fide
     false-alarm rate P_fa(t)   = #{spoof score >= t}    / #spoof
 
-and the EER is ``(P_miss(t) + P_fa(t)) / 2`` at the t where the two rates are closest. Utterances with equal scores
-are accepted or rejected together, so the order in which scores come never matters.
+and the EER is ``(P_miss(t) + P_fa(t)) / 2`` at the t where the two rates are closest. Where no scores are equal, this is
+what the packages of ASVspoof 2019, 2021 and 5 give. Utterances with equal scores are accepted or rejected together here,
+whatever the order in which they come. The packages reject them one by one, in the order in which their sort leaves them
+(bona fide first), and so count rates that no threshold gives.
 """
 
 from __future__ import annotations
@@ -31,19 +33,40 @@ def error_counts(
     Raises:
         ValueError: a class is empty, or a score is NaN or infinite.
     """
-    positive = np.sort(_checked(bonafide, "bona fide"))
-    negative = np.sort(_checked(spoof, "spoof"))
+    positive = np.sort(checked(bonafide, "bona fide"))
+    negative = np.sort(checked(spoof, "spoof"))
     thresholds = np.append(np.unique(np.concatenate([positive, negative])), np.inf)
     misses = np.searchsorted(positive, thresholds, side="left").astype(np.int64)
     false_alarms = (negative.size - np.searchsorted(negative, thresholds, side="left")).astype(np.int64)
     return thresholds, misses, false_alarms
 
 
+def crossing(
+    misses: npt.NDArray[np.int64], false_alarms: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Where miss and false-alarm rate are closest, and their mean there.
+
+    The rates are compared in double precision, as the organisers' packages do. Of two thresholds that are equally close
+    rounding may so prefer either; where it does not, the lower one counts. With n_bonafide = 3, n_spoof = 2 the gaps
+    1/3 - 1/2 and 2/3 - 1/2 are such a pair, and the second, in double precision the smaller, gives the EER.
+
+    Args:
+        misses: as `error_counts` gives them, [..., k + 1], rising to n_bonafide.
+        false_alarms: likewise, falling from n_spoof.
+
+    Returns:
+        Two arrays [...]: places in the last dimension, and the EERs, fractions.
+    """
+    miss, false_alarm = misses / misses[..., -1:], false_alarms / false_alarms[..., :1]
+    at = np.abs(miss - false_alarm).argmin(axis=-1)
+    return at, np.take_along_axis((miss + false_alarm) / 2, at[..., None], axis=-1)[..., 0]
+
+
 def eer(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> tuple[float, float]:
     """Equal error rate and the threshold that gives it.
 
-    The definition is that of the ASVspoof 2019 evaluation plan (performance measures). Where two thresholds bring the
-    rates equally close, the lower one counts.
+    The definition is that of the ASVspoof 2019 evaluation plan (performance measures); of thresholds that bring the rates
+    equally close one is chosen as `crossing` says.
 
     Args:
         bonafide: scores of bona fide utterances, [n_bonafide], higher for bona fide.
@@ -51,16 +74,15 @@ def eer(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> tuple[float, float]:
 
     Returns:
         EER as a fraction in [0, 1] (0.5 when all scores are equal), and a threshold, always one of the scores: accept
-        as bona fide when ``score >= threshold``.
+        as bona fide when ``score >= threshold``. The organisers' packages name the score below it, the highest that is
+        rejected.
 
     Raises:
         ValueError: a class is empty, or a score is NaN or infinite.
     """
     thresholds, misses, false_alarms = error_counts(bonafide, spoof)
-    n_bonafide, n_spoof = int(misses[-1]), int(false_alarms[0])
-    # Rates over their common denominator are whole numbers: which threshold is closest never hangs on rounding.
-    at = int(np.argmin(np.abs(misses * n_spoof - false_alarms * n_bonafide)))
-    return float(misses[at] / n_bonafide + false_alarms[at] / n_spoof) / 2, float(thresholds[at])
+    at, rate = crossing(misses, false_alarms)
+    return float(rate), float(thresholds[at])
 
 
 def eer_of(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[float, float]:
@@ -96,7 +118,16 @@ def between(scores: npt.ArrayLike, threshold: float) -> float:
     return float((below.max() + threshold) / 2) if below.size else float(threshold)
 
 
-def _checked(scores: npt.ArrayLike, of: str) -> npt.NDArray[np.float64]:
+def checked(scores: npt.ArrayLike, of: str) -> npt.NDArray[np.float64]:
+    """Scores of a class as an array, [n].
+
+    Args:
+        scores: [n].
+        of: the class, for the message.
+
+    Raises:
+        ValueError: no score, another shape, or a score that is NaN or infinite.
+    """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or not values.size:
         raise ValueError(f"{of} scores must be a non-empty array of one dimension; got shape {values.shape}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from trainables.metrics.eer import eer_of
+from trainables.metrics.eer import crossing, eer_of
 
 RESAMPLES = 400
 PORTION = 50
@@ -46,11 +46,7 @@ def eer_interval(
     for begin in range(0, resamples, PORTION):
         count = min(PORTION, resamples - begin)
         misses, accepted = (_below(place, keys == label, count, random) for label in (1, 0))
-        n_bonafide, n_spoof = misses[0, -1], accepted[0, -1]
-        false_alarms = n_spoof - accepted
-        at = np.abs(misses * n_spoof - false_alarms * n_bonafide).argmin(axis=1)
-        rows = np.arange(count)
-        found.append((misses[rows, at] / n_bonafide + false_alarms[rows, at] / n_spoof) / 2)
+        found.append(crossing(misses, accepted[:, -1:] - accepted)[1])
     low, high = np.quantile(np.concatenate(found), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
