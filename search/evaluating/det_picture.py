@@ -26,13 +26,15 @@ from trainables.metrics.eer import error_counts
 
 MOST = 10
 """More curves cannot be told apart."""
-TICKS = (0.0001, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
+TICKS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 COLOURS = (
     *("#1f5fa8", "#c4541a", "#2b8a55", "#8b4a9c", "#b8860b"),
     *("#008b9a", "#c0396b", "#6b7a1f", "#5a4a3a", "#7f7f7f"),
 )
 POINTS = 2000
 """Most points of a drawn curve, far more than it has pixels."""
+BEYOND = 1e-9
+"""Rates of 0 and 1 have no probit; they are drawn as these, beyond the axes."""
 
 
 @dataclass(frozen=True)
@@ -115,23 +117,19 @@ def _format_axes(axes: Axes, low: float, high: float) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw(
-    axes: Axes, curve: Curve, labels: npt.NDArray[np.int64], colour: str, limits: tuple[float, float]
-) -> None:
-    """A curve with its marks; rates beyond the axes are drawn at their ends."""
+def _draw(axes: Axes, curve: Curve, labels: npt.NDArray[np.int64], colour: str, limits: tuple[float, float]) -> None:
+    """A curve with its marks; a mark beyond the axes is drawn at their ends."""
 
-    def shown(rate: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        return np.asarray(ndtri(np.clip(rate, *limits)), dtype=np.float64)
+    def mark(x: float | None, y: float | None, marker: str) -> None:
+        if x is not None and y is not None:
+            at = ndtri(np.clip([[x], [y]], *limits))
+            axes.plot(*at, marker, color=colour, markersize=7.5, markeredgecolor="white", clip_on=False, zorder=5)
 
-    false_alarms, misses = (shown(rate) for rate in rates(curve.scores, labels))
-    kept = np.unique(np.linspace(0, len(misses) - 1, POINTS).round().astype(int)) if len(misses) > POINTS else slice(None)
-    axes.plot(false_alarms[kept], misses[kept], color=colour, lw=1.5, zorder=3, drawstyle="steps-post")
-    eer, own = curve.measures.eer, (curve.measures.false_alarms, curve.measures.misses)
-    if eer is not None:
-        axes.scatter(shown([eer]), shown([eer]), s=42, color=colour, edgecolor="white", lw=1, zorder=5, clip_on=False)
-    if own[0] is not None and own[1] is not None:
-        axes.scatter(shown([own[0]]), shown([own[1]]), s=48, marker="X", color=colour, edgecolor="white", lw=1, zorder=6,
-                     clip_on=False)  # fmt: skip
+    false_alarms, misses = (ndtri(np.clip(rate, BEYOND, 1 - BEYOND)) for rate in rates(curve.scores, labels))
+    kept = np.unique(np.linspace(0, len(misses) - 1, min(POINTS, len(misses))).round().astype(int))
+    axes.plot(false_alarms[kept], misses[kept], color=colour, lw=1.5, zorder=3)
+    mark(curve.measures.eer, curve.measures.eer, "o")
+    mark(curve.measures.false_alarms, curve.measures.misses, "X")
 
 
 def _add_legend(axes: Axes, curves: Sequence[Curve]) -> None:

@@ -97,8 +97,10 @@ def short_names(names: Sequence[str]) -> list[str]:
     if len(names) < 2:
         return list(names)
     parts = [name.split("/") for name in names]
-    common = os.path.commonprefix([one[:-1] for one in parts])
-    return ["/".join(one[len(common) :]) for one in parts]
+    common = 0
+    while all(len(one) > common + 1 and one[common] == parts[0][common] for one in parts):
+        common += 1
+    return ["/".join(one[common:]) for one in parts]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from search.reporting.evaluations import CorpusEvaluation, EvaluatedCorpus, Eval
 from search.settings.corpus_options import SUBSETS, CorpusSettings
 from trainables import corpora
 from trainables.corpora.corpus import Corpus
-from trainables.metrics.tdcf import AsvScores, read_asv_scores
+from trainables.metrics.asv_scores import AsvScores, read_asv_scores
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ def evaluate(detectors: Sequence[GivenDetector], request: Request, display: Disp
     read_conditions(corpus.splits[split], request.by)  # what cannot be broken down is told before hours of scoring
     if request.scores is not None:
         score_files.check_names(corpus.splits[split], request.scores)
-    asv = read_asv_scores(corpus.asv_scores[split]) if split in corpus.asv_scores else None
+    subset, asv = _subset(settings), None
+    if split in corpus.asv_scores:
+        asv = read_asv_scores(corpus.asv_scores[split], subset=subset or SUBSETS[0])
     found = score_split(
         corpus,
         split,
@@ -75,7 +77,7 @@ def evaluate(detectors: Sequence[GivenDetector], request: Request, display: Disp
         progress=display.progress,
     )
     evaluation = CorpusEvaluation(
-        EvaluatedCorpus(corpus.name, corpus.digest(), corpus.note, split, _subset(settings)),
+        EvaluatedCorpus(corpus.name, corpus.digest(), corpus.note, split, subset),
         "first",
         _evaluated(detectors, found, request.by, asv, display),
     )
@@ -135,12 +137,12 @@ def _notes(detectors: Sequence[GivenDetector], corpus: Corpus, split: str, found
         sure = "a corpus of this name; if it is this one, " if corpus.name == "manifest" else "this corpus: "
         notes.append(f"detectors trained on {sure}its {split} split is not unseen data, since {use}: {own}")
     if raw := those(lambda one: not one.calibrated):
-        notes.append(
-            f"scores are log-odds and not calibrated, so actual DCF and Cllr say little; export anew: {raw}"
-        )
+        notes.append(f"scores are log-odds and not calibrated, so actual DCF and Cllr say little; export anew: {raw}")
     if found.unreadable or corpus.skipped:
         left_out = [*corpus.skipped, *found.unreadable]
-        notes.append(f"{len(left_out):,} utterances are left out, since their files cannot be read; first {left_out[0]}")
+        notes.append(
+            f"{len(left_out):,} utterances are left out, since their files cannot be read; first {left_out[0]}"
+        )
     if found.without_score:
         none = np.isnan(found.scores).any(axis=0)
         counts = [f"{int(np.sum(none & (found.labels == label))):,} {words}" for label, words in _CLASSES]

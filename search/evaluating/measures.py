@@ -8,9 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from search.evaluating.conditions import Condition
-from search.reporting.evaluation import Evaluation
 from search.reporting.evaluations import Measures
-from trainables.metrics.tdcf import AsvScores
+from trainables.metrics.asv_scores import AsvScores
+from trainables.metrics.cllr import cllr, min_cllr
+from trainables.metrics.dcf import actual_dcf, min_dcf
+from trainables.metrics.eer import eer
+from trainables.metrics.interval import eer_interval
+from trainables.metrics.tdcf import min_tdcf
 
 
 def measure(
@@ -33,28 +37,23 @@ def measure(
     scored = ~np.isnan(scores)
     scores, labels = scores[scored], labels[scored]
     bonafide, spoof = scores[labels == 1], scores[labels == 0]
-    counts = {"bonafide": len(bonafide), "spoof": len(spoof)}
-    if not (len(bonafide) and len(spoof)):
-        return Measures(
-            **dict.fromkeys(("eer", "interval", "min_dcf", "actual_dcf", "cllr", "min_cllr", "min_tdcf", "hter")),
-            misses=float(np.mean(bonafide < threshold)) if len(bonafide) else None,
-            false_alarms=float(np.mean(spoof >= threshold)) if len(spoof) else None,
-            **counts,
-        )
-    # Attacks are one condition among others here.
-    found = Evaluation.from_scores(scores, labels, np.full(len(labels), "-", dtype=object), threshold, asv)
+    misses = float(np.mean(bonafide < threshold)) if len(bonafide) else None
+    false_alarms = float(np.mean(spoof >= threshold)) if len(spoof) else None
+    if misses is None or false_alarms is None:
+        return Measures(None, None, None, None, None, None, None, misses, false_alarms, None, len(bonafide), len(spoof))
     return Measures(
-        eer=found.eer,
-        interval=found.interval,
-        min_dcf=found.min_dcf,
-        actual_dcf=found.actual_dcf,
-        cllr=found.cllr,
-        min_cllr=found.min_cllr,
-        min_tdcf=found.min_tdcf,
-        misses=found.misses,
-        false_alarms=found.false_alarms,
-        hter=found.hter,
-        **counts,
+        eer=eer(bonafide, spoof)[0],
+        interval=eer_interval(scores, labels),
+        min_dcf=float(min_dcf(bonafide, spoof)),
+        actual_dcf=float(actual_dcf(bonafide, spoof)),
+        cllr=float(cllr(bonafide, spoof)),
+        min_cllr=float(min_cllr(bonafide, spoof)),
+        min_tdcf=None if asv is None else min_tdcf(bonafide, spoof, asv),
+        misses=misses,
+        false_alarms=false_alarms,
+        hter=(misses + false_alarms) / 2,
+        bonafide=len(bonafide),
+        spoof=len(spoof),
     )
 
 
@@ -69,8 +68,6 @@ def measure_by(
     The scores of a speaker verification are those of the whole split, so a part has none that belong to it.
     """
     return {
-        condition.name: {
-            value: measure(scores[own], labels[own], threshold) for value, own in condition.groups(labels)
-        }
+        condition.name: {value: measure(scores[own], labels[own], threshold) for value, own in condition.groups(labels)}
         for condition in conditions
     }

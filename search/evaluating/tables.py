@@ -16,8 +16,8 @@ EMPTY = "-"
 MOST_ROWS, MOST_DETECTORS = 40, 8
 """Of a table by condition in the terminal."""
 EXPLANATION = (
-    "EER: equal error rate, with its 95 % bootstrap interval over utterances. min DCF and actual DCF: detection cost of "
-    "ASVspoof 5, at the best threshold and at that of its costs. Cllr: cost of log-likelihood ratios in bits, 0 for "
+    "EER: equal error rate, with its 95 % bootstrap interval over utterances. min DCF and actual DCF: detection cost "
+    "of ASVspoof 5, at the best threshold and at that of its costs. Cllr: cost of log-likelihood ratios in bits, 0 for "
     "perfect scores and 1 for scores that say nothing; min Cllr: after the best calibration. Misses (bona fide speech "
     "rejected), false alarms (spoofs accepted) and their mean, the HTER, are at the detector's own threshold."
 )
@@ -111,10 +111,9 @@ def interval(found: Measures) -> str:
 
 
 def _rich(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(*(cell(name) for name in head), box=SIMPLE_HEAD)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    table.columns[0].overflow = "fold"
+    table = Table(box=SIMPLE_HEAD)
+    for place, name in enumerate(head):
+        table.add_column(cell(name), justify="right" if place else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(cell, row))
     return table
