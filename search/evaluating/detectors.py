@@ -81,7 +81,7 @@ def find_detectors(sources: Sequence[Source]) -> list[GivenDetector]:
     """
     found: list[GivenDetector] = []
     for source in sources:
-        given = str(source.folder if isinstance(source, Member) else source)
+        given = str(source.folder if isinstance(source, Member) else source).rstrip("/")
         with _on_this_machine(source) as folder:
             found += [_read(folder / place, "/".join(filter(None, (given, place)))) for place in _places(folder, given)]
     if not found:
@@ -135,7 +135,12 @@ def _places(folder: Path, given: str) -> list[str]:
             f"a detector must be a folder with {checkpoint.DESCRIPTION}, or a front with {MARKER}, as search.export "
             f"writes them; {given} has neither: correct the path"
         )
-    numbers = sorted(int(name) for name in os.listdir(folder / DETECTORS) if name.isdecimal())
+    inside = folder / DETECTORS
+    numbers = sorted(int(name) for name in (os.listdir(inside) if os.path.isdir(inside) else ()) if name.isdecimal())
+    if not numbers:
+        raise DropinError(
+            f"a front that search.export wrote has detectors; {given} has no detectors in {inside.name}: export it anew"
+        )
     return [f"{DETECTORS}/{number}" for number in numbers]
 
 

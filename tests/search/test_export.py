@@ -285,8 +285,8 @@ def test_a_run_without_a_front_says_why(copied: Path, tmp_path: Path, capsys: py
     assert not (tmp_path / "out").exists()
 
 
-def test_export_and_score_start_without_ray_and_optuna() -> None:
-    code = "import sys, search.export, search.score; print(*sys.modules)"
+def test_export_score_and_evaluate_start_without_ray_and_optuna() -> None:
+    code = "import sys, search.export, search.score, search.evaluate; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, cwd=project_file.ROOT, capture_output=True, text=True
     )
