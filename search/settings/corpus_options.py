@@ -9,7 +9,7 @@ from pathlib import Path
 from search.settings import values
 from search.settings.declaration import check_values, declared
 from search.settings.together import check_corpus
-from search.settings.values import one_of, whole
+from search.settings.values import Kind, one_of, whole
 from trainables import corpora
 from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.options import SPLIT_SHARES, CorpusOptions
@@ -18,6 +18,8 @@ from trainables.progress import Progress, silent
 CORPUS = "corpus"
 """Group of options, as ``--help`` shows it."""
 SUBSETS = ("eval", "progress", "hidden", "all")
+SUBSET = Kind(f"one of {', '.join(SUBSETS)}", lambda value: value in ("", *SUBSETS), names=lambda: SUBSETS)
+"""A subset; the empty text, which is the default, is what a corpus takes without one."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,9 @@ class CorpusSettings:
     skip_bad_files: bool = declared(False, values.FLAG, CORPUS, "go on without up to 1 % of unreadable files")
     subset: str = declared(
         "",
-        one_of(lambda: ("", *SUBSETS)),
+        SUBSET,
         CORPUS,
         "part of ASVspoof 2021's evaluation set",
-        metavar="{" + ",".join(SUBSETS) + "}",
         default_text="eval, which its organisers report",
     )
     bonafide_root: Path | None = declared(

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import soundfile
 
+import corpus_trees
 from trainables import corpora
 from trainables.corpora.audio import read_audio
-from trainables.corpora.corpus import SPLITS, Corpus
+from trainables.corpora.corpus import SPLITS, Corpus, CorpusError
+from trainables.corpora.options import CorpusOptions
 
-Read = Callable[[], Corpus]
+Read = Callable[..., Corpus]
 
 
 def write_audio(path: Path, rng: np.random.Generator) -> None:
@@ -55,6 +57,13 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "fake-or-real-norm": lambda root: make_fake_or_real(root, "for-norm"),
     "fake-or-real-2sec": lambda root: make_fake_or_real(root, "for-2sec"),
     "fake-or-real-rerec": lambda root: make_fake_or_real(root, "for-rerec"),
+    "asvspoof2021-la": corpus_trees.make_asvspoof2021_la,
+    "asvspoof2021-df": corpus_trees.make_asvspoof2021_df,
+    "asvspoof5": corpus_trees.make_asvspoof5,
+    "in-the-wild": corpus_trees.make_in_the_wild,
+    "mlaad": corpus_trees.make_mlaad,
+    "wavefake": corpus_trees.make_wavefake,
+    "manifest": corpus_trees.make_manifest,
 }
 
 
@@ -71,8 +80,11 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if corpora.is_built(name):
         cached = request.getfixturevalue("corpus_cache")
         return name, lambda: corpora.read(name, None, cache=cached)
-    MAKERS[name](folder / "root")
-    return name, lambda: corpora.read(name, folder / "root", cache=folder / "cache")
+    root = folder / "root"
+    MAKERS[name](root)
+    options = CorpusOptions(bonafide_root=root / corpus_trees.M_AILABS if name == "mlaad" else None)
+    given = root / corpus_trees.MANIFEST if name == "manifest" else root
+    return name, lambda **more: corpora.read(name, given, cache=folder / "cache", options=options, **more)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +108,7 @@ def test_name_root_and_splits(case: tuple[str, Read], corpus: Corpus) -> None:
 
 
 def test_utterances(corpus: Corpus) -> None:
-    for split in SPLITS:
+    for split in _splits_of(corpus):
         assert {one.label for one in corpus.splits[split]} == {0, 1}
         for one in corpus.splits[split]:
             assert one.path.is_absolute()
@@ -109,9 +121,25 @@ def test_utterances(corpus: Corpus) -> None:
     assert len({one.path for one in everyone}) == len(everyone)
 
 
+def test_what_is_asked_for_is_read_and_no_more(case: tuple[str, Read], corpus: Corpus) -> None:
+    if corpora.is_built(case[0]):
+        return  # its splits are cheap to give
+    alone = case[1](splits=("eval",))
+    assert alone.splits == {"train": (), "dev": (), "eval": corpus.splits["eval"]}
+    if corpora.is_eval_only(case[0]):
+        with pytest.raises(CorpusError, match=r"has no train and no dev, only eval: evaluate on that"):
+            case[1](splits=("train", "dev"))
+
+
+def test_utterances_of_a_corpus_have_the_same_conditions(corpus: Corpus) -> None:
+    everyone = [one for split in SPLITS for one in corpus.splits[split]]
+    assert len({tuple(one.conditions) for one in everyone}) == 1
+    assert all(isinstance(value, str) and value for one in everyone for value in one.conditions.values())
+
+
 def test_audio_of_both_classes(corpus: Corpus) -> None:
     for label in (0, 1):
-        one = next(one for one in corpus.splits["train"] if one.label == label)
+        one = next(one for one in corpus.splits[_splits_of(corpus)[0]] if one.label == label)
         audio = read_audio(one.path)
         assert audio.dtype == np.float32
         assert audio.ndim == 1
@@ -126,5 +154,14 @@ def test_reading_again_gives_the_same(case: tuple[str, Read], corpus: Corpus) ->
 
 
 def test_digest_sees_a_missing_utterance(corpus: Corpus) -> None:
-    fewer = dataclasses.replace(corpus, splits={**corpus.splits, "dev": corpus.splits["dev"][1:]})
+    split = _splits_of(corpus)[0]
+    fewer = dataclasses.replace(corpus, splits={**corpus.splits, split: corpus.splits[split][1:]})
     assert fewer.digest() != corpus.digest()
+
+
+def _splits_of(corpus: Corpus) -> tuple[str, ...]:
+    """The splits that a corpus must have."""
+    eval_only = corpora.is_eval_only(corpus.name)
+    if eval_only:
+        assert corpus.splits["train"] == corpus.splits["dev"] == ()
+    return ("eval",) if eval_only else SPLITS

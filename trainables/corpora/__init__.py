@@ -37,6 +37,13 @@ NAMES = {
     "fake-or-real-2sec": "fake_or_real",
     "fake-or-real-rerec": "fake_or_real",
     "synthetic": "synthetic",
+    "asvspoof2021-la": "asvspoof2021",
+    "asvspoof2021-df": "asvspoof2021",
+    "asvspoof5": "asvspoof5",
+    "in-the-wild": "in_the_wild",
+    "mlaad": "mlaad",
+    "wavefake": "wavefake",
+    "manifest": "manifest",
 }
 _CORPORA = Registry(__name__, "corpus", ("WORDS", "BUILT", "VARIANTS", "FALLBACK", "EVAL_ONLY", "OPTIONS", "read"))
 load = _CORPORA.load

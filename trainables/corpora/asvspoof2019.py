@@ -11,8 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from trainables.corpora.audio_files import AudioFolder, is_audio_name
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
-from trainables.corpora.listing import OUTSIDE, Listing
+from trainables.corpora.file_checks import OUTSIDE
+from trainables.corpora.listing import Listing
+from trainables.corpora.protocols import UNKNOWN_ATTACK, Words, protocol_lines
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
@@ -23,8 +26,13 @@ FALLBACK = None
 EVAL_ONLY = False
 OPTIONS: tuple[str, ...] = ("follow_links",)
 COLUMNS = {"LA": "SPEAKER FILE - ATTACK KEY", "PA": "SPEAKER FILE ENVIRONMENT ATTACK KEY"}
-LABELS = {"bonafide": BONA_FIDE, "spoof": SPOOF}
 _LISTS = {"train": "train.trn", "dev": "dev.trl", "eval": "eval.trl"}
+_OTHER_CORPORA = {
+    "asvspoof2021-la": "ASVspoof2021_LA*",
+    "asvspoof2021-df": "ASVspoof2021_DF*",
+    "asvspoof5": "ASVspoof5*.tsv",
+}
+"""What is in the folders of other challenges, by the corpus option that reads them."""
 _ENVIRONMENT = re.compile("[abc]{3}")
 _REPLAY_ATTACK = re.compile("[ABC]{2}")
 
@@ -42,6 +50,9 @@ def read(
     progress: Progress = silent,
 ) -> Corpus:
     """Read the official tree, or any corpus with the same folders.
+
+    What people's copies have is read and noted: keys of other words, file names with a suffix or a folder, other audio
+    than FLAC, spoofs without an attack, columns between commas, a header.
 
     Args:
         root: the folder above ``LA`` (or ``PA``), or that folder itself.
@@ -98,7 +109,9 @@ def _find_tree(listing: Listing, variant: str) -> Path | None:
     for tree in (root / variant, root):
         if (tree / f"ASVspoof2019_{variant}_cm_protocols").is_dir() or _has_split(tree, variant, "train"):
             return tree
-    listing.fault(root, f"neither it nor its {variant} has ASVspoof2019_{variant}_cm_protocols")
+    other = next((name for name, place in _OTHER_CORPORA.items() if any(root.glob(place))), None)
+    hint = "" if other is None else f"; it looks like another corpus: read it by --corpus {other}"
+    listing.fault(root, f"neither it nor its {variant} has ASVspoof2019_{variant}_cm_protocols{hint}")
     return None
 
 
@@ -108,44 +121,59 @@ def _has_split(tree: Path, variant: str, split: str) -> bool:
 
 def _read_split(listing: Listing, tree: Path, variant: str, split: str) -> bool:
     """Add the utterances of a split; ``False`` if it has no readable protocol."""
-    folder = audio_folder(tree, variant, split)
-    # Listing the folder once is much faster than a stat of each of 70,000 files.
-    present = frozenset(os.listdir(folder)) if listing.check_folder(folder) else frozenset()
+    folder = _existing_folder(listing, audio_folder(tree, variant, split))
+    files = AudioFolder(folder, readable=listing.check_folder(folder))
     path = protocol(tree, variant, split)
-    text = listing.read_text(path)
-    if text is None:
+    lines = protocol_lines(listing, path, COLUMNS[variant])
+    if lines is None:
         return False
-    # Line numbers as in an editor; splitlines() also breaks at other characters.
-    for number, line in enumerate(text.split("\n"), 1):
-        columns = line.split()
-        if not columns:
-            continue
-        faults = _line_faults(columns, variant)
+    words = Words()
+    for number, (speaker, file, environment, attack, key) in lines:
+        name, label = words.name(file), words.label(key)
+        if label == SPOOF and attack == "-":
+            attack = UNKNOWN_ATTACK
+            words.unknown_attacks += 1
+        faults = [*_attack_faults(variant, label, key, attack), *_place_faults(variant, environment, name, file)]
         for fault in faults:
             listing.fault(path, fault, number)
-        if not faults:
-            speaker, name, _, attack, key = columns
-            wav = f"{name}.flac" not in present and f"{name}.wav" in present
-            audio = folder / f"{name}{'.wav' if wav else '.flac'}"
-            listing.add(split, Utterance(name, audio, LABELS[key], speaker, attack), path, number)
+        if name is not None and label is not None and not faults:
+            listing.add(split, Utterance(name, files.find(name), label, speaker, attack), path, number)
+    words.note(listing, path)
+    if files.others:
+        listing.note(folder, f"{files.others:,} audio files that the protocol does not list are not read")
     return True
 
 
-def _line_faults(columns: list[str], variant: str) -> list[str]:
-    if len(columns) != 5:
-        return [f"{len(columns)} columns; must be 5: {COLUMNS[variant]}"]
-    _, name, environment, attack, key = columns
+def _existing_folder(listing: Listing, folder: Path) -> Path:
+    """The audio folder of a split, whose files may also be in a folder ``wav`` or in the split's own folder."""
+    if folder.is_dir() or not folder.parent.is_dir():
+        return folder
+    names = sorted(os.listdir(folder.parent))
+    found = [folder.parent / name for name in names if name.lower() in ("flac", "wav")]
+    if not found and any(map(is_audio_name, names)):
+        found = [folder.parent]
+    if not found:
+        return folder
+    listing.note(found[0], f"read instead of {folder.name}, which is not there")
+    return found[0]
+
+
+def _attack_faults(variant: str, label: int | None, key: str, attack: str) -> list[str]:
+    if label is None:
+        return [f"key must be bonafide or spoof; got {key!r}"]
+    if label == BONA_FIDE and attack != "-":
+        return [f"attack must be - for bonafide; got {attack!r} with {key}"]
+    if variant == "PA" and attack not in ("-", UNKNOWN_ATTACK) and not _REPLAY_ATTACK.fullmatch(attack):
+        return [f"attack must be AA to CC; got {attack!r}"]
+    return []
+
+
+def _place_faults(variant: str, environment: str, name: str | None, file: str) -> list[str]:
     faults = []
-    if key not in LABELS:
-        faults.append(f"key must be bonafide or spoof; got {key!r}")
-    elif (attack == "-") != (key == "bonafide"):
-        faults.append(f"attack must be - for bonafide and a name for spoof; got {attack!r} with {key}")
-    elif variant == "PA" and attack != "-" and not _REPLAY_ATTACK.fullmatch(attack):
-        faults.append(f"attack must be AA to CC; got {attack!r}")
     if variant == "PA" and not _ENVIRONMENT.fullmatch(environment):
         faults.append(f"environment must be aaa to ccc; got {environment!r}")
-    if name in (".", "..") or any(character in name for character in "/\\\0"):
-        faults.append(f"file must be a name without a path; got {name!r}")
+    if name is None:
+        faults.append(f"file must be a name without a path; got {file!r}")
     return faults
 
 

@@ -6,8 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from trainables.corpora.tally import Tally
 from trainables.errors import DropinError
 
 SPLITS = ("train", "dev", "eval")
@@ -50,7 +52,11 @@ class Corpus:
         skipped: a line for every utterance that was left out, with its fault.
         asv_scores: files of ASV scores by split (dev, eval), if there are any: for min t-DCF.
         note: a warning for readers of results (such as simulated speech), or an empty text.
-        notes: what whoever asked for it is told once, a line each, such as that another corpus is read instead.
+        notes: what whoever asked for it is told once, a line each: that another corpus is read instead, what was
+            unusual, and of each split how many files were found, read and left out.
+        counts: by split and class (``bona fide``, ``spoof``) the files that were found, read and left out, of the
+            splits that were read.
+        contents: `content_hash` of the files of utterances, by name, as far as it is known.
     """
 
     name: str
@@ -60,27 +66,51 @@ class Corpus:
     asv_scores: Mapping[str, Path] = field(default_factory=dict)
     note: str = ""
     notes: tuple[str, ...] = ()
+    counts: Mapping[str, Mapping[str, Tally]] = field(default_factory=dict)
+    contents: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def digest(self) -> str:
-        """SHA-256, in hex, of each utterance's split, name, label, speaker, attack and file size, in their order.
+        """SHA-256, in hex, of each utterance's split, name, label, speaker, attack and content, in their order.
 
-        It does not depend on the corpus' path, so a copy elsewhere uses the same cached features.
+        It depends neither on the corpus' path nor on the machine, so a copy elsewhere uses the same cached features.
+        It is that of the files as they were when the corpus was read.
 
         Raises:
             CorpusError: a file was deleted since the corpus was read.
         """
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         total = hashlib.sha256()
         for split in SPLITS:
-            for one in self.splits[split]:
-                try:
-                    size = one.path.stat().st_size
-                except OSError as error:
-                    raise CorpusError(
-                        f"corpus {self.name} changed after it was read", [f"{one.path}: {error}"]
-                    ) from error
-                line = json.dumps([split, one.name, one.label, one.speaker, one.attack, size])
-                total.update(line.encode() + b"\n")
+            lines = [
+                [split, one.name, one.label, one.speaker, one.attack, self.contents.get(one.name) or self._content(one)]
+                for one in self.splits[split]
+            ]
+            total.update(json.dumps(lines).encode())
         return total.hexdigest()
+
+    def _content(self, utterance: Utterance) -> str:
+        try:
+            return content_hash(utterance.path)
+        except OSError as error:
+            raise CorpusError(
+                f"corpus {self.name} changed after it was read", [f"{utterance.path}: {error}"]
+            ) from error
+
+
+def content_hash(path: Path) -> str:
+    """BLAKE2b of a file, 32 bytes in hex.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    total = hashlib.blake2b(digest_size=32)
+    with open(path, "rb", buffering=0) as file:
+        while part := file.read(2**20):
+            total.update(part)
+    return total.hexdigest()
 
 
 class Unavailable(RuntimeError):

@@ -6,9 +6,11 @@ Source: Reimao and Tzerpos, "FoR: a dataset for synthetic speech detection", Spe
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from trainables.corpora.audio_files import is_audio_name, is_other_audio_name
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
 from trainables.corpora.listing import Listing
 from trainables.errors import DropinError
@@ -35,7 +37,6 @@ FOLDERS = {
 """Names of the outer or the inner folder of a variant."""
 _PARTS = {"train": "training", "dev": "validation", "eval": "testing"}
 _CLASSES = (("real", BONA_FIDE, "-"), ("fake", SPOOF, "fake"))
-_SUFFIXES = (".wav", ".flac")
 
 
 def read(
@@ -50,7 +51,8 @@ def read(
 ) -> Corpus:
     """Read one variant. Speakers are unknown (``-``), the attack of every spoof is ``fake``.
 
-    An utterance is named by its path below the folder that holds ``training``, since file names repeat.
+    An utterance is named by its path below the folder that holds ``training``, since file names repeat. Folders may be
+    spelled in capitals; files may have any format that libsndfile decodes, and the others are counted as left out.
 
     Args:
         root: the folder above ``for-norm`` (or the variant's own folder), that folder, or the one inside it that holds
@@ -94,12 +96,17 @@ def _find_inner(listing: Listing, variant: str) -> Path | None:
     if not listing.check_folder(root):
         return None
     others = {folder for other, folders in FOLDERS.items() if other != variant for folder in folders}
-    if root.name in others:
+    if root.name.lower() in others:
         listing.fault(root, f"is not the variant {variant} ({FOLDERS[variant][0]})")
         return None
-    outer = next((root / folder for folder in FOLDERS[variant] if (root / folder).is_dir()), root)
-    children = sorted(child for child in outer.iterdir() if child.is_dir() and child.name not in others)
-    found = [folder for folder in (outer, *children) if any((folder / part).is_dir() for part in _PARTS.values())]
+    outer = next(filter(None, (_child(root, folder) for folder in FOLDERS[variant])), root)
+    # Archives made on macOS have a second tree, __MACOSX, with a "._" file for every file.
+    children = sorted(
+        child
+        for child in outer.iterdir()
+        if child.is_dir() and child.name.lower() not in others and not child.name.startswith((".", "__"))
+    )
+    found = [folder for folder in (outer, *children) if any(_child(folder, part) for part in _PARTS.values())]
     if len(found) == 1:
         return found[0]
     if found:
@@ -111,13 +118,28 @@ def _find_inner(listing: Listing, variant: str) -> Path | None:
     return None
 
 
+def _child(folder: Path, name: str) -> Path | None:
+    """The folder in another one of this name, in small letters or else in any; ``None`` where there is none."""
+    if (folder / name).is_dir():
+        return folder / name
+    alike = (child for child in sorted(folder.iterdir()) if child.name.lower() == name and child.is_dir())
+    return next(alike, None)
+
+
 def _read_split(listing: Listing, inner: Path, split: str) -> None:
+    part = _PARTS[split]
+    above = _child(inner, part) or inner / part
     for kind, label, attack in _CLASSES:
-        folder = inner / _PARTS[split] / kind
+        folder = (_child(above, kind) if above.is_dir() else None) or above / kind
         if not listing.check_folder(folder):
             continue
+        left_out: Counter[str] = Counter()
         for file in sorted(os.listdir(folder)):
-            # Archives made on macOS have a "._" file for every file.
-            if file.lower().endswith(_SUFFIXES) and not file.startswith("."):
-                name = f"{_PARTS[split]}/{kind}/{file}"
-                listing.add(split, Utterance(name, folder / file, label, "-", attack), folder / file)
+            if is_audio_name(file):
+                listing.add(split, Utterance(f"{part}/{kind}/{file}", folder / file, label, "-", attack), folder / file)
+            elif is_other_audio_name(file):
+                suffix = os.path.splitext(file)[1].lower()
+                left_out[suffix] += 1
+                listing.leave_out(split, label, f"{suffix}, which libsndfile does not read")
+        for suffix, number in left_out.items():
+            listing.note(folder, f"{number:,} files {suffix} are left out, since libsndfile does not read them")

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import os
-import stat
 import unicodedata
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from trainables.corpora.audio import header_fault
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, CorpusError, Utterance
+from trainables.corpora.faults import Fault, folded, location
+from trainables.corpora.file_checks import OUTSIDE, check_files, kept_place
+from trainables.corpora.tally import Tally, line, tallies, unequal_loss
+from trainables.corpora.texts import NotTextError, decoded
 from trainables.printable import printable
 from trainables.progress import Progress, silent
 
 MAX_SKIPPED = 0.01
 """Largest share of the utterances that may be left out because their files are bad."""
-# Headers are small reads: threads hide the latency of network disks, but more than these do not help.
-_THREADS = 8
-_FILES_PER_TASK = 64
 MAX_NAME_BYTES = 255
 """Limit of common file systems."""
-OUTSIDE = "is a link to a path outside the corpus; replace it by the file"
+
+Entry = tuple[Utterance, Path, "int | None"]
+"""An utterance and where it is listed: in a line of a protocol, or as the audio file itself."""
 
 
 class Listing:
     """Collects the utterances and faults of a corpus while it is read; `corpus` raises all faults at once.
 
-    A corpus is untrusted input: names of files, speakers and attacks must have no control characters, all files must
-    be below the root, also through links, and a fault is one line of printable text.
+    A corpus is untrusted input: names of files, speakers and attacks must have no control characters, and a fault is
+    one line of printable text. Files must be below the root or below one of the folders that `check_folder` was asked
+    for: those make up the corpus' layout, and may be links to wherever its owner keeps the data. Links within these
+    folders may not lead out of them, unless all links are followed.
     """
 
     def __init__(self, name: str, root: Path, *, cache: Path | None = None, follow_links: bool = False) -> None:
@@ -38,47 +40,68 @@ class Listing:
             name: of the corpus.
             root: its folder.
             cache: the cache folder, in which what was found out about files is kept; ``None`` keeps nothing.
-            follow_links: files may be outside the root, behind symbolic links.
+            follow_links: files may be anywhere, behind symbolic links.
         """
         self.name = name
         self.root = root
         self.cache = cache
         self.follow_links = follow_links
-        self._real_root = root.resolve()
-        self.faults: list[str] = []
-        self._splits: dict[str, list[tuple[Utterance, str]]] = {split: [] for split in SPLITS}
-        self._seen: dict[str, str] = {}
+        self._real_roots = {root.resolve()}
+        self._faults: list[Fault] = []
+        self._notes: list[str] = []
+        self._splits: dict[str, list[Entry]] = {split: [] for split in SPLITS}
+        self._left_out: dict[str, list[tuple[int, str]]] = {split: [] for split in SPLITS}
+        self._seen: dict[str, tuple[Path, int | None]] = {}
         self._unusable_folders: set[Path] = set()
 
-    def fault(self, path: Path, fault: str, line: int | None = None) -> None:
-        """Add a fault of a file or folder, or of a line of it."""
-        self.faults.append(f"{self._location(path, line)}: {printable(fault)}")
+    def fault(self, path: Path, fault: str, line: int | None = None, *, kind: str | None = None) -> None:
+        """Add a fault of a file or folder, or of a line of it.
+
+        Args:
+            path: of the file or folder.
+            fault: what is wrong with it: the rule, and behind ``; got`` the value.
+            line: its number, from 1.
+            kind: equal for faults that differ in names and values only, by default the fault up to ``; got``. Where
+                there are many of a kind in a file, they become one line.
+        """
+        self._faults.append(Fault(path, fault, line, fault.partition("; got")[0] if kind is None else kind))
+
+    def note(self, path: Path, note: str) -> None:
+        """Add what the corpus' user is told once of a file or folder that was read."""
+        self._notes.append(f"{self._location(path)}: {printable(note)}")
+
+    def leave_out(self, split: str, label: int, reason: str) -> None:
+        """Count a file of a class that is not read, by the reason for that."""
+        self._left_out[split].append((label, reason))
 
     def check_folder(self, folder: Path) -> bool:
-        """Whether a folder can be read. If not, that is one fault, and its files are no further faults."""
+        """Whether a folder of the layout can be read. If not, that is one fault, and its files are no further faults.
+
+        It may be a link, or lie behind one: from here on files may be in the folder where it leads.
+        """
         if not folder.is_dir():
             fault = "no such folder"
-        elif not self.contains(folder):
-            fault = OUTSIDE
         elif not os.access(folder, os.R_OK | os.X_OK):
             fault = "permission denied"
         else:
+            self._real_roots.add(folder.resolve())
             return True
         self.fault(folder, fault)
         self._unusable_folders.add(folder)
         return False
 
     def contains(self, path: Path) -> bool:
-        """Whether a file or folder is below the root after resolving links, or links may lead anywhere."""
+        """Whether a file is below the root or a folder of the layout after resolving links, or may be anywhere."""
         if self.follow_links:
             return True
         try:
-            return path.resolve().is_relative_to(self._real_root)
+            real = path.resolve()
         except (OSError, RuntimeError):  # a cycle of links
             return False
+        return not self._real_roots.isdisjoint((real, *real.parents))
 
     def read_text(self, path: Path) -> str | None:
-        """Content of a text file of the corpus; ``None`` after a fault."""
+        """Content of a text file of the corpus, with newlines as line ends; ``None`` after a fault."""
         try:
             if not self.contains(path):
                 self.fault(path, OUTSIDE)
@@ -87,22 +110,24 @@ class Listing:
             elif not path.is_file():
                 self.fault(path, "not a file")
             else:
-                return path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+                return decoded(path.read_bytes())
+        except OSError as error:
             self.fault(path, f"not a readable text file ({error})")
+        except NotTextError as error:
+            self.fault(path, str(error), error.line)
         return None
 
     def add(self, split: str, utterance: Utterance, source: Path, line: int | None = None) -> None:
         """Add an utterance to a split, with its source: a line of a protocol, or the audio file itself."""
-        location = self._location(source, line)
-        faults = _text_faults(utterance)
         if utterance.name in self._seen:
-            faults.append(f"duplicate utterance {utterance.name}, first in {self._seen[utterance.name]}")
-        if faults:
-            self.faults += [f"{location}: {printable(fault)}" for fault in faults]
-            return
-        self._seen[utterance.name] = location
-        self._splits[split].append((utterance, location))
+            first = self._location(*self._seen[utterance.name])
+            self.fault(source, f"duplicate utterance {utterance.name}, first in {first}", line, kind="duplicate")
+        elif faults := _text_faults(utterance):
+            for fault in faults:
+                self.fault(source, fault, line)
+        else:
+            self._seen[utterance.name] = (source, line)
+            self._splits[split].append((utterance, source, line))
 
     def corpus(
         self,
@@ -113,91 +138,100 @@ class Listing:
         skip_bad_files: bool = False,
         progress: Progress = silent,
     ) -> Corpus:
-        """Check the header of every audio file and the classes of every split, and build the corpus.
+        """Check the file of every utterance and the classes of every split, and build the corpus.
+
+        Its notes are those that were added, and a line for each split with what was found, read and left out.
 
         Args:
             required: splits that must have both classes; the others may also be empty.
             asv_scores: see `Corpus`.
             note: see `Corpus`.
-            skip_bad_files: leave out utterances whose file is missing, unreadable or empty, up to 1 % of all. No other
-                fault is ever ignored.
-            progress: called with the number of checked files.
+            skip_bad_files: leave out utterances whose file is missing, unreadable or empty, up to 1 % of all, and let
+                classes lose different shares of their files. No other fault is ever ignored.
+            progress: called with the number of checked files, of those that the cache does not know.
 
         Raises:
             CorpusError: all faults.
+            DropinError: the cache cannot be written.
         """
-        bad = self._check_files(progress)
+        bad, contents = self._check_files(progress)
         total = len(self._seen)
         skip = skip_bad_files and len(bad) <= MAX_SKIPPED * total
         splits = {
-            split: tuple(one for one, _ in self._splits[split] if not (skip and one.name in bad)) for split in SPLITS
+            split: tuple(one for one, *_ in entries if not (skip and one.name in bad))
+            for split, entries in self._splits.items()
         }
-        faults = [*self.faults, *_class_faults(splits, required)]
+        counts = {split: self._count(split, bad) for split in SPLITS if self._splits[split] or self._left_out[split]}
+        faults = [*folded(self._faults, self.root), *_class_faults(splits, required)]
+        if not skip_bad_files:
+            # What is wrong with a file is a fault by itself; here are those that are left out in silence.
+            silent_loss = {
+                split: tallies((one.label for one in splits[split]), self._left_out[split]) for split in counts
+            }
+            faults += [f"{split}: {fault}" for split, its in silent_loss.items() if (fault := unequal_loss(its))]
         summary = f"corpus {self.name} in {printable(self.root)} cannot be used"
         if not skip:
-            faults += bad.values()
             if bad and skip_bad_files:
                 share = f"{len(bad)} of {total} utterances ({len(bad) / total:.1%})"
                 summary += f": {share} have bad files, at most {MAX_SKIPPED:.0%} may be skipped"
-            elif bad and len(bad) == len(faults) and len(bad) <= MAX_SKIPPED * total:
-                summary += " (skip_bad_files would leave these utterances out)"
+            elif bad and not faults and len(bad) <= MAX_SKIPPED * total:
+                summary += " (--skip-bad-files would leave these utterances out)"
+            faults += folded(list(bad.values()), self.root)
         if faults:
             raise CorpusError(summary, faults)
-        return Corpus(self.name, self.root, splits, tuple(bad.values()), dict(asv_scores or {}), note)
+        return Corpus(
+            self.name,
+            self.root,
+            splits,
+            skipped=tuple(fault.shown(self.root) for fault in bad.values()),
+            asv_scores=dict(asv_scores or {}),
+            note=note,
+            notes=(*self._notes, *(line(split, its) for split, its in counts.items())),
+            counts=counts,
+            contents=contents,
+        )
 
     def _location(self, path: Path, line: int | None = None) -> str:
-        shown = path.relative_to(self.root) if path.is_relative_to(self.root) and path != self.root else path
-        return printable(shown if line is None else f"{shown}:{line}")
+        return location(path, line, self.root)
 
-    def _check_files(self, progress: Progress) -> dict[str, str]:
-        entries = [
-            (one, location)
-            for split in SPLITS
-            for one, location in self._splits[split]
-            if one.path.parent not in self._unusable_folders
-        ]
-        tasks = [entries[start : start + _FILES_PER_TASK] for start in range(0, len(entries), _FILES_PER_TASK)]
-        bad: dict[str, str] = {}
-        done = 0
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for task, faults in zip(tasks, pool.map(self._file_faults, tasks), strict=True):
-                for (one, location), fault in zip(task, faults, strict=True):
-                    if fault is not None:
-                        file = self._location(one.path)
-                        bad[one.name] = f"{file}: {fault}" if file == location else f"{location}: {file} {fault}"
-                done += len(task)
-                progress("checking audio files", done, len(entries))
-        return bad
+    def _count(self, split: str, bad: Mapping[str, Fault]) -> dict[str, Tally]:
+        entries = self._splits[split]
+        bad_files = [(one.label, bad[one.name].kind) for one, *_ in entries if one.name in bad]
+        return tallies((one.label for one, *_ in entries if one.name not in bad), [*self._left_out[split], *bad_files])
 
-    def _file_faults(self, entries: Sequence[tuple[Utterance, str]]) -> list[str | None]:
-        return [self._file_fault(one.path) for one, _ in entries]
-
-    def _file_fault(self, path: Path) -> str | None:
-        """The fault of an audio file's path or header, or ``None``; its folder has been checked."""
-        try:
-            mode = path.lstat().st_mode
-            if stat.S_ISLNK(mode):
-                if not self.contains(path):
-                    return OUTSIDE
-                mode = path.stat().st_mode
-        except FileNotFoundError:
-            return "is missing"
-        except OSError as error:
-            return f"cannot be read ({error.strerror})"
-        # A pipe would never end, and neither would a device.
-        fault = header_fault(path) if stat.S_ISREG(mode) else "is not a file"
-        return None if fault is None else printable(fault)
+    def _check_files(self, progress: Progress) -> tuple[dict[str, Fault], dict[str, str]]:
+        """Faults of files, and the hashes of the others' contents, by utterance."""
+        entries = [entry for split in SPLITS for entry in self._splits[split]]
+        if self._unusable_folders:
+            entries = [entry for entry in entries if entry[0].path.parent not in self._unusable_folders]
+        verdicts = check_files(
+            [one.path for one, *_ in entries],
+            root=self.root,
+            may_follow=self.contains,
+            kept=None if self.cache is None else kept_place(self.cache, self.name, self.root),
+            progress=progress,
+        )
+        bad: dict[str, Fault] = {}
+        contents: dict[str, str] = {}
+        for (one, source, number), (fault, content) in zip(entries, verdicts, strict=True):
+            if fault is None:
+                contents[one.name] = content
+            else:
+                text = fault if source == one.path else f"{self._location(one.path)} {fault}"
+                bad[one.name] = Fault(source, text, number, fault.partition(" (")[0])
+        return bad, contents
 
 
 def _text_faults(utterance: Utterance) -> list[str]:
-    """Faults of the names of an utterance's file, speaker and attack."""
-    texts = {"file": utterance.path.name, "speaker": utterance.speaker, "attack": utterance.attack}
+    """Faults of the names of an utterance's file, speaker, attack and conditions."""
+    file = utterance.path.name
+    texts = {"file": file, "speaker": utterance.speaker, "attack": utterance.attack, **utterance.conditions}
     faults = [
         f"{kind} must be text without control characters; got {text!r}"
         for kind, text in texts.items()
         if not text.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
     ]
-    length = len(utterance.path.name.encode("utf-8", "surrogateescape"))
+    length = len(file.encode("utf-8", "surrogateescape"))
     if length > MAX_NAME_BYTES:
         faults.append(f"file must have a name of at most {MAX_NAME_BYTES} bytes; got {length}")
     return faults

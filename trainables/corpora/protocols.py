@@ -1,0 +1,139 @@
+"""Protocols: text files with a line for each utterance, in the forms in which people have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainables.corpora.audio_files import without_audio_suffix
+from trainables.corpora.corpus import BONA_FIDE, SPOOF
+from trainables.corpora.labels import read_label
+from trainables.corpora.listing import Listing
+from trainables.corpora.tally import CLASS_NAMES
+
+KEYS = {"bonafide": BONA_FIDE, "spoof": SPOOF}
+"""The keys of ASVspoof."""
+UNKNOWN_ATTACK = "unknown"
+"""The attack of spoofs whose attack the protocol does not name."""
+_SEPARATORS = {",": "commas", ";": "semicolons"}
+_KEY_WORDS = frozenset({"key", "label", "class"})
+_HEADER_WORDS = _KEY_WORDS | {
+    *("speaker", "speakerid", "file", "filename", "fileid", "name", "path", "utterance", "utteranceid", "utt"),
+    *("audiofilename", "attack", "attackid", "systemid", "system", "environment", "environmentid", "-"),
+}
+
+
+def protocol_lines(listing: Listing, path: Path, columns: str) -> list[tuple[int, list[str]]] | None:
+    """The lines of a protocol with the right number of columns; what is wrong with the others are faults.
+
+    Blank lines are left out. A header line and columns that are separated by commas or semicolons are read, and
+    noted once.
+
+    Args:
+        listing: takes faults and notes.
+        path: of the protocol.
+        columns: names of the columns, separated by blanks.
+
+    Returns:
+        Numbers, from 1, and columns; ``None`` after a fault of the whole file.
+    """
+    text = listing.read_text(path)
+    if text is None:
+        return None
+    count = len(columns.split())
+    # Line numbers as in an editor; splitlines() also breaks at other characters.
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line and not line.isspace()]
+    separator = _separator(lines[0][1], count) if lines else None
+    rows = [(number, _columns(line, separator)) for number, line in lines]
+    if separator is not None:
+        listing.note(path, f"its columns are separated by {_SEPARATORS[separator]}, and read so")
+    if rows and (other := _other_corpus(rows[0][1])):
+        listing.fault(
+            path, f"has {len(rows[0][1])} columns; that is a protocol of {other[0]}: read it by --corpus {other[1]}"
+        )
+        return None
+    if rows and (header := _header(rows[0][1])):
+        if header[-1] not in _KEY_WORDS:
+            listing.fault(path, f"its columns must be {columns}, in this order; its header is {rows[0][1]}")
+            return None
+        listing.note(path, "its first line is a header, and left out")
+        del rows[0]
+    for number, row in rows:
+        if len(row) != count:
+            listing.fault(path, f"{len(row)} columns; must be {count}: {columns}", number, kind=f"{len(row)} columns")
+    return [(number, row) for number, row in rows if len(row) == count]
+
+
+def bare_name(text: str) -> str | None:
+    """The name of an utterance: without a suffix, and without a folder in front; ``None`` for any other path."""
+    *folders, name = text.replace("\\", "/").split("/")
+    if len(folders) > 1 or any(part in ("", ".", "..") or "\0" in part for part in (*folders, name)):
+        return None
+    return without_audio_suffix(name) or None
+
+
+class Words:
+    """Reads the keys of a protocol, and notes once which words stood for which class and what else was unusual."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._keys: dict[str, int] = {}
+        self.unknown_attacks = 0
+        self.changed_names = 0
+
+    def label(self, key: str) -> int | None:
+        """The label of a key, or ``None``."""
+        label = KEYS.get(key)
+        if label is None:
+            label = read_label(key)
+            if label is not None:
+                self._keys[key] = label
+        return label
+
+    def name(self, text: str) -> str | None:
+        """The name of an utterance; see `bare_name`."""
+        name = bare_name(text)
+        self.changed_names += name is not None and name != text
+        return name
+
+    def note(self, listing: Listing, path: Path) -> None:
+        """Note what was unusual in a protocol."""
+        for label in (BONA_FIDE, SPOOF):
+            words = sorted(key for key, its in self._keys.items() if its == label)
+            if words:
+                listing.note(path, f"{', '.join(words)} read as {CLASS_NAMES[label]}")
+        if self.changed_names:
+            listing.note(path, f"folders and suffixes of {self.changed_names:,} file names are left out")
+        if self.unknown_attacks:
+            listing.note(path, f"{self.unknown_attacks:,} spoofs without attack (-) are read as one, {UNKNOWN_ATTACK}")
+
+
+def _separator(line: str, count: int) -> str | None:
+    """What separates columns where it is not blanks."""
+    if len(line.split()) == count:
+        return None
+    return next((mark for mark in _SEPARATORS if len(line.split(mark)) >= count), None)
+
+
+def _columns(line: str, separator: str | None) -> list[str]:
+    if separator is None:
+        return line.split()
+    return [column.strip().strip('"').strip() or "-" for column in line.split(separator)]
+
+
+def _header(row: Sequence[str]) -> list[str] | None:
+    """The names of columns in a header, of small letters only, or ``None`` where a line is no header."""
+    words = ["".join(filter(str.isalpha, column.lower())) or column for column in row]
+    is_header = sum(word in _HEADER_WORDS for word in words) > len(row) / 2 and not _KEY_WORDS.isdisjoint(words)
+    return words if is_header else None
+
+
+def _other_corpus(row: Sequence[str]) -> tuple[str, str] | None:
+    """The corpus and its name in ``corpora.NAMES`` whose protocols have such columns."""
+    if len(row) in (8, 13) and read_label(row[5]) is not None:
+        if len(row) == 13 or row[1].startswith("DF_"):
+            return "ASVspoof 2021 DF", "asvspoof2021-df"
+        return "ASVspoof 2021 LA", "asvspoof2021-la"
+    if len(row) == 10 and read_label(row[8]) is not None:
+        return "ASVspoof 5", "asvspoof5"
+    return None
