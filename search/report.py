@@ -29,15 +29,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = open_run(given.run)
         if given.to is not None:
             check_target(given.to)
+        if given.picture is not None:
+            check_target(given.picture, "--picture", ".png")
     except DropinError as error:
         print_error(error)
         return 2
     try:
-        target = run.report(given.to, front=given.front)
+        target = run.report(given.to, front=given.front, evaluations=given.evaluation, picture=given.picture)
     except (DropinError, OSError) as error:
         print_error(error)
         return 1
     print_text(f"report: {target}, {target.stat().st_size / 1e6:.1f} MB; any browser shows it, without a network")
+    if given.picture is not None:
+        print_text(f"picture: {given.picture}")
     return 0
 
 
@@ -56,6 +60,21 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--front", type=values.PATH.parsed, metavar="DIR", help="an export of the run, for EER on eval and by attack"
+    )
+    parser.add_argument(
+        "--evaluation",
+        type=values.PATH.parsed,
+        metavar="DIR",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="folders that search.evaluate wrote for detectors of --front: EER on other corpora beside dev and eval",
+    )
+    parser.add_argument(
+        "--picture",
+        type=values.PATH.parsed,
+        metavar="FILE.png",
+        help="also draw the front of --front with its EER on dev, eval and every other corpus",
     )
     return parser
 

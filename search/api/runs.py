@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,18 +114,28 @@ class Run:
                 display=display,
             )
 
-    def report(self, to: PathArgument | None = None, *, front: PathArgument | None = None) -> Path:
+    def report(
+        self,
+        to: PathArgument | None = None,
+        *,
+        front: PathArgument | None = None,
+        evaluations: Sequence[PathArgument] = (),
+        picture: PathArgument | None = None,
+    ) -> Path:
         """Write the report, one HTML page that needs no network.
 
         Args:
             to: the page; ``None`` for ``report.html`` in the run's folder.
             front: folder of an export of the run, for EER on eval and attack by attack.
+            evaluations: folders that `search.evaluate` wrote for detectors of `front`, for their EER on other corpora.
+            picture: a PNG of the front of `front` with its EER on dev, eval and every other corpus; ``None`` for none.
 
         Returns:
             The page.
 
         Raises:
-            DropinError: no trial has ended, `to` is no HTML file, or `front` is no export of this run.
+            DropinError: no trial has ended, `to` is no HTML file, `picture` no PNG, `front` is no export of this run,
+                an evaluation is none of `front`, or there are evaluations or a picture without `front`.
 
         >>> run.report().name
         'report.html'
@@ -134,11 +145,20 @@ class Run:
         from search.page.document import document
         from search.page.report_data import ReportData
         from search.page.target import check_target
+        from search.reporting.corpora_picture import write_picture
 
         target = self._stored.paths.report if to is None else values.PATH.checked(Path(to))
         check_target(target)
-        page = document(ReportData.from_run(self._stored, None if front is None else Path(front)))
+        drawn = None if picture is None else values.PATH.checked(Path(picture))
+        if drawn is not None:
+            check_target(drawn, "--picture", ".png")
+        data = ReportData.from_run(
+            self._stored, None if front is None else Path(front), [Path(one) for one in evaluations]
+        )
+        page = document(data)
         target.parent.mkdir(parents=True, exist_ok=True)
+        if drawn is not None:
+            write_picture(drawn, self._stored, data.compared)
         run_folder.write_text(target, page)
         return target
 

@@ -14,7 +14,19 @@ from importlib import resources
 import jinja2
 from plotly.offline import get_plotlyjs
 
-from search.page import attacks, comparison, costs, front, history, importance, numbers, trial_cards, widths
+from search.page import (
+    attacks,
+    comparison,
+    conditions,
+    costs,
+    front,
+    history,
+    importance,
+    numbers,
+    other_corpora,
+    trial_cards,
+    widths,
+)
 from search.page.figure import Figure
 from search.page.report_data import ReportData
 from search.runs.front import best_of, separated
@@ -65,6 +77,9 @@ def document(data: ReportData) -> str:
         interval=numbers.interval,
         references=comparison.references(data),
         confirmations=comparison.confirmations(run.folder),
+        evaluations=conditions.evaluation_tables(data.compared),
+        measures=[name for name, _ in conditions.MEASURES],
+        ranks=[] if data.compared is None else other_corpora.ranks(data.compared),
         timed=history.has_times(run.records),
         importance=evaluated,
         costs=costs.costs(run.records, run.settings),
@@ -113,6 +128,7 @@ def _figures(data: ReportData) -> dict[str, Figure]:
         "front": front.front_figure(data),
         "attacks-dev": attacks.attack_figure(data, "dev"),
         "attacks-eval": attacks.attack_figure(data, "eval"),
+        "corpora": other_corpora.corpora_figure(data.compared),
         "widths": widths.widths_figure(data.front, data.base.widths),
         **history.history_figures(records, data.base.size),
         **costs.cost_figures(records),

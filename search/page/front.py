@@ -43,12 +43,10 @@ def front_figure(data: ReportData) -> Figure | None:
     labelled_eers = [_eer(one) for one in labelled] + ([] if base.eer is None else [base.eer])
     top = 100 * largest_eer_shown(labelled_eers, [_eer(one) for one in complete])
     sizes = [_size(one) for one in (*complete, *found["stopped"]) if 100 * _eer(one) <= top] + [base.size]
-    margin = 0.04 * max(0.5, math.log10(max(sizes) / min(sizes)))
-    edges = [math.log10(min(sizes)) - margin, math.log10(max(sizes)) + margin]
-    low, high = (10**edge for edge in edges)
+    x = size_axis(sizes)
+    low, high = (10**edge for edge in x["range"])
     eers = {escape(one.recipe): _eer(one) for one in labelled if is_recipe(one.recipe)}
     position = label_positions(eers if base.eer is None else {**eers, BASE: base.eer}, math.sqrt(low * high))
-    ticks = [tick for tick in size_locator(low, high).tick_values(low, high) if low <= tick <= high]
     traces = [
         _points("completed", found["others"], {"size": 8, "color": "--trial", "opacity": 0.75}, position),
         _points(
@@ -74,13 +72,22 @@ def front_figure(data: ReportData) -> Figure | None:
     return figure(
         f"EER on dev against parameters: {len(complete)} completed trials, the front as a step line",
         traces,
-        axis("parameters (logarithmic)", type="log", range=edges, tickvals=ticks, ticktext=[*map(count_text, ticks)]),
+        x,
         axis("EER on dev, %", range=[-0.03 * top, top]),
         height=480,
         zoom=True,
         showlegend=True,
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
     )
+
+
+def size_axis(sizes: Sequence[int]) -> dict[str, Any]:
+    """A logarithmic axis of parameters, with ticks at round numbers and a margin around all sizes."""
+    margin = 0.04 * max(0.5, math.log10(max(sizes) / min(sizes)))
+    edges = [math.log10(min(sizes)) - margin, math.log10(max(sizes)) + margin]
+    low, high = (10**edge for edge in edges)
+    ticks = [tick for tick in size_locator(low, high).tick_values(low, high) if low <= tick <= high]
+    return axis("parameters (logarithmic)", type="log", range=edges, tickvals=ticks, ticktext=[*map(count_text, ticks)])
 
 
 def hover_text(record: Record) -> str:

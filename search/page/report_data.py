@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from search.reporting.export_folder import MARKER
+from search.reporting.side_by_side import SideBySide, side_by_side
 from search.runs.front import front_of
 from search.runs.members import StoredRun
 from search.runs.record import Record
@@ -58,30 +59,42 @@ class ReportData:
         base: its base.
         front: the members of its front, smallest first.
         export: an export of the run, or ``None``.
+        compared: EERs of the export's detectors on dev, eval and other corpora; ``None`` without an export.
     """
 
     run: StoredRun
     base: Base
     front: tuple[Record, ...]
     export: Export | None = None
+    compared: SideBySide | None = None
 
     @classmethod
-    def from_run(cls, run: StoredRun, export: Path | None = None) -> ReportData:
+    def from_run(cls, run: StoredRun, export: Path | None = None, evaluations: Sequence[Path] = ()) -> ReportData:
         """Collect the data of a run.
 
         Args:
             run: finished or not.
             export: folder that `search.export` wrote for this run.
+            evaluations: folders that `search.evaluate` wrote for the detectors of this export.
 
         Raises:
-            DropinError: no trial has ended, or `export` is not an export of this run.
+            DropinError: no trial has ended, `export` is not an export of this run, or an evaluation is not one of it.
         """
         if not run.records:
             raise DropinError(
                 f"a report needs an ended trial; run {run.folder} has none: wait for the first, or see its run.log"
             )
-        read = None if export is None else read_export(export.expanduser().resolve(), run)
-        return cls(run, _base(run), tuple(front_of(run.records)), read)
+        if export is None:
+            if evaluations:
+                raise DropinError(
+                    "--evaluation needs an export, whose detectors it is matched with: add --front DIR, the folder "
+                    "that search.export wrote"
+                )
+            return cls(run, _base(run), tuple(front_of(run.records)))
+        folder = export.expanduser().resolve()
+        read = read_export(folder, run)
+        compared = side_by_side(run, folder, read.rows, [one.expanduser().resolve() for one in evaluations])
+        return cls(run, _base(run), tuple(front_of(run.records)), read, compared)
 
     @property
     def recipes(self) -> list[Record]:

@@ -1,4 +1,4 @@
-"""Where a report may be written."""
+"""Where a page or a picture may be written."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from pathlib import Path
 from trainables.errors import DropinError
 
 
-def check_target(target: Path) -> None:
-    """Make sure that a page may be written to `target`: its name says HTML, no folder is there, its own is writable.
+def check_target(target: Path, option: str = "--to", suffix: str = ".html") -> None:
+    """Make sure that `target` may be written: its name ends as it must, no folder is there, its own is writable.
 
     Raises:
-        DropinError: it is not so.
+        DropinError: it is not so; the message names the option.
     """
-    if target.suffix != ".html":
-        raise DropinError(f"--to must be a file that ends in .html; got {target}: name it so, or leave --to out")
+    if target.suffix != suffix:
+        raise DropinError(
+            f"{option} must be a file that ends in {suffix}; got {target}: name it so, or leave {option} out"
+        )
     if os.path.isdir(target):
-        raise DropinError(f"--to must be a file; {target} is a folder: name a file in it")
+        raise DropinError(f"{option} must be a file; {target} is a folder: name a file in it")
     existing = next(path for path in target.parents if os.path.exists(path))
     if not os.path.isdir(existing) or not os.access(existing, os.W_OK | os.X_OK):
-        raise DropinError(f"a page needs a folder that can be written; {existing} is not: choose another by --to")
+        raise DropinError(f"{option} needs a folder that can be written; {existing} is not: choose another by {option}")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from search.display.progress import Display
 from search.reporting import cards, export_folder
-from search.reporting.front_picture import Caption, draw_front
+from search.reporting.front_picture import draw_front
 from search.reporting.measurement import load_scoring_data, score_detector
+from search.reporting.run_facts import caption, completed_points, progress_text
 from search.reporting.tables import DetectorResult, write_tables
 from search.runs.members import StoredRun, members
 from trainables.models.architecture import Architecture
@@ -35,7 +36,7 @@ def export(
         OSError: the export cannot be written.
     """
     shown = members(run)
-    display.status("run", f"{run.folder}, {_progress(run)}")
+    display.status("run", f"{run.folder}, {progress_text(run)}")
     first = load_detector(shown[0].folder)
     data = load_scoring_data(run, first.card, root=root, cache=cache, skip_bad_files=skip_bad_files, display=display)
     about = {"run": run.settings.name, "trials": len(run.records), "corpus": run.corpus["digest"]}
@@ -62,20 +63,5 @@ def export(
             text = cards.card_markdown(entry, card, run, front=len(kept), base=base, base_widths=widths)
             (folder / place / "card.md").write_text(text, encoding="utf-8")
         write_tables(folder, entries)
-        # Not those that were stopped: their EER is that of an epoch, not of a detector.
-        ended = [r for r in run.records if r.state == "COMPLETE"]
-        trials = [(r.size, r.eer) for r in ended if r.size is not None and r.eer is not None]
-        draw_front(folder / "front.png", entries, trials, _caption(run, len(kept)))
+        draw_front(folder / "front.png", entries, completed_points(run), caption(run, len(kept)))
     return entries
-
-
-def _progress(run: StoredRun) -> str:
-    ended, wanted = len(run.records), run.settings.trials
-    return f"{ended} trials ended" if wanted is None or ended >= wanted else f"{ended} of {wanted} trials ended so far"
-
-
-def _caption(run: StoredRun, front: int) -> Caption:
-    settings = run.settings
-    facts = f"{_progress(run)}, {front} on the front; {settings.epochs} epochs a trial, seed {settings.seed}"
-    title = f"{settings.space}: {settings.model} on {run.corpus['name']}"
-    return Caption(title, facts, str(run.corpus.get("note", "")))

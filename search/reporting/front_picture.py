@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
+from search.reporting.front_curves import Curve, draw_curves
 from search.reporting.plan_words import count_text
 from search.reporting.tables import DetectorResult
 
@@ -44,41 +45,72 @@ class Caption:
     warning: str = ""
 
 
+@dataclass(frozen=True)
+class Point:
+    """A detector of the figure.
+
+    Attributes:
+        name: its number on the front, the recipe's name, or ``base``.
+        size: number of parameters.
+        eer: on dev, a fraction.
+        on_front: whether it is a member of the front.
+        interval: 95 % interval of the EER; ``None`` where it is not known.
+        recipe: name of a member's recipe, which is written beside it.
+    """
+
+    name: str
+    size: int
+    eer: float
+    on_front: bool
+    interval: tuple[float, float] | None = None
+    recipe: str | None = None
+
+
 def draw_front(
-    path: Path, results: Sequence[DetectorResult], trials: Iterable[tuple[int, float]], caption: Caption
+    path: Path, results: Iterable[DetectorResult], trials: Iterable[tuple[int, float]], caption: Caption
 ) -> None:
-    """Write `front_figure` as a PNG."""
-    front_figure(results, trials, caption).savefig(path, dpi=PNG_DPI)
+    """Write `front_figure` of an export's results as a PNG."""
+    points = [
+        Point(
+            r.member.name, r.size, r.eer_dev, r.folder is not None, r.dev.interval if r.dev else None, r.member.recipe
+        )
+        for r in results
+    ]
+    front_figure(points, trials, caption).savefig(path, dpi=PNG_DPI)
 
 
-def front_figure(results: Sequence[DetectorResult], trials: Iterable[tuple[int, float]], caption: Caption) -> Figure:
+def front_figure(
+    shown: Sequence[Point], trials: Iterable[tuple[int, float]], caption: Caption, curves: Sequence[Curve] = ()
+) -> Figure:
     """Dev EER against size: the front as a step line, recipes and base with labels, all trials as faint points.
 
     Args:
-        results: the front, smallest first, then recipes and base; at least one member of the front.
+        shown: the front, smallest first, then recipes and base; at least one member of the front.
         trials: size and EER of all trials.
         caption: title, subtitle and warning.
+        curves: EERs of the front on other corpora than dev.
     """
-    front = [result for result in results if result.folder is not None]
-    references = [result for result in results if result.folder is None]
+    front = [one for one in shown if one.on_front]
+    references = [one for one in shown if not one.on_front]
     points = list(trials)
-    top = largest_eer_shown([result.eer_dev for result in results], [eer for _, eer in points])
-    sizes = [result.size for result in results] + [size for size, eer in points if eer <= top]
+    eers = [*(one.eer for one in shown), *(one.highest for one in curves)]
+    top = largest_eer_shown(eers, [eer for _, eer in points])
+    sizes = [one.size for one in shown] + [size for size, eer in points if eer <= top]
     with matplotlib.rc_context({"font.size": 10, "axes.edgecolor": GREY, "text.color": DARK, "axes.labelcolor": DARK}):
-        figure = Figure(figsize=(8, 5.2), layout="constrained")
+        figure = Figure(figsize=(8, 6.4 if curves else 5.2), layout="constrained")
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        _format_axes(axes, sizes, min(result.eer_dev for result in results), top)
+        _format_axes(axes, sizes, min([*(one.eer for one in shown), *(one.lowest for one in curves)]), top)
         axes.scatter(
             [size for size, _ in points], [100 * eer for _, eer in points], s=22, color=GREY, alpha=0.35, lw=0, zorder=2
         )
         _draw_step_line(axes, front)
-        for result in references:
-            marker, colour = MARKERS.get(result.member.name, OTHER)
+        for one in references:
+            marker, colour = MARKERS.get(one.name, OTHER)
             # Hollow, so that overlapping markers are all visible.
             axes.scatter(
-                [result.size],
-                [100 * result.eer_dev],
+                [one.size],
+                [100 * one.eer],
                 s=64,
                 marker=marker,
                 facecolor="none",
@@ -86,9 +118,12 @@ def front_figure(results: Sequence[DetectorResult], trials: Iterable[tuple[int, 
                 lw=1.8,
                 zorder=5,
             )
+        if curves:
+            axes.set_ylabel("EER, %")
+            draw_curves(figure, axes, curves, main=axes.lines[0], main_name="dev (points: all trials)")
         _add_texts(figure, axes, caption, sum(eer > top for _, eer in points))
         canvas.draw()
-        _add_labels(axes, canvas, front, references)
+        _add_labels(axes, canvas, front, references, [point for one in curves for point in one.points])
     return figure
 
 
@@ -126,30 +161,28 @@ def size_locator(low: float, high: float) -> Locator:
     return LogLocator(subs=(1, 2, 5)) if high / low > 12 else MaxNLocator(6, steps=[1, 2, 2.5, 5, 10])
 
 
-def _draw_step_line(axes: Axes, front: Sequence[DetectorResult]) -> None:
+def _draw_step_line(axes: Axes, front: Sequence[Point]) -> None:
     """The boundary of the region that the front dominates, which lies above and to the right of it."""
-    x = [front[0].size, *(result.size for result in front), axes.get_xlim()[1]]
-    y = [axes.get_ylim()[1], *(100 * result.eer_dev for result in front), 100 * front[-1].eer_dev]
+    x = [front[0].size, *(one.size for one in front), axes.get_xlim()[1]]
+    y = [axes.get_ylim()[1], *(100 * one.eer for one in front), 100 * front[-1].eer]
     axes.plot(x, y, drawstyle="steps-post", color=BLUE, lw=1.6, zorder=3)
     axes.fill_between(x, y, axes.get_ylim()[1], step="post", color=BLUE, alpha=0.05, lw=0, zorder=1)
-    for result in front:
-        if result.dev is not None:
-            axes.plot(
-                [result.size] * 2, [100 * end for end in result.dev.interval], color=BLUE, alpha=0.4, lw=1, zorder=4
-            )
+    for one in front:
+        if one.interval is not None:
+            axes.plot([one.size] * 2, [100 * end for end in one.interval], color=BLUE, alpha=0.4, lw=1, zorder=4)
     axes.scatter(
-        [result.size for result in front],
-        [100 * result.eer_dev for result in front],
+        [one.size for one in front],
+        [100 * one.eer for one in front],
         s=150,
         color=BLUE,
         edgecolor="white",
         lw=1,
         zorder=6,
     )
-    for result in front:
+    for one in front:
         axes.annotate(
-            result.member.name,
-            (result.size, 100 * result.eer_dev),
+            one.name,
+            (one.size, 100 * one.eer),
             color="white",
             fontsize=8,
             ha="center",
@@ -169,18 +202,26 @@ def _add_texts(figure: Figure, axes: Axes, caption: Caption, hidden: int) -> Non
 
 
 def _add_labels(
-    axes: Axes, canvas: FigureCanvasAgg, front: Sequence[DetectorResult], references: Sequence[DetectorResult]
+    axes: Axes,
+    canvas: FigureCanvasAgg,
+    front: Sequence[Point],
+    references: Sequence[Point],
+    others: Sequence[tuple[int, float]],
 ) -> None:
-    """Label recipes and base, each at the first of `LABEL_OFFSETS` that overlaps nothing."""
-    occupied = _occupied(axes, canvas.figure.dpi / 72 * 7, front, references)
-    recipes = [(result, result.member.recipe, BLUE) for result in front if result.member.recipe]
-    named = [(result, result.member.name, MARKERS.get(result.member.name, OTHER)[1]) for result in references]
+    """Label recipes and base, each at the first of `LABEL_OFFSETS` that overlaps nothing.
+
+    `others` are size and EER of further markers.
+    """
+    points = [*((one.size, one.eer) for one in (*front, *references)), *others]
+    occupied = _occupied(axes, canvas.figure.dpi / 72 * 7, points, len(front))
+    recipes = [(one, one.recipe, BLUE) for one in front if one.recipe]
+    named = [(one, one.name, MARKERS.get(one.name, OTHER)[1]) for one in references]
     frame = axes.get_window_extent()
-    for result, name, colour in [*recipes, *named]:
+    for one, name, colour in [*recipes, *named]:
         for number, (dx, dy, horizontal, vertical) in enumerate(LABEL_OFFSETS, 1):
             text = axes.annotate(
                 name,
-                (result.size, 100 * result.eer_dev),
+                (one.size, 100 * one.eer),
                 (dx, dy),
                 textcoords="offset points",
                 ha=horizontal,
@@ -197,14 +238,12 @@ def _add_labels(
         occupied.append(box)
 
 
-def _occupied(
-    axes: Axes, radius: float, front: Sequence[DetectorResult], references: Sequence[DetectorResult]
-) -> list[Bbox]:
-    """Boxes in pixels around the markers and along the step line."""
-    points = axes.transData.transform([(result.size, 100 * result.eer_dev) for result in (*front, *references)])
+def _occupied(axes: Axes, radius: float, markers: Sequence[tuple[int, float]], front: int) -> list[Bbox]:
+    """Boxes in pixels around the markers, and along the step line through the first `front` of them."""
+    points = axes.transData.transform([(size, 100 * eer) for size, eer in markers])
     boxes = [Bbox.from_extents(x - radius, y - radius, x + radius, y + radius) for x, y in points]
     frame = axes.get_window_extent()
-    steps = points[: len(front)]
+    steps = points[:front]
     boxes.append(Bbox.from_extents(steps[0][0] - 1, steps[0][1], steps[0][0] + 1, frame.y1))
     for (x, y), (right, below) in zip(steps, [*steps[1:], (frame.x1, None)], strict=True):
         boxes.append(Bbox.from_extents(x, y - 1, right, y + 1))

@@ -12,6 +12,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+import evaluated_front
 import finished_run
 from search import report
 from search.runs.members import StoredRun
@@ -22,8 +23,11 @@ TIMEOUT = 60
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = finished_run.make(tmp_path_factory.mktemp("place"))
-    assert report.main([str(folder)]) == 0
+    place = tmp_path_factory.mktemp("place")
+    folder = finished_run.make(place)
+    front = evaluated_front.export(folder, place / "front")
+    evaluated_front.evaluate([front / "detectors" / "0"], place / "corpus", place / "cache", place / "elsewhere")
+    assert report.main([str(folder), "--front", str(front), "--evaluation", str(place / "elsewhere")]) == 0
     return folder
 
 
@@ -78,6 +82,18 @@ def test_a_click_on_a_member_shows_its_card(browser: Chrome) -> None:
         until(browser, f"document.getElementById('card').dataset.shown == '{number}'")
         assert card.find_element(By.TAG_NAME, "h3").text.startswith(f"Trial {number}")
     assert "10.00 %" in card.text
+
+
+def test_another_corpus_has_its_line_and_tables_that_fold_out(browser: Chrome) -> None:
+    drawn = "document.querySelectorAll('#plot-corpora .scatterlayer .points path.point').length"
+    assert browser.execute_script(f"return {drawn}") == 2 + 2 + 1  # dev, eval, and the one that was evaluated
+    folded = browser.find_element(By.TAG_NAME, "details")
+    assert not folded.find_element(By.TAG_NAME, "table").is_displayed()
+    browser.execute_script("arguments[0].click()", folded.find_element(By.TAG_NAME, "summary"))
+    assert folded.find_element(By.TAG_NAME, "table").is_displayed()
+    button = folded.find_element(By.CSS_SELECTOR, "button[data-trial='2']")
+    browser.execute_script("arguments[0].click()", button)
+    assert browser.find_element(By.ID, "card").find_element(By.TAG_NAME, "h3").text.startswith("Trial 2")
 
 
 def test_a_failed_trial_is_reached_from_its_table(browser: Chrome) -> None:

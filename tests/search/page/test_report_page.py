@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 
 import finished_run
 import project_file
+from html_page import Page
 from search import report
 from search.page.document import document
 from search.page.report_data import ReportData
@@ -26,39 +26,6 @@ from search.runs.trial_log import TrialLog, read
 from trainables.errors import DropinError
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
-
-
-class Page(HTMLParser):
-    """Tags with their attributes, what is within each script, and all other text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.scripts: list[str] = []
-        self.text = ""
-        self._script = False
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._script = tag == "script"
-        if self._script:
-            self.scripts.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._script = False
-
-    def handle_data(self, data: str) -> None:
-        if self._script:
-            self.scripts[-1] += data
-        else:
-            self.text += data
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """What the page's script reads."""
-        found: dict[str, Any] = json.loads(self.scripts[0])
-        return found
 
 
 @pytest.fixture(scope="module")
