@@ -42,7 +42,7 @@ def corpus_digest(folder: Path) -> str | None:
 
 
 def write_corpus(folder: Path, corpus: Corpus) -> None:
-    """Write corpus.json: what the corpus is, its digest, its counts, and what was left out."""
+    """Write corpus.json: what the corpus is, its digest, its counts, what was unusual, and what was left out."""
     counts: dict[str, Any] = {}
     for split, utterances in corpus.splits.items():
         labels = Counter(one.label for one in utterances)
@@ -51,6 +51,10 @@ def write_corpus(folder: Path, corpus: Corpus) -> None:
             "spoof": labels[0],
             "speakers": len({one.speaker for one in utterances}),
             "attacks": sorted({one.attack for one in utterances if one.label == 0}),
+            "files": {
+                name: {"found": tally.found, "read": tally.read, "left_out": dict(tally.left_out)}
+                for name, tally in corpus.counts.get(split, {}).items()
+            },
         }
     about = {
         "name": corpus.name,
@@ -58,6 +62,7 @@ def write_corpus(folder: Path, corpus: Corpus) -> None:
         "digest": corpus.digest(),
         "note": corpus.note,
         "splits": counts,
+        "notes": list(corpus.notes),
         "skipped": list(corpus.skipped),
     }
     write_text(RunPaths(folder).corpus, json.dumps(about, indent=2))

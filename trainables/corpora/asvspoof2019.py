@@ -108,6 +108,7 @@ def _find_tree(listing: Listing, variant: str) -> Path | None:
         return None
     for tree in (root / variant, root):
         if (tree / f"ASVspoof2019_{variant}_cm_protocols").is_dir() or _has_split(tree, variant, "train"):
+            listing.enter(tree)
             return tree
     other = next((name for name, place in _OTHER_CORPORA.items() if any(root.glob(place))), None)
     hint = "" if other is None else f"; it looks like another corpus: read it by --corpus {other}"
@@ -181,6 +182,8 @@ def _asv_scores(listing: Listing, tree: Path, variant: str) -> dict[str, Path]:
     folder = tree / f"ASVspoof2019_{variant}_asv_scores"
     paths = {split: folder / f"ASVspoof2019.{variant}.asv.{split}.gi.trl.scores.txt" for split in ("dev", "eval")}
     existing = {split: path for split, path in paths.items() if path.is_file()}
+    if existing:
+        listing.enter(folder)
     for path in existing.values():
         if not listing.contains(path):
             listing.fault(path, OUTSIDE)

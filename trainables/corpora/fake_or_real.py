@@ -83,7 +83,7 @@ def read(
     required: list[str] = []
     if inner is not None:
         required = [
-            split for split in splits if split != "eval" or len(splits) == 1 or (inner / _PARTS[split]).exists()
+            split for split in splits if split != "eval" or len(splits) == 1 or _child(inner, _PARTS[split]) is not None
         ]
         for split in required:
             _read_split(listing, inner, split)
@@ -108,6 +108,7 @@ def _find_inner(listing: Listing, variant: str) -> Path | None:
     )
     found = [folder for folder in (outer, *children) if any(_child(folder, part) for part in _PARTS.values())]
     if len(found) == 1:
+        listing.enter(found[0])
         return found[0]
     if found:
         listing.fault(

@@ -1,7 +1,7 @@
 """What was found out about audio files, kept in the cache: whose header is sound, and the hash of its content.
 
-A file is read once as a whole; after that its state (size, times, inode) tells whether it is still the same. The time of
-its last change of state (ctime) is among them, since a copy with old times (``cp -p``, ``tar``) brings back size and
+A file is read once as a whole; after that its state (size, times, inode) tells whether it is still the same. The time
+of its last change of state (ctime) is among them, since a copy with old times (``cp -p``, ``tar``) brings back size and
 mtime. A file with a fault is checked at every start.
 """
 

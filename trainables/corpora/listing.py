@@ -28,9 +28,9 @@ class Listing:
     """Collects the utterances and faults of a corpus while it is read; `corpus` raises all faults at once.
 
     A corpus is untrusted input: names of files, speakers and attacks must have no control characters, and a fault is
-    one line of printable text. Files must be below the root or below one of the folders that `check_folder` was asked
-    for: those make up the corpus' layout, and may be links to wherever its owner keeps the data. Links within these
-    folders may not lead out of them, unless all links are followed.
+    one line of printable text. Files must be below the root or a folder of the corpus' layout. Such folders, which the
+    reader names and no text of the corpus does, may be links to wherever their owner keeps the data. Files that are
+    links may not lead out of the folders that they are in, unless all links are followed.
     """
 
     def __init__(self, name: str, root: Path, *, cache: Path | None = None, follow_links: bool = False) -> None:
@@ -46,7 +46,7 @@ class Listing:
         self.root = root
         self.cache = cache
         self.follow_links = follow_links
-        self._real_roots = {root.resolve()}
+        self._entered = {root: root.resolve()}
         self._faults: list[Fault] = []
         self._notes: list[str] = []
         self._splits: dict[str, list[Entry]] = {split: [] for split in SPLITS}
@@ -74,35 +74,40 @@ class Listing:
         """Count a file of a class that is not read, by the reason for that."""
         self._left_out[split].append((label, reason))
 
-    def check_folder(self, folder: Path) -> bool:
-        """Whether a folder of the layout can be read. If not, that is one fault, and its files are no further faults.
+    def enter(self, folder: Path) -> None:
+        """Let files below a folder be where it leads, if it is a link. No text of the corpus may have named it."""
+        self._entered[folder] = folder.resolve()
 
-        It may be a link, or lie behind one: from here on files may be in the folder where it leads.
+    def check_folder(self, folder: Path) -> bool:
+        """Whether a folder of the layout can be read, and `enter` it.
+
+        If it cannot, that is one fault, and its files are no further faults.
         """
         if not folder.is_dir():
             fault = "no such folder"
         elif not os.access(folder, os.R_OK | os.X_OK):
             fault = "permission denied"
         else:
-            self._real_roots.add(folder.resolve())
+            self.enter(folder)
             return True
         self.fault(folder, fault)
         self._unusable_folders.add(folder)
         return False
 
     def contains(self, path: Path) -> bool:
-        """Whether a file is below the root or a folder of the layout after resolving links, or may be anywhere."""
+        """Whether a file, after resolving links, is below where the folders lead that it is in, or may be anywhere."""
         if self.follow_links:
             return True
         try:
             real = path.resolve()
         except (OSError, RuntimeError):  # a cycle of links
             return False
-        return not self._real_roots.isdisjoint((real, *real.parents))
+        return any(real.is_relative_to(self._entered[one]) for one in (path, *path.parents) if one in self._entered)
 
     def read_text(self, path: Path) -> str | None:
-        """Content of a text file of the corpus, with newlines as line ends; ``None`` after a fault."""
+        """Content of a text file in a folder of the layout, with newlines as line ends; ``None`` after a fault."""
         try:
+            self.enter(path.parent)
             if not self.contains(path):
                 self.fault(path, OUTSIDE)
             elif not path.exists():
@@ -111,7 +116,7 @@ class Listing:
                 self.fault(path, "not a file")
             else:
                 return decoded(path.read_bytes())
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # the latter for a cycle of links
             self.fault(path, f"not a readable text file ({error})")
         except NotTextError as error:
             self.fault(path, str(error), error.line)
@@ -225,6 +230,9 @@ class Listing:
 def _text_faults(utterance: Utterance) -> list[str]:
     """Faults of the names of an utterance's file, speaker, attack and conditions."""
     file = utterance.path.name
+    plain = not utterance.conditions and f"{file}{utterance.speaker}{utterance.attack}".isprintable()
+    if plain and len(file) < MAX_NAME_BYTES // 4:
+        return []  # nearly all, and there may be hundreds of thousands
     texts = {"file": file, "speaker": utterance.speaker, "attack": utterance.attack, **utterance.conditions}
     faults = [
         f"{kind} must be text without control characters; got {text!r}"

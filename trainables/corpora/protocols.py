@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trainables.corpora.audio_files import without_audio_suffix
@@ -16,6 +17,7 @@ KEYS = {"bonafide": BONA_FIDE, "spoof": SPOOF}
 UNKNOWN_ATTACK = "unknown"
 """The attack of spoofs whose attack the protocol does not name."""
 _SEPARATORS = {",": "commas", ";": "semicolons"}
+_ODD_IN_NAMES = re.compile(r"[/\\.\0]|^$")
 _KEY_WORDS = frozenset({"key", "label", "class"})
 _HEADER_WORDS = _KEY_WORDS | {
     *("speaker", "speakerid", "file", "filename", "fileid", "name", "path", "utterance", "utteranceid", "utt"),
@@ -23,7 +25,7 @@ _HEADER_WORDS = _KEY_WORDS | {
 }
 
 
-def protocol_lines(listing: Listing, path: Path, columns: str) -> list[tuple[int, list[str]]] | None:
+def protocol_lines(listing: Listing, path: Path, columns: str) -> Iterator[tuple[int, list[str]]] | None:
     """The lines of a protocol with the right number of columns; what is wrong with the others are faults.
 
     Blank lines are left out. A header line and columns that are separated by commas or semicolons are read, and
@@ -40,32 +42,43 @@ def protocol_lines(listing: Listing, path: Path, columns: str) -> list[tuple[int
     text = listing.read_text(path)
     if text is None:
         return None
-    count = len(columns.split())
     # Line numbers as in an editor; splitlines() also breaks at other characters.
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line and not line.isspace()]
-    separator = _separator(lines[0][1], count) if lines else None
-    rows = [(number, _columns(line, separator)) for number, line in lines]
+    if not lines:
+        return iter(())
+    separator = _separator(lines[0][1], len(columns.split()))
     if separator is not None:
         listing.note(path, f"its columns are separated by {_SEPARATORS[separator]}, and read so")
-    if rows and (other := _other_corpus(rows[0][1])):
-        listing.fault(
-            path, f"has {len(rows[0][1])} columns; that is a protocol of {other[0]}: read it by --corpus {other[1]}"
-        )
+    first = _columns(lines[0][1], separator)
+    if other := _other_corpus(first):
+        listing.fault(path, f"has {len(first)} columns, as {other[0]} has: read it by --corpus {other[1]}")
         return None
-    if rows and (header := _header(rows[0][1])):
+    if header := _header(first):
         if header[-1] not in _KEY_WORDS:
-            listing.fault(path, f"its columns must be {columns}, in this order; its header is {rows[0][1]}")
+            listing.fault(path, f"its columns must be {columns}, in this order; its header is {' '.join(first)}")
             return None
         listing.note(path, "its first line is a header, and left out")
-        del rows[0]
-    for number, row in rows:
-        if len(row) != count:
+        del lines[0]
+    return _split_lines(listing, path, columns, lines, separator)
+
+
+def _split_lines(
+    listing: Listing, path: Path, columns: str, lines: Sequence[tuple[int, str]], separator: str | None
+) -> Iterator[tuple[int, list[str]]]:
+    # One after the other: lists of lists of this length take the collector of garbage seconds.
+    count = len(columns.split())
+    for number, line in lines:
+        row = _columns(line, separator)
+        if len(row) == count:
+            yield number, row
+        else:
             listing.fault(path, f"{len(row)} columns; must be {count}: {columns}", number, kind=f"{len(row)} columns")
-    return [(number, row) for number, row in rows if len(row) == count]
 
 
 def bare_name(text: str) -> str | None:
     """The name of an utterance: without a suffix, and without a folder in front; ``None`` for any other path."""
+    if not _ODD_IN_NAMES.search(text):
+        return text  # nearly all
     *folders, name = text.replace("\\", "/").split("/")
     if len(folders) > 1 or any(part in ("", ".", "..") or "\0" in part for part in (*folders, name)):
         return None

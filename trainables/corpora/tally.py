@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 CLASS_NAMES = ("spoof", "bona fide")
 """By label."""
-MAX_DIFFERENCE = 0.01
+MAX_DIFFERENCE = Fraction(1, 100)
 """Largest difference between the shares of files that the classes of a split lose."""
 
 
@@ -30,9 +31,9 @@ class Tally:
         return self.read + sum(self.left_out.values())
 
     @property
-    def lost(self) -> float:
+    def lost(self) -> Fraction:
         """Share of those that were left out, 0 to 1."""
-        return 1 - self.read / self.found if self.found else 0.0
+        return Fraction(self.found - self.read, self.found or 1)
 
     def __str__(self) -> str:
         text = f"{self.found:,} found, {self.read:,} read"
@@ -64,8 +65,8 @@ def unequal_loss(counts: Mapping[str, Tally]) -> str | None:
     lost = [tally.lost for tally in counts.values()]
     if max(lost) - min(lost) <= MAX_DIFFERENCE:
         return None
-    shares = " and ".join(f"{tally.lost:.1%} of {name}" for name, tally in counts.items())
+    shares = " and ".join(f"{float(tally.lost):.1%} of {name}" for name, tally in counts.items())
     return (
-        f"the classes must lose the same share of their files, within {MAX_DIFFERENCE:.0%}; {shares} are left out: "
-        "convert these files, to FLAC for example, or go on without them by --skip-bad-files"
+        f"the classes must lose the same share of their files, within {float(MAX_DIFFERENCE):.0%}; {shares} are left "
+        "out: convert these files, to FLAC for example, or go on without them by --skip-bad-files"
     )

@@ -15,6 +15,7 @@ from search.runs.record import Record
 from search.runs.results import write_tables
 from search.runs.run_folder import corpus_digest, write_corpus, write_text, write_versions
 from trainables.corpora.corpus import Corpus, Utterance
+from trainables.corpora.tally import Tally
 from trainables.storage.run_paths import RunPaths
 
 
@@ -107,12 +108,31 @@ def test_corpus_counts_and_digest(tmp_path: Path) -> None:
         Utterance(name, file, label, "s", attack)
         for name, label, attack in [("a", 1, "-"), ("b", 0, "A1"), ("c", 0, "A1")]
     )
-    corpus = Corpus("mine", tmp_path, {"train": train, "dev": train[:2], "eval": ()}, skipped=("d: empty",))
+    counts = {"train": {"bona fide": Tally(1), "spoof": Tally(2, {"is empty": 1})}}
+    corpus = Corpus(
+        "mine",
+        tmp_path,
+        {"train": train, "dev": train[:2], "eval": ()},
+        skipped=("d: empty",),
+        notes=("odd",),
+        counts=counts,
+    )
     assert corpus_digest(tmp_path) is None
     write_corpus(tmp_path, corpus)
     about = json.loads((tmp_path / "corpus.json").read_text())
-    assert about["splits"]["train"] == {"bona_fide": 1, "spoof": 2, "speakers": 1, "attacks": ["A1"]}
-    assert about["skipped"] == ["d: empty"]
+    files = {
+        "bona fide": {"found": 1, "read": 1, "left_out": {}},
+        "spoof": {"found": 3, "read": 2, "left_out": {"is empty": 1}},
+    }
+    assert about["splits"]["train"] == {
+        "bona_fide": 1,
+        "spoof": 2,
+        "speakers": 1,
+        "attacks": ["A1"],
+        "files": files,
+    }
+    assert about["splits"]["dev"]["files"] == {}
+    assert (about["skipped"], about["notes"]) == (["d: empty"], ["odd"])
     assert corpus_digest(tmp_path) == corpus.digest()
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from asvspoof_tree import counts, list_of, make_tree
+from asvspoof_tree import TRAIN, counts, list_of, make_tree
 from trainables.corpora import asvspoof2019
-from trainables.corpora.corpus import Utterance
+from trainables.corpora.corpus import Corpus, Utterance
 
 
 def test_small_tree_exactly(tmp_path: Path) -> None:
@@ -98,3 +99,90 @@ def test_scores_of_speaker_verification(tmp_path: Path) -> None:
     path.parent.mkdir()
     path.touch()
     assert asvspoof2019.read(tmp_path).asv_scores == {"eval": path}
+
+
+def changed(root: Path, change: Callable[[str], str]) -> Corpus:
+    """The corpus with another train protocol."""
+    path = list_of(root / "LA", "train")
+    path.write_text(change(path.read_text()))
+    return asvspoof2019.read(root)
+
+
+HEADER = "speaker_id file_name environment system_id key\n"
+FORMS: dict[str, tuple[Callable[[str], str], list[str]]] = {
+    "capitals": (lambda text: text.replace("bonafide", "BONAFIDE"), ["BONAFIDE read as bona fide"]),
+    "hyphens": (lambda text: text.replace("bonafide", "bona-fide"), ["bona-fide read as bona fide"]),
+    "words": (
+        lambda text: text.replace("bonafide", "genuine").replace("spoof", "fake"),
+        ["genuine read as bona fide", "fake read as spoof"],
+    ),
+    "suffixes": (lambda text: text.replace(" -", ".flac -", 1), ["folders and suffixes of 1 file names are left out"]),
+    "folders": (lambda text: text.replace("LA_T", "flac/LA_T"), ["folders and suffixes of 2 file names are left out"]),
+    "Windows": (lambda text: text.replace("LA_T", "x\\LA_T"), ["folders and suffixes of 2 file names are left out"]),
+    "header": (lambda text: HEADER + text, ["its first line is a header, and left out"]),
+    "commas": (lambda text: text.replace(" ", ","), ["its columns are separated by commas, and read so"]),
+    "quotes": (
+        lambda text: (HEADER + text).replace(" ", '","').replace("\n", '"\n'),
+        ["its columns are separated by commas, and read so", "its first line is a header, and left out"],
+    ),
+    "semicolons": (lambda text: text.replace(" ", " ; "), ["its columns are separated by semicolons, and read so"]),
+    "tabs": (lambda text: text.replace(" ", "\t"), []),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_people_have_is_read_and_noted_once(tmp_path: Path, form: str) -> None:
+    before = asvspoof2019.read(make_tree(tmp_path))
+    assert before.notes[0] == "train: bona fide 1 found, 1 read; spoof 1 found, 1 read"
+    change, notes = FORMS[form]
+    after = changed(tmp_path, change)
+    assert after.splits == before.splits
+    assert after.notes == (*(f"{TRAIN}: {note}" for note in notes), *before.notes)
+
+
+def test_spoofs_without_an_attack_have_one_unknown_attack(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    corpus = changed(tmp_path, lambda text: text.replace("A01", "-"))
+    assert [one.attack for one in corpus.splits["train"]] == ["-", "unknown"]
+    assert corpus.notes[0] == f"{TRAIN}: 1 spoofs without attack (-) are read as one, unknown"
+
+
+@pytest.mark.parametrize("suffix", ["FLAC", "WAV", "Wav", "ogg", "aiff"])
+def test_any_audio_stands_in_for_flac(tmp_path: Path, suffix: str) -> None:
+    corpus = asvspoof2019.read(make_tree(tmp_path, suffix=suffix))
+    assert {one.path.suffix for one in corpus.splits["train"]} == {f".{suffix}"}
+
+
+@pytest.mark.parametrize(("name", "shown"), [("wav", "/wav"), ("FLAC", "/FLAC"), ("", "")])
+def test_other_folders_than_flac_are_read_and_noted(tmp_path: Path, name: str, shown: str) -> None:
+    before = asvspoof2019.read(make_tree(tmp_path))
+    folder = tmp_path / "LA" / "ASVspoof2019_LA_dev"
+    if name:
+        (folder / "flac").rename(folder / name)
+    else:
+        for path in (folder / "flac").iterdir():
+            path.rename(folder / path.name)
+        (folder / "flac").rmdir()
+    after = asvspoof2019.read(tmp_path)
+    assert after.digest() == before.digest()
+    assert after.notes[0] == f"LA/ASVspoof2019_LA_dev{shown}: read instead of flac, which is not there"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_protocols_with_a_byte_order_mark_are_read(tmp_path: Path, encoding: str) -> None:
+    before = asvspoof2019.read(make_tree(tmp_path))
+    path = list_of(tmp_path / "LA", "train")
+    path.write_bytes(path.read_text().replace("\n", "\r\n").encode(encoding))
+    after = asvspoof2019.read(tmp_path)
+    assert (after.splits, after.notes) == (before.splits, before.notes)
+
+
+def test_files_that_no_protocol_lists_are_counted(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    corpus = changed(tmp_path, lambda text: text + "\n")
+    assert not any("does not list" in note for note in corpus.notes)
+    folder = tmp_path / "LA" / "ASVspoof2019_LA_train" / "flac"
+    for name in ("more.flac", "._more.flac", "list.txt"):
+        (folder / name).touch()
+    (note, *_) = asvspoof2019.read(tmp_path).notes
+    assert note == "LA/ASVspoof2019_LA_train/flac: 1 audio files that the protocol does not list are not read"

@@ -15,6 +15,7 @@ from trainables.corpora.corpus import CorpusError
 from trainables.printable import printable
 
 Change = Callable[[Path], object]
+DEV = f"LA/{PROTOCOLS}/ASVspoof2019.LA.cm.dev.trl.txt"
 
 
 def remove(name: str) -> Change:
@@ -60,14 +61,13 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "four columns": (listed("train", "LA_1 LA_T_3 A01 spoof\n"), f"{TRAIN}:3: 4 columns; must be 5: SPEAKER FILE -"),
     "six columns": (listed("train", "\nLA_1 LA_T_3 - - A01 spoof\n"), f"{TRAIN}:4: 6 columns; must be 5"),
     "unknown key": (
-        listed("train", "LA_1 LA_T_3 - A01 fake\n"),
-        f"{TRAIN}:3: key must be bonafide or spoof; got 'fake'",
+        listed("train", "LA_1 LA_T_3 - A01 odd\n"),
+        f"{TRAIN}:3: key must be bonafide or spoof; got 'odd'",
     ),
     "bona fide by an attack": (
         listed("train", "LA_1 LA_T_3 - A01 bonafide\n"),
-        f"{TRAIN}:3: attack must be - for bonafide and a name for spoof; got 'A01' with bonafide",
+        f"{TRAIN}:3: attack must be - for bonafide; got 'A01' with bonafide",
     ),
-    "spoof by no attack": (listed("train", "LA_1 LA_T_3 - - spoof\n"), f"{TRAIN}:3: attack must be - for bonafide"),
     "twice in a split": (
         listed("train", "LA_0001 LA_T_1 - - bonafide\n"),
         f"{TRAIN}:3: duplicate utterance LA_T_1, first in {TRAIN}:1",
@@ -84,7 +84,18 @@ FAULTS: dict[str, tuple[Change, str]] = {
         lambda tree: list_of(tree, "train").write_text(""),
         "train: a split needs both classes; it has no bona fide and no spoof utterance",
     ),
-    "not text": (listed("train", b"\xff\xfe\x00"), f"{TRAIN}: not a readable text file"),
+    "Latin-1": (
+        listed("train", "LA_1 LA_T_\xe9 - A01 spoof\n".encode("latin-1")),
+        f"{TRAIN}:3: text must be UTF-8, and this line is not (invalid continuation byte): save the file as UTF-8",
+    ),
+    "UTF-16 without mark": (
+        lambda tree: list_of(tree, "train").write_bytes(list_of(tree, "train").read_text().encode("utf-16-le")),
+        f"{TRAIN}: text must be UTF-8; this is UTF-16 without a byte order mark: save the file as UTF-8",
+    ),
+    "header in another order": (
+        lambda tree: list_of(tree, "train").write_text("file label speaker attack env\n"),
+        f"{TRAIN}: its columns must be SPEAKER FILE - ATTACK KEY, in this order; its header is file label speaker",
+    ),
     "name leaves the folder": (
         listed("train", "LA_1 ../flac/LA_T_1 - A01 spoof\n"),
         f"{TRAIN}:3: file must be a name without a path; got '../flac/LA_T_1'",
@@ -108,7 +119,7 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
     together = ("eval without folder", "file unreadable", "file missing", "four columns", "in two splits")
     for name in together:
         FAULTS[name][0](tree)
-    append(list_of(tree, "train"), "LA_1 a/b - A01 real\n")
+    append(list_of(tree, "train"), "LA_1 a/b/c - A01 odd\n")
     with pytest.raises(CorpusError) as info:
         asvspoof2019.read(tmp_path)
     expected = [FAULTS[name][1] for name in together]
@@ -116,6 +127,53 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
     assert len(info.value.faults) == len(expected)
     for fault in expected:
         assert any(found.startswith(fault) for found in info.value.faults), fault
+
+
+@pytest.mark.parametrize(
+    ("line", "corpus"),
+    [
+        (
+            "LA_0009 LA_E_9332881 alaw ita_tx A07 spoof notrim eval",
+            "ASVspoof 2021 LA has: read it by --corpus asvspoof2021-la",
+        ),
+        (
+            "LA_0023 DF_E_2000011 nocodec asvspoof A14 spoof notrim progress",
+            "ASVspoof 2021 DF has: read it by --corpus asvspoof2021-df",
+        ),
+        (
+            "LA_0023 DF_E_2000011 nocodec asvspoof A14 spoof notrim progress traditional_vocoder - - - -",
+            "ASVspoof 2021 DF has: read it by --corpus asvspoof2021-df",
+        ),
+        ("T_4850 T_0000000000 F - - - AC3 A05 spoof -", "ASVspoof 5 has: read it by --corpus asvspoof5"),
+    ],
+)
+def test_protocols_of_other_challenges_are_named(tmp_path: Path, line: str, corpus: str) -> None:
+    list_of(make_tree(tmp_path) / "LA", "dev").write_text(f"{line}\n" * 100)
+    with pytest.raises(CorpusError) as info:
+        asvspoof2019.read(tmp_path)
+    (fault,) = info.value.faults
+    assert fault == f"{DEV}: has {len(line.split())} columns, as {corpus}"
+
+
+@pytest.mark.parametrize(
+    ("place", "name"), [("ASVspoof2021_LA_eval/flac", "asvspoof2021-la"), ("ASVspoof5.train.tsv", "asvspoof5")]
+)
+def test_the_folder_of_another_challenge_is_named(tmp_path: Path, place: str, name: str) -> None:
+    (tmp_path / place).mkdir(parents=True)
+    with pytest.raises(CorpusError, match=f"it looks like another corpus: read it by --corpus {name}"):
+        asvspoof2019.read(tmp_path)
+
+
+def test_what_is_wrong_with_all_lines_is_one_line(tmp_path: Path) -> None:
+    lines = [f"LA_1 LA_{{0}}_{n} - {'-' if n % 2 else 'A01'} {'good' if n % 2 else 'bad'}" for n in range(40)]
+    make_tree(tmp_path, lines=lines, splits=("train", "dev"))
+    with pytest.raises(CorpusError) as info:
+        asvspoof2019.read(tmp_path)
+    assert info.value.faults == (
+        f"{TRAIN}:1: key must be bonafide or spoof; got 'bad' (and 39 more lines like it)",
+        f"{DEV}:1: key must be bonafide or spoof; got 'bad' (and 39 more lines like it)",
+        *(f"{s}: a split needs both classes; it has no bona fide and no spoof utterance" for s in ("train", "dev")),
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,12 +212,13 @@ def test_no_name_leaves_its_folder(tmp_path: Path, name: str) -> None:
         make_tree(tmp_path, lines=["LA_1 LA_{0}_1 - - bonafide", "LA_1 LA_{0}_2 - A01 spoof"])
     path = list_of(tmp_path / "LA", "train")
     path.write_text(f"LA_1 LA_T_1 - - bonafide\nLA_1 {name} - A01 spoof\n", encoding="utf-8")
-    bare = Path(name).name == name and name not in (".", "..") and "\\" not in name and "\0" not in name
+    *folders, last = name.replace("\\", "/").split("/")
+    bare = len(folders) < 2 and "\0" not in name and not {"", ".", ".."} & {*folders, last}
     with pytest.raises(CorpusError) as info:
         asvspoof2019.read(tmp_path)
     if bare:
         assert "is missing" in str(info.value)
-        assert f"ASVspoof2019_LA_train/flac/{printable(name)}.flac" in str(info.value)
+        assert f"ASVspoof2019_LA_train/flac/{printable(last)}.flac" in str(info.value)
     else:
         assert any(fault.startswith(f"{TRAIN}:2: file must be a name without a path") for fault in info.value.faults)
         assert "is missing" not in str(info.value)

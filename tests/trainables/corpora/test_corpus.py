@@ -8,8 +8,12 @@ import pickle
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from trainables.corpora.corpus import Corpus, CorpusError, Utterance
+from trainables.corpora.corpus import Corpus, CorpusError, Utterance, content_hash
+
+Factory = pytest.TempPathFactory
 
 
 def make(folder: Path) -> Corpus:
@@ -23,8 +27,26 @@ def make(folder: Path) -> Corpus:
 
 
 def test_digest_is_the_hash_of_what_it_says(tmp_path: Path) -> None:
-    lines = '["train", "a", 1, "s1", "-", 1]\n["train", "b", 0, "s1", "A01", 2]\n["dev", "c", 0, "s2", "A02", 3]\n'
-    assert make(tmp_path).digest() == hashlib.sha256(lines.encode()).hexdigest()
+    a, b, c = (hashlib.blake2b(b"x" * size, digest_size=32).hexdigest() for size in (1, 2, 3))
+    train = f'[["train", "a", 1, "s1", "-", "{a}"], ["train", "b", 0, "s1", "A01", "{b}"]]'
+    text = f'{train}[["dev", "c", 0, "s2", "A02", "{c}"]][]'
+    assert make(tmp_path).digest() == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_contents_that_are_known_are_not_read_again(tmp_path: Path) -> None:
+    corpus = make(tmp_path)
+    contents = {name: content_hash(tmp_path / name) for name in "abc"}
+    known = dataclasses.replace(corpus, contents=contents)
+    for name in "abc":
+        (tmp_path / name).unlink()
+    assert known.digest() == make(tmp_path).digest()
+
+
+@given(content=st.binary(max_size=40), repeats=st.sampled_from([1, 60_000]))
+def test_content_hash_is_that_of_the_whole_file(content: bytes, repeats: int, tmp_path_factory: Factory) -> None:
+    path = tmp_path_factory.getbasetemp() / "content"
+    path.write_bytes(content * repeats)  # up to two of the parts in which it is read
+    assert content_hash(path) == hashlib.blake2b(content * repeats, digest_size=32).hexdigest()
 
 
 def test_digest_is_the_same_elsewhere(tmp_path: Path) -> None:
@@ -40,14 +62,21 @@ def test_digest_sees_every_field(tmp_path: Path, change: dict[str, object]) -> N
     assert other.digest() != corpus.digest()
 
 
-def test_digest_sees_order_split_and_size(tmp_path: Path) -> None:
+def test_digest_sees_order_split_and_content(tmp_path: Path) -> None:
     corpus = make(tmp_path)
     first, second = corpus.splits["train"]
     swapped = dataclasses.replace(corpus, splits={**corpus.splits, "train": (second, first)})
     moved = dataclasses.replace(corpus, splits={"train": (first,), "dev": (second, *corpus.splits["dev"]), "eval": ()})
+    before = {corpus.digest(), swapped.digest(), moved.digest()}
+    (tmp_path / "b").write_bytes(b"yy")  # of the same size
+    assert len({*before, dataclasses.replace(corpus).digest()}) == 4
+
+
+def test_digest_is_that_of_the_files_as_they_were(tmp_path: Path) -> None:
+    corpus = make(tmp_path)
     before = corpus.digest()
-    (tmp_path / "a").write_bytes(b"longer")
-    assert len({before, swapped.digest(), moved.digest(), corpus.digest()}) == 4
+    (tmp_path / "a").write_bytes(b"y")
+    assert corpus.digest() == before
 
 
 def test_digest_of_a_file_that_went_away(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import soundfile
 
 from trainables.corpora import fake_or_real
 from trainables.corpora.audio import read_audio
-from trainables.corpora.corpus import CorpusError, Utterance
+from trainables.corpora.corpus import SPLITS, CorpusError, Utterance
+from trainables.corpora.tally import Tally
 
 PARTS = ("training", "validation", "testing")
 SHAPES = [
@@ -107,6 +109,53 @@ def test_several_inner_folders_are_ambiguous(tmp_path: Path) -> None:
     make(tmp_path / "for-norm" / "two")
     with pytest.raises(CorpusError, match="several folders have training; give one of one, two as root"):
         fake_or_real.read(tmp_path)
+
+
+def test_original_as_its_authors_ship_it(tmp_path: Path) -> None:
+    """Ten bona fide WAVs and ten spoofs a split, of which nine are MP3."""
+    inner = tmp_path / "for-original" / "for-original"
+    for part in PARTS:
+        for kind, number, suffix in [("real", n, "wav") for n in range(10)] + [("fake", n, "mp3") for n in range(9)]:
+            path = inner / part / kind / f"file{number}.{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, np.zeros(100), 16000)
+        soundfile.write(inner / part / "fake" / "file9.wav", np.zeros(100), 16000)
+    corpus = fake_or_real.read(tmp_path, variant="original")
+    for split in SPLITS:
+        assert Counter(one.label for one in corpus.splits[split]) == {0: 10, 1: 10}
+        assert f"{split}: bona fide 10 found, 10 read; spoof 10 found, 10 read" in corpus.notes
+    assert sum(one.path.suffix == ".mp3" for one in corpus.splits["train"]) == 9
+    for path in inner.glob("*/fake/*.mp3"):
+        path.rename(path.with_suffix(".M4A"))
+    with pytest.raises(CorpusError) as info:
+        fake_or_real.read(tmp_path, variant="original")
+    assert [fault.partition(":")[0] for fault in info.value.faults] == list(SPLITS)
+    assert "0.0% of bona fide and 90.0% of spoof are left out: convert these files" in info.value.faults[0]
+    left = fake_or_real.read(tmp_path, variant="original", skip_bad_files=True)
+    assert left.counts["dev"]["spoof"] == Tally(1, {".m4a, which libsndfile does not read": 9})
+    (note, *_) = left.notes
+    assert note == (
+        "for-original/for-original/training/fake: 9 files .m4a are left out, since libsndfile does not read them"
+    )
+
+
+def test_folders_that_an_archive_of_macos_has_beside(tmp_path: Path) -> None:
+    make(tmp_path / "for-norm" / "for-norm")
+    make(tmp_path / "for-norm" / "__MACOSX")
+    make(tmp_path / "for-norm" / ".hidden")
+    assert len(fake_or_real.read(tmp_path).splits["train"]) == 4
+
+
+def test_folders_in_capitals(tmp_path: Path) -> None:
+    inner = make(tmp_path / "For-Norm")
+    before = fake_or_real.read(inner)
+    for part in PARTS:
+        (inner / part / "real").rename(inner / part / "Real")
+        (inner / part / "fake").rename(inner / part / "FAKE")
+        (inner / part).rename(inner / part.capitalize())
+    after = fake_or_real.read(tmp_path)
+    assert after.digest() == before.digest()
+    assert after.splits["train"][0].path.is_file()
 
 
 def test_bad_arguments(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import soundfile
 
 from trainables.corpora.corpus import CorpusError, Utterance
 from trainables.corpora.listing import Listing
+from trainables.corpora.tally import Tally
 
 
 def listing_of(root: Path, good: int, bad: int, *, bad_label: int = 0) -> Listing:
@@ -47,7 +48,7 @@ def test_more_than_one_percent_is_refused(tmp_path: Path, good: int, bad: int) -
 
 
 def test_nothing_is_skipped_by_default(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="skip_bad_files would leave these utterances out") as info:
+    with pytest.raises(CorpusError, match="--skip-bad-files would leave these utterances out") as info:
         listing_of(tmp_path, 300, 1).corpus(required=REQUIRED)
     assert info.value.faults == ("list:1: b0.wav is missing",)
 
@@ -100,3 +101,70 @@ def test_progress_has_the_number_of_checked_files(tmp_path: Path) -> None:
     listing_of(tmp_path, 150, 0).corpus(required=REQUIRED, progress=lambda *call: calls.append(call))
     assert [done for _, done, _ in calls] == [64, 128, 152]
     assert {(task, total) for task, _, total in calls} == {("checking audio files", 152)}
+
+
+def test_many_faults_of_a_kind_are_one_line(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, 4, 7)
+    for number in range(300):
+        listing.fault(tmp_path / "list", f"key must be a or b; got {number}", number + 1)
+    for number in range(5):
+        listing.fault(tmp_path / "other", f"key must be a or b; got {number}", number + 1)
+    with pytest.raises(CorpusError) as info:
+        listing.corpus(required=REQUIRED)
+    assert info.value.faults == (
+        "list:1: key must be a or b; got 0 (and 299 more lines like it)",
+        *(f"other:{number + 1}: key must be a or b; got {number}" for number in range(5)),
+        "list:1: b0.wav is missing (and 6 more lines like it)",
+    )
+
+
+def test_counts_and_a_line_for_each_split(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, 300, 2)
+    (tmp_path / "b1.wav").touch()
+    corpus = listing.corpus(required=REQUIRED, skip_bad_files=True)
+    assert corpus.counts == {
+        "train": {"bona fide": Tally(150), "spoof": Tally(150, {"is missing": 1, "is empty": 1})},
+        "dev": {"bona fide": Tally(1), "spoof": Tally(1)},
+    }
+    assert corpus.notes == (
+        "train: bona fide 150 found, 150 read; spoof 152 found, 150 read, 2 left out (1 is missing; 1 is empty)",
+        "dev: bona fide 1 found, 1 read; spoof 1 found, 1 read",
+    )
+
+
+@pytest.mark.parametrize(("spoofs", "fault"), [(0, False), (1, False), (2, True), (100, True)])
+def test_a_class_must_not_lose_more_files_than_the_other(tmp_path: Path, spoofs: int, fault: bool) -> None:
+    def listing() -> Listing:
+        made = listing_of(tmp_path, 198, 0)
+        for _ in range(spoofs):
+            made.leave_out("train", 0, ".m4a")
+        return made
+
+    corpus = listing().corpus(required=REQUIRED, skip_bad_files=True)
+    assert corpus.counts["train"]["spoof"].found == 99 + spoofs
+    if not fault:
+        assert listing().corpus(required=REQUIRED).counts == corpus.counts
+        return
+    with pytest.raises(CorpusError) as info:
+        listing().corpus(required=REQUIRED)
+    (found,) = info.value.faults
+    assert found.startswith("train: the classes must lose the same share of their files, within 1%; 0.0% of bona fide")
+    assert found.endswith(
+        "are left out: convert these files, to FLAC for example, or go on without them by --skip-bad-files"
+    )
+
+
+def test_classes_that_lose_the_same_share_are_no_fault(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, 4, 0)
+    for label in (0, 1):
+        listing.leave_out("train", label, ".m4a")
+    assert listing.corpus(required=REQUIRED).counts["train"]["bona fide"] == Tally(2, {".m4a": 1})
+
+
+def test_conditions_are_text_as_well(tmp_path: Path) -> None:
+    listing = listing_of(tmp_path, 4, 0)
+    one = Utterance("x", tmp_path / "good.wav", 1, "s", "-", {"codec": "a\x1bb", "language": "en"})
+    listing.add("train", one, tmp_path / "list", 9)
+    with pytest.raises(CorpusError) as info:
+        listing.corpus(required=REQUIRED)
+    assert info.value.faults == ("list:9: codec must be text without control characters; got 'a\\x1bb'",)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import noisy_corpus
 from noisy_corpus import MakeCorpus, contents
@@ -28,6 +29,21 @@ SAMPLES = 6400
 def make_corpus(tmp_path: Path) -> MakeCorpus:
     """``make_corpus(train=6, dev=4, eval=4, seconds=0.3)``: the number of files of noise in each split."""
     return partial(noisy_corpus.made, tmp_path / "audio")
+
+
+def test_other_audio_of_the_same_size_gets_other_features(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+    corpus = make_corpus()
+    before = store.build(corpus, "waveform", tmp_path, seconds=SECONDS)
+    rng = np.random.default_rng(1)
+    for one in corpus.splits["train"]:
+        status = one.path.stat()
+        soundfile.write(one.path, rng.uniform(-0.5, 0.5, soundfile.info(one.path).frames), 16000)
+        os.utime(one.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert one.path.stat().st_size == status.st_size
+    after = store.build(replace(corpus), "waveform", tmp_path, seconds=SECONDS)
+    assert after != before
+    rows = [store.open_split(folder, "train").batch([0]) for folder in (before, after)]
+    assert not np.array_equal(*rows)
 
 
 # Round trip
