@@ -5,6 +5,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ import finished_run
 from search import evaluate, evaluate_detectors, export, open_run
 from search.reporting import evaluations
 from search.settings.corpus_options import CorpusSettings
+from trainables import corpora
 from trainables.errors import DropinError
 
 Line = tuple[str, str, str, float]
@@ -57,7 +59,8 @@ def rates(lines: Sequence[Line], threshold: float) -> tuple[float, float]:
 def plain_eer(lines: Sequence[Line]) -> float:
     """The mean of the two rates at the first threshold that brings them closest."""
     both = [rates(lines, threshold) for threshold in (*sorted({line[3] for line in lines}), math.inf)]
-    return sum(min(both, key=lambda pair: abs(pair[0] - pair[1]))) / 2
+    miss, false_alarm = min(both, key=lambda pair: abs(pair[0] - pair[1]))
+    return (miss + false_alarm) / 2
 
 
 def roc_eers(lines: Sequence[Line]) -> list[float]:
@@ -126,7 +129,7 @@ def test_what_the_terminal_says(place: Path, tmp_path: Path, capsys: pytest.Capt
 
 def test_an_evaluation_in_a_program(place: Path, evaluated: Path, tmp_path: Path) -> None:
     members = open_run(place / "runs" / "one").front.members
-    options = {"corpus": "asvspoof2019-la", "corpus_root": place / "corpus", "cache": place / "cache"}
+    options: dict[str, Any] = {"corpus": "asvspoof2019-la", "corpus_root": place / "corpus", "cache": place / "cache"}
     found = evaluate_detectors(members, by=["attack"], **options)
     expected = evaluations.read(evaluated)
     assert [one.sha256 for one in found.evaluation.detectors] == [one.sha256 for one in expected.detectors]
@@ -139,6 +142,40 @@ def test_an_evaluation_in_a_program(place: Path, evaluated: Path, tmp_path: Path
     assert len(one.read_text().splitlines()) == finished_run.UTTERANCES["dev"]
     with pytest.raises(DropinError, match="corpus must be one of"):
         evaluate_detectors(members, corpus="nothing")
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_own_recordings_by_what_their_manifest_says(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Codecs of the eval split in a column, and the numbers of the tree that the files are from."""
+    utterances = corpora.read("asvspoof2019-la", place / "corpus", cache=place / "cache", splits=("eval",)).splits[
+        "eval"
+    ]
+    rows = []
+    for n, one in enumerate(utterances):
+        label, attack = ("real", "") if one.label else ("fake", one.attack)
+        rows.append(f"{one.path},{label},eval,{attack},{'opus' if n % 3 else 'gsm'}")
+    manifest = place / "mine.csv"
+    manifest.write_text("\n".join(["file,label,split,attack,codec", *rows]))
+    given = [
+        "--corpus",
+        "manifest",
+        "--corpus-root",
+        str(manifest),
+        "--cache",
+        str(place / "cache"),
+        "--by",
+        "codec,attack",
+    ]
+    assert evaluate.main([str(place / "front"), *given, "--to", str(place / "on mine")]) == 0
+    assert "is not unseen data" not in capsys.readouterr().out
+    own, tree = evaluations.read(place / "on mine"), evaluations.read(place / "evaluation")
+    for one, other in zip(own.detectors, tree.detectors, strict=True):
+        assert one.pooled == other.pooled
+        assert one.by["attack"] == other.by["attack"]
+        counted = {codec: (of_it.bonafide, of_it.spoof) for codec, of_it in one.by["codec"].items()}
+        labels = [(n % 3 > 0, one.label) for n, one in enumerate(utterances)]
+        for codec, is_opus in (("gsm", False), ("opus", True)):
+            assert counted[codec] == (labels.count((is_opus, 1)), labels.count((is_opus, 0)))
 
 
 def test_a_condition_that_there_is_not_is_told_before_any_scoring(
