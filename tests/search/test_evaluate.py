@@ -169,10 +169,10 @@ def test_own_recordings_by_what_their_manifest_says(place: Path, capsys: pytest.
     assert evaluate.main([str(place / "front"), *given, "--to", str(place / "on mine")]) == 0
     assert "is not unseen data" not in capsys.readouterr().out
     own, tree = evaluations.read(place / "on mine"), evaluations.read(place / "evaluation")
-    for one, other in zip(own.detectors, tree.detectors, strict=True):
-        assert one.pooled == other.pooled
-        assert one.by["attack"] == other.by["attack"]
-        counted = {codec: (of_it.bonafide, of_it.spoof) for codec, of_it in one.by["codec"].items()}
+    for found, expected in zip(own.detectors, tree.detectors, strict=True):
+        assert found.pooled == expected.pooled
+        assert found.by["attack"] == expected.by["attack"]
+        counted = {codec: (of_it.bonafide, of_it.spoof) for codec, of_it in found.by["codec"].items()}
         labels = [(n % 3 > 0, one.label) for n, one in enumerate(utterances)]
         for codec, is_opus in (("gsm", False), ("opus", True)):
             assert counted[codec] == (labels.count((is_opus, 1)), labels.count((is_opus, 0)))
