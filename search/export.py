@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             corpus_root=given.corpus_root,
             cache=given.cache,
             skip_bad_files=given.skip_bad_files,
+            calibration_prior=given.calibration_prior,
             display=display,
         )
     except (ValueError, OSError, Diverged) as error:
@@ -87,6 +88,14 @@ def _parser() -> Parser:
     )
     parser.add_argument("--cache", type=values.PATH.parsed, metavar="DIR", help="folder of caches (default: the run's)")
     parser.add_argument("--skip-bad-files", action="store_true", help="go on without up to 1 %% of unreadable files")
+    parser.add_argument(
+        "--calibration-prior",
+        type=values.PROBABILITY.parsed,
+        default=0.5,
+        metavar="P",
+        help="prior of bona fide speech for which scores are calibrated on dev and verdicts are given: at 0.5 both "
+        "errors weigh the same, a higher one rejects less bona fide speech (default: 0.5)",
+    )
     return parser
 
 

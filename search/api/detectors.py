@@ -22,7 +22,8 @@ class Detector:
     Attributes:
         card: what is known about it: front end, EER, threshold, corpus, plan, seed; JSON types.
         size: number of parameters.
-        threshold: speech is taken for bona fide where the score is at least this; the threshold of the EER on dev.
+        threshold: speech is taken for bona fide where the score is at least this: for an exported detector that of a
+            log-likelihood ratio, else that of the EER on dev.
         note: what a user has to know about the corpus that it was trained on, or nothing.
     """
 
@@ -51,7 +52,8 @@ class Detector:
             files: paths.
 
         Returns:
-            For each file, in order, its score (log-odds of bona fide speech), or the error that says why it has none.
+            For each file, in order, its score (log-likelihood ratio of bona fide speech if the detector is calibrated,
+            as exported ones are, else log-odds), or the error that says why it has none.
 
         >>> [one] = detector.score([recording])
         >>> one.error is None, detector.verdict(one.score) in ("bona fide", "spoof")
@@ -71,7 +73,7 @@ class Detector:
             sample_rate: in Hz, 1,000 to 384,000; other rates than 16,000 are resampled.
 
         Returns:
-            Log-odds of bona fide speech.
+            Log-likelihood ratio of bona fide speech if the detector is calibrated, else log-odds.
 
         Raises:
             DropinError: no samples, other dimensions, NaN or infinity, or an unusable sample rate.

@@ -19,6 +19,7 @@ from search.runs.members import Member, StoredRun, front_members
 from search.settings import values
 from search.settings.options import Settings
 from search.settings.start import claim_new, give_up, resumed
+from trainables.errors import DropinError
 
 PathArgument = str | PathLike[str]
 
@@ -78,22 +79,28 @@ class Run:
         corpus_root: PathArgument | None = None,
         cache: PathArgument | None = None,
         skip_bad_files: bool = False,
+        calibration_prior: float = 0.5,
         display: Display | None = None,
     ) -> list[DetectorResult]:
         """Score the front on dev and eval, and write tables, a picture and the detectors with their cards.
+
+        The detectors are calibrated on dev: their scores are log-likelihood ratios of bona fide against spoofed speech.
 
         Args:
             folder: what to write; an earlier export there is replaced, anything else is left alone.
             corpus_root: where the run's corpus lies now; ``None`` for where it was.
             cache: folder of caches; ``None`` for the run's.
             skip_bad_files: leave out up to 1 % of unreadable files.
+            calibration_prior: prior of bona fide speech, between 0 and 1, that the calibration and the threshold of the
+                verdict are made for; 0.5 means that both errors weigh the same.
             display: shows how far it is; ``None`` for nothing.
 
         Returns:
             A row for each member of the front, smallest first, then for what it is compared with.
 
         Raises:
-            DropinError: no front, another corpus than the run's, a damaged detector, or a folder that is not ours.
+            DropinError: no front, another corpus than the run's, a damaged detector, a folder that is not ours, or a
+                prior outside of (0, 1).
 
         >>> entries = run.export(scratch / "front")
         >>> (scratch / "front" / "front.csv").is_file()
@@ -103,6 +110,10 @@ class Run:
         # Only now: matplotlib looks for a home folder when it is imported.
         from search.reporting.export import export
 
+        try:
+            prior = values.PROBABILITY.checked(calibration_prior)
+        except DropinError as error:
+            raise DropinError(f"calibration_prior {error}") from error
         own, display = self.settings, display or make_display(quiet=True)
         with display:
             return export(
@@ -111,6 +122,7 @@ class Run:
                 root=own.corpus_root if corpus_root is None else values.PATH.checked(Path(corpus_root)),
                 cache=own.cache if cache is None else values.PATH.checked(Path(cache)),
                 skip_bad_files=skip_bad_files,
+                calibration_prior=prior,
                 display=display,
             )
 

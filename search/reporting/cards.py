@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from search.reporting.dev_calibration import DevCalibration
 from search.reporting.evaluation import Evaluation
 from search.reporting.plan_words import count_text, plan_in_words
 from search.reporting.tables import DetectorResult
@@ -28,6 +29,19 @@ def card_json(result: DetectorResult, card: Mapping[str, Any], run: StoredRun) -
         "macs": result.macs,
         "dev": result.dev and asdict(result.dev),
         "eval": result.eval and asdict(result.eval),
+        **_calibration_json(result.calibrated),
+    }
+
+
+def _calibration_json(found: DevCalibration | None) -> dict[str, Any]:
+    """Calibration, thresholds of calibrated scores, and the costs of log-odds by split."""
+    if found is None:
+        return {}
+    return {
+        "calibration": {**asdict(found.calibration), "prior": found.prior},
+        "threshold": found.threshold,
+        "eer_threshold": found.eer_threshold,
+        "uncalibrated": {split: asdict(costs) for split, costs in found.before.items()},
     }
 
 
@@ -68,6 +82,8 @@ def card_markdown(
         "",
         *_threshold(result),
         "",
+        *_calibration(result),
+        "",
         "Equal error rate by attack, its spoofs against all bona fide utterances:",
         "",
         *_attacks(result),
@@ -77,8 +93,8 @@ def card_markdown(
         "    python -m search.score FOLDER FILE...",
         "",
         f"with the folder of this card. It reads any file that libsndfile decodes, at any sampling rate: its first "
-        f"{card['seconds']:g} s, or all of it, repeated up to that length. The score is the log-odds of bona fide "
-        "speech. In Python: `search.load_detector(folder)`.",
+        f"{card['seconds']:g} s, or all of it, repeated up to that length. The score is the log-likelihood ratio of "
+        "bona fide against spoofed speech. In Python: `search.load_detector(folder)`.",
         "",
         "## Plan",
         "",
@@ -114,7 +130,7 @@ def _errors(result: DetectorResult, base: DetectorResult | None) -> list[str]:
         rows.append(["95 % interval", _interval(result.dev), on_eval])
     costs = [split.min_tdcf if split else None for split in (result.dev, result.eval)]
     if costs != [None, None]:
-        rows.append(["min t-DCF", *(UNKNOWN if cost is None else f"{cost:.4f}" for cost in costs)])
+        rows.append(["min t-DCF", *map(_cost, costs)])
     if base is not None:
         rows.append(["EER of the base", _percent(base.eer_dev), _percent(base.eer_eval)])
     return _table(["", "dev", "eval"], rows)
@@ -125,14 +141,52 @@ def _interval(evaluation: Evaluation) -> str:
 
 
 def _threshold(result: DetectorResult) -> list[str]:
-    lines = [f"Decision: bona fide if score >= {result.threshold:.4f}, the EER threshold on dev."]
+    found = result.calibrated
+    assert found is not None, "what is exported is calibrated"
+    lines = [
+        f"Decision: bona fide if score >= {found.threshold:.4f}, the threshold of a log-likelihood ratio with the "
+        f"fewest expected errors where the prior of bona fide speech is {found.prior:g}. The EER threshold on dev is "
+        f"{found.eer_threshold:.4f}."
+    ]
     if result.eval is None:
         return [*lines, "The corpus has no eval split, so the errors on unseen attacks and speakers are not known."]
+    before = found.before["eval"]
     return [
         *lines,
         f"On eval it has a miss rate of {_percent(result.eval.misses)} (bona fide utterances rejected) and a false "
-        f"alarm rate of {_percent(result.eval.false_alarms)} (spoofs accepted).",
+        f"alarm rate of {_percent(result.eval.false_alarms)} (spoofs accepted), with the mean (HTER) of "
+        f"{_percent(result.eval.hter)}. In the run, at the EER threshold on dev, the rates are "
+        f"{_percent(before.misses)} and {_percent(before.false_alarms)}.",
     ]
+
+
+def _calibration(result: DetectorResult) -> list[str]:
+    """What the scores are worth as log-likelihood ratios, before and after calibration."""
+    found = result.calibrated
+    assert found is not None, "what is exported is calibrated"
+    after = (result.dev, result.eval)
+    before = [found.before.get(split) for split in ("dev", "eval")]
+    rows = [
+        ["Cllr before calibration, bits", *(_cost(one.cllr if one else None) for one in before)],
+        ["Cllr, bits", *(_cost(one.cllr if one else None) for one in after)],
+        ["min Cllr, bits", *(_cost(one.min_cllr if one else None) for one in after)],
+        ["actual DCF before calibration", *(_cost(one.actual_dcf if one else None) for one in before)],
+        ["actual DCF", *(_cost(one.actual_dcf if one else None) for one in after)],
+        ["min DCF", *(_cost(one.min_dcf if one else None) for one in after)],
+    ]
+    line = found.calibration
+    return [
+        f"Calibration: score = {line.slope:.6g} x (logit of bona fide - logit of spoof) + ({line.intercept:.6g}), by "
+        f"logistic regression on dev for a prior of {found.prior:g}. So the figures of dev after calibration are "
+        "in-sample; those of eval are not. Cllr is the cost of scores as log-likelihood ratios, 1 bit where they tell "
+        "nothing; DCF is the detection cost of ASVspoof 5 at its threshold of -ln 1.9, and 1 for a detector of no use.",
+        "",
+        *_table(["", "dev", "eval"], rows),
+    ]
+
+
+def _cost(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.4f}"
 
 
 def _attacks(result: DetectorResult) -> list[str]:

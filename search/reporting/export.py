@@ -16,9 +16,18 @@ from trainables.storage.checkpoint import load_detector, save_detector
 
 
 def export(
-    run: StoredRun, target: Path, *, root: Path | None, cache: Path, skip_bad_files: bool, display: Display
+    run: StoredRun,
+    target: Path,
+    *,
+    root: Path | None,
+    cache: Path,
+    skip_bad_files: bool,
+    calibration_prior: float,
+    display: Display,
 ) -> list[DetectorResult]:
     """Score the front and what it is compared with on dev and eval, and write it all to `target`, whole or not at all.
+
+    Each detector is calibrated on dev first: its card says how its scores become log-likelihood ratios; weights stay.
 
     Args:
         run: finished or not; what there is gets exported.
@@ -26,6 +35,7 @@ def export(
         root: where the run's corpus lies now.
         cache: folder of caches.
         skip_bad_files: leave out up to 1 % of unreadable files, also where the run itself did not.
+        calibration_prior: prior of bona fide speech, in (0, 1), for the calibration and its threshold.
         display: told how far it is.
 
     Returns:
@@ -44,7 +54,7 @@ def export(
         entries, kept = [], {}
         for done, member in enumerate(shown):
             display.progress("scoring detectors", done, len(shown))
-            measured = score_detector(member, data, display)
+            measured = score_detector(member, data, display, calibration_prior=calibration_prior)
             if measured is not None:
                 entry, detector = measured
                 entries.append(entry)

@@ -1,4 +1,4 @@
-"""Scoring of a run's detectors on its corpus: errors on dev and eval, size and multiply-accumulates."""
+"""Scoring of a run's detectors on its corpus: calibration, errors on dev and eval, size and multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from search.display.progress import Display
+from search.reporting.dev_calibration import calibrate
 from search.reporting.evaluation import Evaluation
 from search.reporting.tables import DetectorResult
 from search.runs.members import Member, StoredRun
@@ -16,8 +17,8 @@ from trainables.corpora.corpus import Corpus
 from trainables.errors import DropinError
 from trainables.features import store
 from trainables.features.split import Split
-from trainables.metrics.size import macs
 from trainables.metrics.asv_scores import AsvScores, read_asv_scores
+from trainables.metrics.size import macs
 from trainables.storage.checkpoint import Detector, load_detector
 from trainables.trial.training import scores, select_device
 
@@ -93,9 +94,9 @@ def _read_corpus(run: StoredRun, root: Path | None, cache: Path, skip_bad_files:
 
 
 def score_detector(
-    member: Member, data: ScoringData, display: Display
+    member: Member, data: ScoringData, display: Display, *, calibration_prior: float = 0.5
 ) -> tuple[DetectorResult, Detector | None] | None:
-    """Score a detector on dev and eval.
+    """Calibrate a detector on dev and score it on dev and eval.
 
     Returns:
         The result and the detector. If the detector of a recipe or the base is missing, the result is that of the trial
@@ -116,33 +117,43 @@ def score_detector(
             return None
         return DetectorResult(member, None, record.size, record.eer), None
     device = select_device()
-    threshold = float(detector.card["threshold"])
     module = detector.module.to(device)
+    found = {
+        name: scores(module, split, batch_size=module.scoring_batch, device=device)
+        for name, split in data.splits.items()
+    }
+    labels = {name: split.labels for name, split in data.splits.items()}
+    calibrated = calibrate(found, labels, prior=calibration_prior, threshold=float(detector.card["threshold"]))
     evaluations = {
         name: Evaluation.from_scores(
-            scores(module, split, batch_size=module.scoring_batch, device=device),
+            calibrated.calibration.apply(found[name]),
             split.labels,
             split.attacks,
-            threshold,
+            calibrated.threshold,
             data.asv.get(name),
         )
         for name, split in data.splits.items()
     }
     dev = data.splits["dev"]
     recorded = float(detector.card["eer_dev"])
-    if abs(evaluations["dev"].eer - recorded) > 1 / min((dev.labels == 1).sum(), (dev.labels == 0).sum()):
-        display.message(
-            f"{member.name}: the dev EER was {100 * recorded:.2f} % in the run and is "
-            f"{100 * evaluations['dev'].eer:.2f} % here; scores differ between devices"
-        )
+    _tell_another_eer(member, recorded, evaluations["dev"].eer, dev, display)
     result = DetectorResult(
         member,
         None if member.number is None else f"detectors/{member.number}",
         detector.arch.size(),
         recorded,
-        threshold,
         macs(module, torch.from_numpy(dev.batch([0]))),
         evaluations["dev"],
         evaluations.get("eval"),
+        calibrated,
     )
     return result, detector
+
+
+def _tell_another_eer(member: Member, recorded: float, found: float, dev: Split, display: Display) -> None:
+    """Say so where the EER on dev differs from that of the run by more than an utterance of the smaller class."""
+    if abs(found - recorded) > 1 / min((dev.labels == 1).sum(), (dev.labels == 0).sum()):
+        display.message(
+            f"{member.name}: the dev EER was {100 * recorded:.2f} % in the run and is {100 * found:.2f} % here; "
+            "scores differ between devices"
+        )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from trainables.features.extraction import extract
 from trainables.features.segment import samples_in
 from trainables.features.waveform import standardised
 from trainables.features.windows import Extraction
+from trainables.metrics.calibration import Calibration
 from trainables.storage import bucket_files
 from trainables.storage.checkpoint import Detector, load_detector
 from trainables.trial.training import select_device
@@ -32,7 +34,8 @@ class Scored:
 
     Attributes:
         file: as it was named.
-        score: log-odds of bona fide speech; ``None`` where there is an error.
+        score: log-likelihood ratio of bona fide speech if the detector is calibrated, else log-odds; ``None`` where
+            there is an error.
         error: why there is no score.
     """
 
@@ -64,6 +67,7 @@ class Scorer:
             raise DropinError(
                 f"the threshold of a detector's card must be finite; got {self.threshold}: export it anew"
             )
+        self._calibration = _calibration(card)
         features.load(front_end)
         self._samples = samples_in(seconds, SAMPLE_RATE)
         self._extraction = Extraction(front_end, self._samples, self._samples)
@@ -76,7 +80,7 @@ class Scorer:
         rows = zip(files, extract(jobs, self._extraction), strict=True)
         while batch := list(islice(rows, self._module.scoring_batch)):
             heard = [row for _, row in batch if not isinstance(row, str)]
-            scores = iter(self._log_odds(np.concatenate(heard)) if heard else ())
+            scores = iter(self._scores(np.concatenate(heard)) if heard else ())
             for file, row in batch:
                 if isinstance(row, str):
                     yield Scored(
@@ -94,13 +98,13 @@ class Scorer:
             sample_rate: in Hz.
 
         Returns:
-            Log-odds of bona fide speech.
+            Log-likelihood ratio of bona fide speech if the detector is calibrated, else log-odds.
 
         Raises:
             DropinError: no samples, other dimensions, a sample that is not finite, or an unusable sample rate.
         """
         audio = mono_16k(np.asarray(waveform, dtype=np.float32), sample_rate)
-        (score,) = self._log_odds(self._extraction.rows(audio, self._samples))
+        (score,) = self._scores(self._extraction.rows(audio, self._samples))
         return score
 
     def verdict(self, score: float) -> str:
@@ -108,11 +112,24 @@ class Scorer:
         return "bona fide" if score >= self.threshold else "spoof"
 
     @torch.inference_mode()
-    def _log_odds(self, rows: np.ndarray) -> list[float]:
+    def _scores(self, rows: np.ndarray) -> list[float]:
         x = np.stack([standardised(row) for row in rows]) if rows.dtype == np.int16 else rows
         logits = self._module(torch.from_numpy(x).to(self._device)).double()
-        found: list[float] = (logits[:, 1] - logits[:, 0]).tolist()
+        found: list[float] = self._calibration.apply((logits[:, 1] - logits[:, 0]).cpu().numpy()).tolist()
         return found
+
+
+def _calibration(card: Mapping[str, Any]) -> Calibration:
+    """What makes a log-likelihood ratio of the log-odds; it changes nothing where a card has none."""
+    found = card.get("calibration")
+    if found is None:
+        return Calibration(1.0, 0.0)
+    try:
+        return Calibration(float(found["slope"]), float(found["intercept"]))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise DropinError(
+            f"the calibration of a detector's card must have slope and intercept: {error!r}: export it anew"
+        ) from error
 
 
 def read_detector(source: Path | str) -> Detector:

@@ -84,6 +84,14 @@ def number(*, above: float | None = None, at_least: float = 0.0) -> Kind:
     return Kind(rule, fits, float)
 
 
+PROBABILITY = Kind(
+    "a number between 0 and 1, both excluded",
+    lambda value: type(value) in (int, float) and 0 < value < 1,
+    float,
+    normal=float,
+)
+
+
 def one_of(names: Callable[[], Iterable[str]]) -> Kind:
     """One of the names that `names` gives when it is asked."""
     return Kind(

@@ -15,13 +15,18 @@ import pytest
 
 import finished_run
 import project_file
-from search import export, score
+from search import export, open_run, score
 from search.runs import results
 from search.runs.trial_log import TrialLog, read
 from trainables import corpora
+from trainables.errors import DropinError
+from trainables.metrics.asv_scores import read_asv_scores
+from trainables.metrics.calibration import Calibration, fit
+from trainables.metrics.cllr import cllr, min_cllr
+from trainables.metrics.dcf import actual_dcf, min_dcf
 from trainables.metrics.eer import eer
 from trainables.metrics.size import parameters
-from trainables.metrics.tdcf import min_tdcf, read_asv_scores
+from trainables.metrics.tdcf import min_tdcf
 from trainables.storage.checkpoint import load_detector
 from trainables.storage.run_paths import RunPaths
 
@@ -103,7 +108,8 @@ def test_an_export_holds_the_front_from_small_to_large(front: Path, run: Path) -
         assert parameters(exported.module) == row["size"]
         for key, value in original.module.state_dict().items():
             assert value.equal(exported.module.state_dict()[key])
-        assert exported.card["threshold"] == original.card["threshold"] == row["threshold"]
+        assert exported.card["threshold"] == row["threshold"] == 0
+        assert exported.card["eer_threshold"] == row["eer_threshold"]
         assert json.loads(row["plan"]) == original.card["plan"]
 
 
@@ -137,9 +143,65 @@ def test_the_exported_detector_finds_on_the_files_what_the_tables_say(
     # A score at the threshold itself may fall to either side of it by the last bit.
     assert row["misses_eval"] == pytest.approx(np.mean(bonafide < row["threshold"]), abs=1.01 / len(bonafide))
     assert row["false_alarms_eval"] == pytest.approx(np.mean(spoof >= row["threshold"]), abs=1.01 / len(spoof))
+    assert row["hter_eval"] == (row["misses_eval"] + row["false_alarms_eval"]) / 2
     asv = read_asv_scores(next((place / "corpus" / "LA").rglob("*asv.eval*")))
     assert row["min_tdcf_eval"] == pytest.approx(min_tdcf(bonafide, spoof, asv))
     assert row["min_tdcf_dev"] is None
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_calibration_is_what_the_files_give_and_so_are_its_costs(
+    number: int, front: Path, run: Path, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run's own detector gives the log-odds, the exported one the log-likelihood ratios."""
+    row = pq.read_table(front / "front.parquet").to_pylist()[number]
+    card = load_detector(front / "detectors" / str(number)).card
+    own = run / "detectors" / str(row["trial"])
+    raw = {split: scored(own, place / "corpus", split, capsys) for split in ("dev", "eval")}
+    odds, attacks = raw["dev"]
+    line = fit(odds, [int(attack == "-") for attack in attacks])
+    assert card["calibration"] == pytest.approx(
+        {"slope": line.slope, "intercept": line.intercept, "prior": 0.5}, rel=1e-3
+    )
+    assert (row["calibration_slope"], row["calibration_intercept"], row["calibration_prior"]) == (
+        *(card["calibration"][name] for name in ("slope", "intercept")),
+        0.5,
+    )
+    written = Calibration(card["calibration"]["slope"], card["calibration"]["intercept"])
+    for split, (found, named) in raw.items():
+        keys = np.array([attack == "-" for attack in named])
+        ratios = scored(front / "detectors" / str(number), place / "corpus", split, capsys)[0]
+        np.testing.assert_allclose(ratios, written.apply(found), atol=1e-9)
+        for name, cost in (("cllr", cllr), ("min_cllr", min_cllr), ("min_dcf", min_dcf), ("actual_dcf", actual_dcf)):
+            assert (
+                row[f"{name}_{split}"]
+                == card[split][name]
+                == pytest.approx(cost(ratios[keys], ratios[~keys]), abs=1e-5)
+            )
+            if name in card["uncalibrated"][split]:
+                expected = pytest.approx(cost(found[keys], found[~keys]), abs=1e-5)
+                assert row[f"{name}_{split}_before"] == card["uncalibrated"][split][name] == expected
+    threshold = load_detector(own).card["threshold"]
+    found, keys = raw["eval"][0], np.array([attack == "-" for attack in raw["eval"][1]])
+    assert row["misses_eval_before"] == pytest.approx(np.mean(found[keys] < threshold), abs=1.01 / keys.sum())
+    assert row["cllr_dev"] <= 1.01
+
+
+def test_the_prior_moves_the_threshold_and_is_checked(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "out"
+    assert export.main([str(run), "--to", str(target), "--calibration-prior", "0.9"]) == 0
+    card = load_detector(target / "detectors" / "0").card
+    assert card["threshold"] == pytest.approx(-np.log(9))
+    assert card["calibration"]["prior"] == 0.9
+    assert "prior of bona fide speech is 0.9" in (target / "detectors" / "0" / "card.md").read_text()
+    for wrong in ("0", "1", "x", "nan"):
+        with pytest.raises(SystemExit):
+            export.main([str(run), "--to", str(target), "--calibration-prior", wrong])
+        assert "must be a number between 0 and 1, both excluded" in capsys.readouterr().err
+    with pytest.raises(DropinError, match=r"calibration_prior must be a number between 0 and 1, both excluded; got 2"):
+        open_run(run).export(tmp_path / "other", calibration_prior=2)
 
 
 def test_the_card_is_for_people(front: Path) -> None:
@@ -151,7 +213,16 @@ def test_the_card_is_for_people(front: Path) -> None:
         f"| EER | 25.00 % | {100 * row['eer_eval']:.2f} % |",
         f"| 95 % interval | {100 * row['eer_dev_low']:.2f} % to {100 * row['eer_dev_high']:.2f} % |",
         f"| min t-DCF | - | {row['min_tdcf_eval']:.4f} |",
-        f"score >= {row['threshold']:.4f}",
+        "score >= 0.0000, the threshold of a log-likelihood ratio",
+        "where the prior of bona fide speech is 0.5",
+        f"The EER threshold on dev is {row['eer_threshold']:.4f}",
+        f"score = {row['calibration_slope']:.6g} x (logit",
+        f"| Cllr before calibration, bits | {row['cllr_dev_before']:.4f} | {row['cllr_eval_before']:.4f} |",
+        f"| Cllr, bits | {row['cllr_dev']:.4f} | {row['cllr_eval']:.4f} |",
+        f"| actual DCF | {row['actual_dcf_dev']:.4f} | {row['actual_dcf_eval']:.4f} |",
+        f"| min DCF | {row['min_dcf_dev']:.4f} | {row['min_dcf_eval']:.4f} |",
+        f"the rates are {100 * row['misses_eval_before']:.2f} % and {100 * row['false_alarms_eval_before']:.2f} %",
+        "of dev after calibration are in-sample",
         "| layer4.0 | 32 | 8 |",
         "cut layer4.0 and layer4.1 to 8 neurons (smallest effect on the loss first)",
         "corpus asvspoof2019-la, digest `",

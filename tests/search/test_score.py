@@ -169,6 +169,9 @@ def test_a_detector_may_be_in_a_storage(audio: Path, tmp_path: Path, capsys: pyt
         ({"threshold": None}, "must say threshold, seconds and front_end: KeyError('threshold')"),
         ({"front_end": "sonar"}, "front end must be one of"),
         ({"seconds": 0.0}, "segment must last"),
+        ({"calibration": {"slope": 0.0, "intercept": 0.0}}, "a finite slope above 0 and a finite intercept; got 0.0"),
+        ({"calibration": {"slope": 1.0}}, "must have slope and intercept: KeyError('intercept')"),
+        ({"calibration": 2.0}, "the calibration of a detector's card must have slope and intercept"),
     ],
 )
 def test_a_card_that_does_not_say_how_is_refused(

@@ -72,8 +72,8 @@ def read_asv_scores(path: Path, *, subset: str = "eval") -> AsvScores:
     if faults:
         more = len(faults) - SHOWN_FAULTS
         raise ValueError("\n".join([*faults[:SHOWN_FAULTS], *([f"and {more} more faults"] if more > 0 else [])]))
-    arrays = (np.array(scores[key], dtype=np.float64) for key in KEYS)
-    return AsvScores(*arrays, challenge=2021 if is_2021 else 2019)
+    target, nontarget, spoof = (np.array(scores[key], dtype=np.float64) for key in KEYS)
+    return AsvScores(target, nontarget, spoof, 2021 if is_2021 else 2019)
 
 
 def _lines_2019(path: Path, faults: list[str]) -> Iterator[tuple[int, str, str, str]]:

@@ -1,7 +1,7 @@
 """Cost of log-likelihood ratios (Cllr): how good scores are as evidence, over all priors and costs at once.
 
 Source: N. Bruemmer and J. du Preez, "Application-independent evaluation of speaker detection", Computer Speech and
-Language 20 (2006), equations 42 (Cllr) and section 6.2 (its minimum).
+Language 20 (2006): C_llr, and its minimum by pool adjacent violators.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ def cllr(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
 
         Cllr = (mean over bona fide of log2(1 + exp(-s)) + mean over spoofs of log2(1 + exp(s))) / 2
 
-    It is the cross-entropy, in bits, of the class given ``P(bona fide) = 1 / (1 + exp(-s))``, the posterior at even odds.
+    It is the cross-entropy, in bits, of the class given ``P(bona fide) = 1 / (1 + exp(-s))``, the posterior at even
+    odds.
 
     Args:
         bonafide: LLRs (natural logarithms) of bona fide utterances, [n_bonafide].
@@ -37,9 +38,9 @@ def cllr(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
 def min_cllr(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
     """Cllr after the best calibration that keeps the order of scores: what is left is how well they tell classes apart.
 
-    That calibration gives each score the share of bona fide among those around it, by isotonic regression (pool adjacent
-    violators, PAV) with half of the weight on each class. Scores below all bona fide and above all spoofs get the LLRs
-    minus and plus infinity, which on the very scores that PAV saw cost nothing.
+    That calibration gives each score the share of bona fide among those around it, by isotonic regression (pool
+    adjacent violators, PAV) with half of the weight on each class. Scores below all bona fide and above all spoofs get
+    the LLRs minus and plus infinity, which on the very scores that PAV saw cost nothing.
 
     Args:
         bonafide: scores of bona fide utterances, [n_bonafide], higher for bona fide; only their order counts.

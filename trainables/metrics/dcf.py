@@ -30,9 +30,10 @@ MISS_WEIGHT, FALSE_ALARM_WEIGHT = COST_MISS * (1 - P_SPOOF), COST_FALSE_ALARM * 
 THRESHOLD = -math.log(MISS_WEIGHT / FALSE_ALARM_WEIGHT)
 """The threshold of a log-likelihood ratio (LLR) with the least expected cost, -ln 1.9.
 
-Of an utterance with the LLR s the odds of bona fide are ``exp(s) (1 - P_SPOOF) / P_SPOOF``. To accept is cheaper than to
-reject where the expected cost of a miss, COST_MISS times these odds, is at least that of a false alarm, COST_FALSE_ALARM:
-``exp(s) >= COST_FALSE_ALARM P_SPOOF / (COST_MISS (1 - P_SPOOF))``, which is 0.5 / 0.95 = 1 / 1.9.
+Of an utterance with the LLR s the odds of bona fide are ``exp(s) (1 - P_SPOOF) / P_SPOOF``. To accept costs no more
+than to reject where the expected cost of a miss, COST_MISS times these odds, is at least that of a false alarm,
+COST_FALSE_ALARM: ``exp(s) >= COST_FALSE_ALARM P_SPOOF / (COST_MISS (1 - P_SPOOF))``, which is 0.5 / 0.95 = 1 / 1.9. The
+evaluation plan writes -ln beta, with beta of its equation 3.
 """
 
 
@@ -44,8 +45,8 @@ def min_dcf(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
         spoof: scores of spoofs, [n_spoof].
 
     Returns:
-        A number in [0, 1]; it depends on the order of the scores only. Where no scores are equal, that of the ASVspoof 5
-        package; for equal ones see `eer`.
+        A number in [0, 1]; it depends on the order of the scores only. Where no scores are equal, it is that of the
+        ASVspoof 5 package; for equal ones see `trainables.metrics.eer`.
 
     Raises:
         ValueError: a class is empty, or a score is NaN or infinite.
@@ -67,9 +68,9 @@ def actual_dcf(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
     Raises:
         ValueError: a class is empty, or a score is NaN or infinite.
     """
-    miss = np.mean(checked(bonafide, "bona fide") < THRESHOLD)
-    false_alarm = np.mean(checked(spoof, "spoof") >= THRESHOLD)
-    return float(_normalised(miss, false_alarm))
+    miss = (checked(bonafide, "bona fide") < THRESHOLD).mean(keepdims=True)
+    false_alarm = (checked(spoof, "spoof") >= THRESHOLD).mean(keepdims=True)
+    return float(_normalised(miss, false_alarm)[0])
 
 
 def _normalised(miss: npt.NDArray[np.float64], false_alarm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

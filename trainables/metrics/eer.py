@@ -5,10 +5,10 @@ A detector accepts an utterance as bona fide when ``score >= threshold``. For a 
     miss rate        P_miss(t) = #{bona fide score < t} / #bona fide
     false-alarm rate P_fa(t)   = #{spoof score >= t}    / #spoof
 
-and the EER is ``(P_miss(t) + P_fa(t)) / 2`` at the t where the two rates are closest. Where no scores are equal, this is
-what the packages of ASVspoof 2019, 2021 and 5 give. Utterances with equal scores are accepted or rejected together here,
-whatever the order in which they come. The packages reject them one by one, in the order in which their sort leaves them
-(bona fide first), and so count rates that no threshold gives.
+and the EER is ``(P_miss(t) + P_fa(t)) / 2`` at the t where the two rates are closest. Where no scores are equal, this
+is what the packages of ASVspoof 2019, 2021 and 5 give. Utterances with equal scores are accepted or rejected together
+here, whatever the order in which they come. The packages reject them one by one, in the order in which their sort
+leaves them, and so count rates that no threshold gives.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def crossing(
 def eer(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> tuple[float, float]:
     """Equal error rate and the threshold that gives it.
 
-    The definition is that of the ASVspoof 2019 evaluation plan (performance measures); of thresholds that bring the rates
-    equally close one is chosen as `crossing` says.
+    The definition is that of the ASVspoof 2019 evaluation plan (performance measures); of thresholds that bring the
+    rates equally close one is chosen as `crossing` says.
 
     Args:
         bonafide: scores of bona fide utterances, [n_bonafide], higher for bona fide.
@@ -95,12 +95,25 @@ def eer_of(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[float, float]:
     Raises:
         ValueError: shapes differ, a label is neither 0 nor 1, a class is empty, or a score is not finite.
     """
-    values, keys = np.asarray(scores), np.asarray(labels)
+    return eer(*labelled(scores, labels))
+
+
+def labelled(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Scores of bona fide utterances, and of spoofs, in the order in which they come.
+
+    Args:
+        scores: [n].
+        labels: [n], 1 for bona fide and 0 for spoof.
+
+    Raises:
+        ValueError: shapes differ, or a label is neither 0 nor 1.
+    """
+    values, keys = np.asarray(scores, dtype=np.float64), np.asarray(labels)
     if values.ndim != 1 or values.shape != keys.shape:
         raise ValueError(f"scores and labels must be two arrays of one length; got shapes {values.shape}, {keys.shape}")
     if not np.isin(keys, (0, 1)).all():
         raise ValueError(f"labels must be 1 (bona fide) or 0 (spoof); got {np.unique(keys)[:5].tolist()}")
-    return eer(values[keys == 1], values[keys == 0])
+    return values[keys == 1], values[keys == 0]
 
 
 def between(scores: npt.ArrayLike, threshold: float) -> float:

@@ -2,10 +2,10 @@
 
 Sources: T. Kinnunen et al., "t-DCF: a Detection Cost Function for the Tandem Assessment of Spoofing Countermeasures and
 Automatic Speaker Verification", Odyssey 2018, and the ASVspoof 2019 evaluation plan; T. Kinnunen et al., "Tandem
-Assessment of Spoofing Countermeasures and Automatic Speaker Verification: Fundamentals", IEEE/ACM Transactions on Audio,
-Speech, and Language Processing 28 (2020), equations 10 and 11, and the ASVspoof 2021 evaluation plan, equations 1 and 2
-of its appendix. The plans fix the parameters below, the same in both years, and let the automatic speaker verification
-(ASV) work at the threshold of its own EER.
+Assessment of Spoofing Countermeasures and Automatic Speaker Verification: Fundamentals", IEEE/ACM Transactions on
+Audio, Speech, and Language Processing 28 (2020), equations 10 and 11, and the ASVspoof 2021 evaluation plan, equations
+1 and 2 of its appendix. The plans fix the parameters below, the same in both years, and let the automatic speaker
+verification (ASV) work at the threshold of its own EER.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def min_tdcf(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, asv: AsvScores) -> f
         ASVspoof 2021:  min over s of (C0 + C1 P_miss_cm(s) + C2 P_fa_cm(s)) / (C0 + min(C1, C2))
 
     The form of 2021, the revision of 2020, counts the ASV's own errors C0 as well: also a perfect countermeasure has a
-    cost then. `AsvScores.challenge` says which of them is meant: that of 2019 for the LA and PA corpora of ASVspoof 2019,
-    that of 2021 for the LA corpus of ASVspoof 2021. Accepting and rejecting everything are among the thresholds, so the
-    value never exceeds 1.
+    cost then. `AsvScores.challenge` says which of them is meant: that of 2019 for the LA and PA corpora of ASVspoof
+    2019, that of 2021 for the LA corpus of ASVspoof 2021. Accepting and rejecting everything are among the thresholds,
+    so the value never exceeds 1.
 
     Where no scores are equal, the values are those of the organisers' packages of 2019 and 2021. Utterances with equal
     scores are accepted or rejected together here, in whatever order they come; the packages reject them one by one.

@@ -42,7 +42,7 @@ def run(original: Path, tmp_path: Path) -> Path:
 def exported(run: Path, folder: Path, attack: str = "A01") -> Path:
     """An export of the run with made-up results."""
     opened = StoredRun.open(run)
-    dev = Evaluation(0.1, {attack: 0.125}, 0.0, 0.0, None, (0.0, 0.2))
+    dev = Evaluation(0.1, {attack: 0.125}, 0.0, 0.0, None, (0.0, 0.2), 0.3, 0.4, 0.5, 0.45, 0.0)
     entries = [
         DetectorResult(m, f"detectors/{m.number}" if m.role == "front" else None, 100, 0.1, dev=dev)
         for m in members(opened)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from search.reporting.evaluation import Evaluation
-from trainables.metrics.tdcf import AsvScores, min_tdcf
+from trainables.metrics.asv_scores import AsvScores
+from trainables.metrics.cllr import cllr, min_cllr
+from trainables.metrics.tdcf import min_tdcf
 
 SCORES = np.array([3.0, 1.0, -1.0, 2.0, 0.0, -2.0, -3.0, -4.0])
 LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0])
@@ -18,7 +20,14 @@ def test_hand_worked() -> None:
     assert dict(evaluation.by_attack) == {"A01": 0.0, "A02": pytest.approx(0.25 / 2)}
     assert list(evaluation.by_attack) == ["A01", "A02"]
     assert (evaluation.misses, evaluation.false_alarms) == (0.0, 0.5)
+    assert evaluation.hter == 0.25
     assert evaluation.min_tdcf is None
+    # The best threshold is -1: no miss, 1 of 4 spoofs. -ln 1.9 = -0.64 lies above -1: 1 of 4 missed, 1 of 4 accepted.
+    assert [evaluation.min_dcf, evaluation.actual_dcf] == pytest.approx([0.25, 2.9 / 4])
+    assert (evaluation.cllr, evaluation.min_cllr) == (
+        cllr(SCORES[:4], SCORES[4:]),
+        min_cllr(SCORES[:4], SCORES[4:]),
+    )
 
 
 def test_a_score_at_the_threshold_is_accepted() -> None:

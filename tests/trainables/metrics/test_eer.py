@@ -1,4 +1,4 @@
-"""EER: hand-worked cases, scikit-learn's ROC as an oracle, and what must hold for any scores."""
+"""EER: hand-worked cases, the organisers' figures, scikit-learn's ROC as an oracle, what must hold for any scores."""
 
 from __future__ import annotations
 
@@ -10,12 +10,24 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
+import organisers
 from trainables.metrics.eer import between, eer, eer_of, error_counts
 
 # Few distinct values, so that ties within and between the classes are the rule.
 tied = st.lists(st.integers(-4, 4), min_size=1, max_size=12)
 spread = st.lists(st.floats(-50, 50), min_size=1, max_size=30)
 either = st.one_of(tied, spread)
+
+
+# What the packages of ASVspoof 2019, 2021 and 5 gave, all three the same.
+FIGURES = [(n, m, row["eer"]) for (n, m), row in organisers.FIGURES.items()]
+
+
+def one_is_closest(bonafide: list[float], spoof: list[float]) -> bool:
+    """Whether no two thresholds are equally close, where turning classes or scores over turns the choice over."""
+    _, misses, false_alarms = error_counts(bonafide, spoof)
+    gaps = np.abs(misses * len(spoof) - false_alarms * len(bonafide))
+    return bool((gaps == gaps.min()).sum() == 1)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +37,8 @@ either = st.one_of(tied, spread)
         ([1, 2], [3, 4], 1.0, 3),  # upside down: at 3 both bona fide are missed and both spoofs accepted
         ([2, 4, 5, 6], [0, 1, 3, 1], 0.25, 3),  # at 3: 2 is missed, 3 is accepted
         ([1], [0, 2], 0.25, 1),  # (0, 1/2) at 1 and (1, 1/2) at 2 are equally close: the lower threshold counts
+        # (1/3, 1/2) at 2 and (2/3, 1/2) at 3 are, but 2/3 - 1/2 in double precision is less than 1/2 - 1/3.
+        ([1, 2, 4], [0, 3.5], (2 / 3 + 1 / 2) / 2, 3.5),
         ([7, 7, 7], [7], 0.5, 7),  # nothing to tell apart: accept all
         ([1, 2, 3, 4], [2, 0, 0, 0], 0.25, 2),  # the tie at 2 is accepted: miss 1/4, false alarm 1/4
     ],
@@ -49,9 +63,28 @@ def test_agrees_with_the_roc_of_scikit_learn(bonafide: list[float], spoof: list[
     value, threshold = eer(bonafide, spoof)
     closest = np.flatnonzero(gaps <= gaps.min() + 1e-12)
     means = ((1 - hit) + false_alarm)[closest] / 2
-    # scikit-learn lists thresholds downwards: the last of the closest is the lowest.
-    assert value == pytest.approx(means[-1], abs=1e-12)
-    assert threshold == thresholds[closest[-1]]
+    assert np.abs(means - value).min() < 1e-12
+    assert threshold in thresholds[closest]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.booleans(), min_size=2, max_size=40).filter(lambda keys: len({*keys}) == 2))
+def test_without_ties_it_is_that_of_the_organisers_rule(keys: list[bool]) -> None:
+    """Their rule: reject the k lowest utterances for k from 0 to all; of the points the first with the least gap."""
+    n_bonafide, n_spoof = keys.count(True), keys.count(False)
+    points = []
+    for rejected in range(len(keys) + 1):
+        miss = keys[:rejected].count(True) / n_bonafide
+        points.append((miss, (n_spoof - keys[:rejected].count(False)) / n_spoof))
+    gaps = [abs(miss - false_alarm) for miss, false_alarm in points]
+    value, threshold = eer_of(range(len(keys)), keys)
+    assert value == pytest.approx(np.mean(points[gaps.index(min(gaps))]), abs=1e-12)
+    assert threshold == gaps.index(min(gaps))
+
+
+@pytest.mark.parametrize(("n_bonafide", "n_spoof", "expected"), FIGURES)
+def test_the_organisers_figures(n_bonafide: int, n_spoof: int, expected: float) -> None:
+    assert eer(*organisers.detector(n_bonafide, n_spoof))[0] == pytest.approx(expected, abs=1e-9)
 
 
 @settings(deadline=None)
@@ -100,6 +133,7 @@ def test_rising_functions_of_the_score_change_only_the_threshold(bonafide: list[
 @settings(deadline=None)
 @given(either, either)
 def test_swapped_labels_give_the_complement(bonafide: list[float], spoof: list[float]) -> None:
+    assume(one_is_closest(bonafide, spoof))
     value, threshold = eer(bonafide, spoof)
     swapped, same_threshold = eer(spoof, bonafide)
     assert swapped == pytest.approx(1 - value, abs=1e-12)
@@ -109,11 +143,7 @@ def test_swapped_labels_give_the_complement(bonafide: list[float], spoof: list[f
 @settings(deadline=None)
 @given(either, either)
 def test_turning_scores_and_labels_over_changes_nothing(bonafide: list[float], spoof: list[float]) -> None:
-    _, misses, false_alarms = error_counts(bonafide, spoof)
-    gaps = np.abs(misses * len(spoof) - false_alarms * len(bonafide))
-    assume(
-        (gaps == gaps.min()).sum() == 1
-    )  # of two equally close thresholds the lower counts, and lower turns over too
+    assume(one_is_closest(bonafide, spoof))
     assert eer([-s for s in spoof], [-s for s in bonafide])[0] == pytest.approx(eer(bonafide, spoof)[0], abs=1e-12)
 
 
