@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from search.evaluating.conditions import Condition
+from search.reporting.evaluation import Evaluation
 from search.reporting.evaluations import Measures
 from trainables.metrics.asv_scores import AsvScores
-from trainables.metrics.cllr import cllr, min_cllr
-from trainables.metrics.dcf import actual_dcf, min_dcf
-from trainables.metrics.eer import eer
-from trainables.metrics.interval import eer_interval
-from trainables.metrics.tdcf import min_tdcf
+
+OF_BOTH_CLASSES = ("eer", "interval", "min_dcf", "actual_dcf", "cllr", "min_cllr", "min_tdcf", "hter")
+"""What needs bona fide utterances and spoofs."""
 
 
 def measure(
@@ -39,22 +39,14 @@ def measure(
     bonafide, spoof = scores[labels == 1], scores[labels == 0]
     misses = float(np.mean(bonafide < threshold)) if len(bonafide) else None
     false_alarms = float(np.mean(spoof >= threshold)) if len(spoof) else None
+    both: dict[str, Any]
     if misses is None or false_alarms is None:
-        return Measures(None, None, None, None, None, None, None, misses, false_alarms, None, len(bonafide), len(spoof))
-    return Measures(
-        eer=eer(bonafide, spoof)[0],
-        interval=eer_interval(scores, labels),
-        min_dcf=float(min_dcf(bonafide, spoof)),
-        actual_dcf=float(actual_dcf(bonafide, spoof)),
-        cllr=float(cllr(bonafide, spoof)),
-        min_cllr=float(min_cllr(bonafide, spoof)),
-        min_tdcf=None if asv is None else min_tdcf(bonafide, spoof, asv),
-        misses=misses,
-        false_alarms=false_alarms,
-        hter=(misses + false_alarms) / 2,
-        bonafide=len(bonafide),
-        spoof=len(spoof),
-    )
+        both = dict.fromkeys(OF_BOTH_CLASSES)
+    else:
+        # Attacks are one of the conditions here.
+        found = Evaluation.from_scores(scores, labels, np.full(len(labels), "-", dtype=object), threshold, asv)
+        both = {name: getattr(found, name) for name in OF_BOTH_CLASSES}
+    return Measures(**both, misses=misses, false_alarms=false_alarms, bonafide=len(bonafide), spoof=len(spoof))
 
 
 def measure_by(
