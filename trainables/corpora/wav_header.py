@@ -38,6 +38,7 @@ class DataChunk:
 
     def repaired(self, file: BinaryIO) -> io.RawIOBase:
         """The file as it would be with a header that tells its length."""
+        file.seek(0)
         sizes = {4: self.begin + self.present - 8, self.begin - 4: self.present}
         return _Repaired(file, {at: struct.pack("<I", min(size, 0xFFFFFFFF)) for at, size in sizes.items()})
 
