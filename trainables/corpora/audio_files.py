@@ -75,7 +75,7 @@ class AudioFolder:
         self._asked: set[str] = set()
 
     def find(self, stem: str) -> Path:
-        """The file of an utterance: FLAC, or else any other audio. Where there is none it is the FLAC that is missing."""
+        """The file of an utterance: FLAC, or else any other audio; the FLAC where there is none."""
         name = f"{stem}.flac"
         if name not in self._names:
             name = self._by_stem.get(stem, name)

@@ -60,7 +60,7 @@ class OpenAudio:
         self.frames: int | None = None if file.format == "FLAC" and file.frames == UNKNOWN_FRAMES else file.frames
 
     def fault(self) -> str | None:
-        """An implausible size or rate in the header, by which memory would be allocated before decoding, or ``None``."""
+        """An implausible size or rate in the header, for which memory would be taken before decoding, or ``None``."""
         if self.frames is not None and self.frames * self.channels > MAX_SAMPLES:
             claimed = f"claims {self.frames} times {self.channels} samples"
             return f"{claimed}; audio must have at most {MAX_SAMPLES} in all"

@@ -41,8 +41,8 @@ def resampled(mono: np.ndarray, rate: int) -> np.ndarray:
 class Resampler:
     """What `resampled` gives, of a waveform that comes in blocks.
 
-    A block is resampled together with as many samples before and behind it as the filter is long, and what these give is
-    cut off. Cuts lie where input and output have a sample at the same time, every `down` samples of the input.
+    A block is resampled together with as many samples before and behind it as the filter is long, and what these give
+    is cut off. Cuts lie where input and output have a sample at the same time, every `down` samples of the input.
     """
 
     def __init__(self, rate: int) -> None:
