@@ -18,6 +18,7 @@ from search.evaluating.detectors import find_detectors
 from search.evaluating.evaluation import Request, evaluate
 from search.evaluating.result import EvaluationResult
 from search.reporting import export_folder
+from search.scoring.windowing_options import add_windowing, windowing_of
 from search.settings import values
 from search.settings.command_line import Parser, add_options
 from search.settings.corpus_options import CorpusSettings
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = vars(_parser().parse_args(arguments))
     try:
         request = _request(given)
-        detectors = find_detectors(given["detectors"])
+        detectors = find_detectors(given["detectors"], windowing_of(given))
         _check_targets(given, several=len(detectors) > 1)
     except DropinError as error:
         print_error(error)
@@ -92,6 +93,7 @@ def _parser() -> Parser:
         metavar="NAME,NAME",
         help="break errors down by attack, speaker, or what the corpus knows besides, such as codec",
     )
+    add_windowing(what, "first")
     written = parser.add_argument_group("what is written")
     written.add_argument(
         "--to",

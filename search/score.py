@@ -21,7 +21,7 @@ from search.scoring.output import KINDS, Output, check_suffix, json_line
 from search.scoring.scored import Scored
 from search.scoring.scorer import Scorer
 from search.scoring.timeline import Timelines
-from search.scoring.windowing import POOLING, WINDOWS, Windowing
+from search.scoring.windowing_options import add_windowing, windowing_of
 from search.settings import values
 from search.settings.command_line import Parser
 from trainables.errors import DropinError
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given.files and given.list is None:
         parser.error("name files, folders or patterns to score, or a list of them by --list FILE")
     try:
-        windowing = Windowing(given.windows, given.hop, given.pooling.replace("-", "_"), given.speech_only)
+        windowing = windowing_of(vars(given))
         if given.to is not None:
             check_suffix(given.to)
         detector = load_detector(given.detector)
@@ -99,24 +99,7 @@ def _parser() -> Parser:
         "pattern; - for audio from standard input",
     )
     parser.add_argument("--list", metavar="FILE", help="a file with one of these a line; - for standard input")
-    parser.add_argument(
-        "--windows", choices=WINDOWS, default="all", help="score all windows, or the first (default: all)"
-    )
-    parser.add_argument(
-        "--hop",
-        type=float,
-        metavar="SECONDS",
-        help="from the start of a window to that of the next (default: half of one)",
-    )
-    parser.add_argument(
-        "--pooling",
-        choices=[name.replace("_", "-") for name in POOLING],
-        default="mean",
-        help="the mean of the windows' scores, or the one most like a spoof (default: mean)",
-    )
-    parser.add_argument(
-        "--speech-only", action="store_true", help="leave out what is 30 dB and more below the loudest 20 ms"
-    )
+    add_windowing(parser, "all")
     parser.add_argument(
         "--timeline",
         type=values.PATH.parsed,

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from search.display.progress import Display, make_display
-from search.evaluating.detectors import Source, find_detectors
+from search.evaluating.detectors import FIRST, Source, find_detectors
 from search.evaluating.evaluation import Request, evaluate
 from search.evaluating.result import EvaluationResult
 from search.runs.members import Member
+from search.scoring.windowing import Windowing
 from search.settings import values
 from search.settings.corpus_options import CorpusSettings
 from search.settings.options import default_cache
@@ -22,6 +23,7 @@ def evaluate_detectors(
     *,
     split: str = "eval",
     by: Sequence[str] = (),
+    windowing: Windowing | None = None,
     workers: int | None = None,
     cache: str | PathLike[str] | None = None,
     display: Display | None = None,
@@ -34,6 +36,7 @@ def evaluate_detectors(
         split: ``train``, ``dev`` or ``eval``.
         by: conditions that errors are broken down by: ``attack``, ``speaker``, or what the corpus knows besides, such
             as ``codec``.
+        windowing: which windows of a recording are scored; ``None`` for the first, as where the front was made.
         workers: processes that decode; ``None`` for as many as are worth it.
         cache: folder of caches; ``None`` for the user's.
         display: shows how far it is; ``None`` for nothing.
@@ -55,4 +58,4 @@ def evaluate_detectors(
     place = default_cache() if cache is None else values.PATH.checked(Path(cache))
     request = Request(CorpusSettings(**corpus), split, tuple(by), place, workers)
     with display or make_display(quiet=True) as shown:
-        return evaluate(find_detectors(given), request, shown)
+        return evaluate(find_detectors(given, windowing or FIRST), request, shown)

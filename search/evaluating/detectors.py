@@ -14,12 +14,14 @@ from typing import Any
 from search.reporting.export_folder import MARKER
 from search.runs.members import Member
 from search.scoring.scorer import Scorer
+from search.scoring.windowing import Windowing
 from search.settings import values
 from trainables.errors import DropinError
 from trainables.storage import bucket_files, checkpoint
 
 DETECTORS = "detectors"
 """Folder of an export that has its detectors, each in a folder with its number."""
+FIRST = Windowing("first")
 Source = str | PathLike[str] | Member
 
 
@@ -70,11 +72,12 @@ class GivenDetector:
         return str(corpus.get("name", "")) if isinstance(corpus, Mapping) else ""
 
 
-def find_detectors(sources: Sequence[Source]) -> list[GivenDetector]:
+def find_detectors(sources: Sequence[Source], windowing: Windowing = FIRST) -> list[GivenDetector]:
     """Read detectors; a folder that ``search.export`` wrote stands for all of its detectors.
 
     Args:
         sources: folders or URIs of detectors or of exported fronts, or members of ``run.front``.
+        windowing: which windows of a recording they score; by default the first, as where the front was made.
 
     Raises:
         DropinError: none is given, one is given twice, is no detector, is damaged, or cannot be read.
@@ -83,7 +86,10 @@ def find_detectors(sources: Sequence[Source]) -> list[GivenDetector]:
     for source in sources:
         given = str(source.folder if isinstance(source, Member) else source).rstrip("/")
         with _on_this_machine(source) as folder:
-            found += [_read(folder / place, "/".join(filter(None, (given, place)))) for place in _places(folder, given)]
+            found += [
+                _read(folder / place, windowing, "/".join(filter(None, (given, place))))
+                for place in _places(folder, given)
+            ]
     if not found:
         raise DropinError("an evaluation needs a detector; got none: name one, or the folder of an exported front")
     names = [one.name for one in found]
@@ -144,7 +150,7 @@ def _places(folder: Path, given: str) -> list[str]:
     return [f"{DETECTORS}/{number}" for number in numbers]
 
 
-def _read(folder: Path, name: str) -> GivenDetector:
+def _read(folder: Path, windowing: Windowing, name: str) -> GivenDetector:
     detector = checkpoint.load_detector(folder)
     digest = checkpoint.weights_digest(folder)
-    return GivenDetector(name, digest, detector.arch.size(), detector.card, Scorer(detector))
+    return GivenDetector(name, digest, detector.arch.size(), detector.card, Scorer(detector, windowing))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def evaluate(detectors: Sequence[GivenDetector], request: Request, display: Disp
     """Score the split by all detectors, and compute their errors. Nothing is chosen by them.
 
     Args:
-        detectors: at least one.
+        detectors: at least one; they score the same windows.
         request: what is evaluated, and how.
         display: told how far it is.
 
@@ -76,16 +76,19 @@ def evaluate(detectors: Sequence[GivenDetector], request: Request, display: Disp
         skip_bad_files=settings.skip_bad_files,
         progress=display.progress,
     )
+    rule = detectors[0].scorer.windowing
     evaluation = CorpusEvaluation(
         EvaluatedCorpus(corpus.name, corpus.digest(), corpus.note, split, subset),
-        "first",
+        rule.windows,
         _evaluated(detectors, found, request.by, asv, display),
     )
     facts = [
         {"calibrated": one.calibrated, "trained_on": one.trained_on, "without_score": found.missing(number)}
         for number, one in enumerate(detectors)
     ]
-    return EvaluationResult(evaluation, found, tuple(facts), {}, tuple(_notes(detectors, corpus, split, found)))
+    return EvaluationResult(
+        evaluation, found, tuple(facts), asdict(rule), tuple(_notes(detectors, corpus, split, found))
+    )
 
 
 def _evaluated(
@@ -147,6 +150,8 @@ def _notes(detectors: Sequence[GivenDetector], corpus: Corpus, split: str, found
         none = np.isnan(found.scores).any(axis=0)
         counts = [f"{int(np.sum(none & (found.labels == label))):,} {words}" for label, words in _CLASSES]
         notes.append(f"without a score and not counted: {' and '.join(counts)}; first {found.without_score[0]}")
+    if found.notes:
+        notes.append(f"unusual files: {len(found.notes):,}; first {found.notes[0]}")
     return notes
 
 

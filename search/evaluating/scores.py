@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from search.scoring.scorer import Scored, Scorer
-from trainables.corpora.audio import read_audio
+from search.scoring.scorer import Scorer
+from search.scoring.together import score_together
 from trainables.corpora.corpus import BONA_FIDE, SPOOF, Corpus, CorpusError, Utterance
 from trainables.corpora.listing import MAX_SKIPPED
 from trainables.errors import DropinError
@@ -29,6 +29,7 @@ class SplitScores:
         scores: ``[detectors, n]``, higher for bona fide; NaN where a recording has no score, as without a signal.
         unreadable: a line for each utterance that was left out, since its file cannot be read.
         without_score: a line for each utterance that has no score by some detector.
+        notes: what was unusual about files that have a score, a line each.
     """
 
     utterances: Sequence[Utterance]
@@ -36,6 +37,7 @@ class SplitScores:
     scores: npt.NDArray[np.float64]
     unreadable: tuple[str, ...] = ()
     without_score: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def missing(self, detector: int) -> dict[str, int]:
         """How many utterances of each class have no score by a detector."""
@@ -71,18 +73,21 @@ def score_split(
     check_classes(labels, f"{split} of corpus {corpus.name}")
     scores = np.full((len(scorers), len(utterances)), np.nan)
     failed: dict[int, str] = {}
+    bad: set[int] = set()
+    notes: list[str] = []
     task = f"scoring {split}"
     progress(task, 0, len(utterances))
-    for place, found in enumerate(_scored(scorers, [str(one.path) for one in utterances], workers)):
+    for place, found in enumerate(score_together(scorers, [one.path for one in utterances], workers=workers)):
         for number, one in enumerate(found):
             if one.score is not None:
                 scores[number, place] = one.score
-            else:
-                failed.setdefault(place, str(one.error))
+                continue
+            failed.setdefault(place, str(one.error))
+            if not one.windows:  # else it was read, and no window of it has a signal
+                bad.add(place)
+        notes += [f"{one.file}: {note}" for note in found[0].notes]
         if (done := place + 1) % PROGRESS_EVERY == 0 or done == len(utterances):
             progress(task, done, len(utterances))
-    # A file without a score is one that cannot be read, or one without a signal.
-    bad = {place for place in failed if _is_unreadable(utterances[place])}
     _check_unreadable(corpus, [failed[place] for place in sorted(bad)], len(utterances), skip_bad_files)
     kept = np.array([place for place in range(len(utterances)) if place not in bad])
     result = SplitScores(
@@ -91,6 +96,7 @@ def score_split(
         scores[:, kept],
         tuple(failed[place] for place in sorted(bad)),
         tuple(error for place, error in sorted(failed.items()) if place not in bad),
+        tuple(notes),
     )
     for row in result.scores:
         check_classes(result.labels[~np.isnan(row)], f"{split} of corpus {corpus.name}, of what has a score,")
@@ -109,19 +115,6 @@ def check_classes(labels: npt.NDArray[np.int64], of: str) -> None:
             f"an evaluation needs bona fide utterances and spoofs; {of} has {counts['bonafide']} and "
             f"{counts['spoof']}: choose another split or corpus"
         )
-
-
-def _scored(scorers: Sequence[Scorer], files: Sequence[str], workers: int | None) -> Iterator[list[Scored]]:
-    """What each detector says of each file, in order."""
-    return map(list, zip(*(scorer.score_files(files) for scorer in scorers), strict=True))
-
-
-def _is_unreadable(utterance: Utterance) -> bool:
-    try:
-        read_audio(utterance.path)
-    except DropinError:
-        return True
-    return False
 
 
 def _check_unreadable(corpus: Corpus, faults: Sequence[str], files: int, skip_bad_files: bool) -> None:

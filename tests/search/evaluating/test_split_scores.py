@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from detectors import saved_detector
 from search.evaluating import scores
 from search.evaluating.detectors import find_detectors
 from search.evaluating.scores import score_split
-from search.scoring.scorer import Scored, Scorer
+from search.scoring.scored import Scored, WindowScore
+from search.scoring.scorer import Scorer
 from trainables.corpora.corpus import Corpus, CorpusError, Utterance
 from trainables.errors import DropinError
 
 RATE = 16_000
+NO_AUDIO = b"no audio"
 
 
 def corpus_of(folder: Path, files: int, bad: Sequence[int] = (), skipped: tuple[str, ...] = ()) -> Corpus:
@@ -26,7 +29,7 @@ def corpus_of(folder: Path, files: int, bad: Sequence[int] = (), skipped: tuple[
     for number in range(files):
         path = folder / f"{number}.wav"
         if number in bad:
-            path.write_text("no audio")
+            path.write_bytes(NO_AUDIO)
         elif files < 10:
             soundfile.write(path, 0.1 * np.random.default_rng(number).standard_normal(800), RATE)
         utterances.append(Utterance(str(number), path, number % 2, "-", "-" if number % 2 else "A01"))
@@ -45,12 +48,15 @@ def scorers(tmp_path_factory: pytest.TempPathFactory) -> list[Scorer]:
 def pretended(monkeypatch: pytest.MonkeyPatch, *given: Sequence[float | None]) -> None:
     """Each detector gives these scores, and none where there is no signal."""
 
-    def scored(_: object, files: Sequence[str], workers: object) -> Iterator[list[Scored]]:
+    def scored(_: object, files: Sequence[Path], *, workers: object) -> Iterator[list[Scored]]:
         for place, file in enumerate(files):
             found = [row[place] for row in given]
-            yield [Scored(file, one, None if one is not None else f"{file} has no signal") for one in found]
+            unreadable = file.is_file() and file.read_bytes() == NO_AUDIO
+            heard = () if unreadable else (WindowScore(0.0, 4.0, math.nan),)
+            error = f"{file} {'cannot be read' if unreadable else 'has no signal'}"
+            yield [Scored(str(file), one, None if one is not None else error, heard) for one in found]
 
-    monkeypatch.setattr(scores, "_scored", scored)
+    monkeypatch.setattr(scores, "score_together", scored)
 
 
 def test_a_score_is_that_which_the_detector_gives_the_file(tmp_path: Path, scorers: list[Scorer]) -> None:
@@ -100,6 +106,28 @@ def test_what_has_no_score_is_counted_by_class(tmp_path: Path, monkeypatch: pyte
     pretended(monkeypatch, [0.0, None, 2.0, None, 4.0, None], [0.0] * 6)
     with pytest.raises(DropinError, match="of what has a score, has 0 and 3"):
         score_split(corpus, "eval", DETECTORS)
+
+
+def test_silence_has_no_score_and_is_no_file_that_cannot_be_read(tmp_path: Path, scorers: list[Scorer]) -> None:
+    corpus = corpus_of(tmp_path / "audio", 6)
+    for number in (1, 4):
+        soundfile.write(tmp_path / "audio" / f"{number}.wav", np.zeros(800), RATE)
+    found = score_split(corpus, "eval", scorers)
+    assert np.isnan(found.scores[0]).tolist() == [False, True, False, False, True, False]
+    assert found.missing(0) == {"bonafide": 1, "spoof": 1}
+    assert (len(found.without_score), found.unreadable) == (2, ())
+    assert all("no signal" in line for line in found.without_score)
+
+
+def test_what_is_unusual_about_a_file_is_told(tmp_path: Path, scorers: list[Scorer]) -> None:
+    corpus = corpus_of(tmp_path / "audio", 4)
+    path = tmp_path / "audio" / "2.wav"
+    channel = 0.1 * np.random.default_rng(0).standard_normal(800)
+    soundfile.write(path, np.stack([channel, -channel], axis=1), RATE)
+    found = score_split(corpus, "eval", scorers)
+    assert not np.isnan(found.scores).any()
+    assert len(found.notes) == 1
+    assert found.notes[0].startswith(f"{path}: ")
 
 
 def test_a_split_needs_both_classes(tmp_path: Path) -> None:
