@@ -172,8 +172,7 @@ def _show(result: EvaluationResult) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 10_000  # a row a line, whoever reads it
-    for part in tables.terminal(result.evaluation):
-        console.print(part, markup=False)
+    tables.show(result.evaluation, console)
 
 
 def _write(result: EvaluationResult, given: Mapping[str, Any], display: Display) -> None:

@@ -16,7 +16,7 @@ from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 CLASSES: Mapping[str, int] = {"bonafide": BONA_FIDE, "spoof": SPOOF}
-PROGRESS_EVERY = 100
+PROGRESS_EVERY = 20
 
 
 @dataclass(frozen=True)

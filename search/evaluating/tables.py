@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from search.display.terminal import cell
 from search.evaluating.detectors import short_names
@@ -23,16 +27,22 @@ EXPLANATION = (
 )
 
 
-def pooled_rows(evaluation: CorpusEvaluation) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the table of all utterances, a row for each detector; min t-DCF only where there is one."""
+def pooled_rows(evaluation: CorpusEvaluation, *, narrow: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the table of all utterances, a row for each detector; min t-DCF only where there is one.
+
+    Args:
+        evaluation: has the numbers.
+        narrow: leave min Cllr out, so that a terminal of 80 columns holds it.
+    """
     tandem = any(one.pooled.min_tdcf is not None for one in evaluation.detectors)
-    head = ["detector", "parameters", "EER, %", "95 % interval", "min DCF", "actual DCF", "Cllr", "min Cllr"]
-    head += ["min t-DCF"] * tandem + ["HTER, %", "misses, %", "false alarms, %"]
+    head = ["detector", "parameters", "EER %", "95 % interval", "min DCF", "actual DCF", "Cllr"]
+    head += ["min Cllr"] * (not narrow) + ["min t-DCF"] * tandem + ["HTER %", "misses %", "false alarms %"]
     names = short_names([one.detector for one in evaluation.detectors])
     rows = []
     for name, one in zip(names, evaluation.detectors, strict=True):
         found = one.pooled
-        costs = [found.min_dcf, found.actual_dcf, found.cllr, found.min_cllr, *[found.min_tdcf] * tandem]
+        costs = [found.min_dcf, found.actual_dcf, found.cllr]
+        costs += [found.min_cllr] * (not narrow) + [found.min_tdcf] * tandem
         errors = [percent(rate) for rate in (found.hter, found.misses, found.false_alarms)]
         row = [name, f"{one.size:,}", percent(found.eer), interval(found)]
         rows.append([*row, *map(cost, costs), *errors])
@@ -43,7 +53,7 @@ def condition_rows(
     detectors: Sequence[EvaluatedDetector], names: Sequence[str], condition: str
 ) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the EER by a condition, a row for each value; counts are those of the first detector."""
-    head = [condition, "bona fide", "spoofs", *(f"{name}: EER, %" for name in names)]
+    head = [condition, "bona fide", "spoofs", *(f"{name}: EER %" for name in names)]
     rows = []
     for value, first in detectors[0].by[condition].items():
         found = [percent(one.by[condition][value].eer) for one in detectors]
@@ -51,9 +61,9 @@ def condition_rows(
     return head, rows
 
 
-def terminal(evaluation: CorpusEvaluation) -> Iterator[Table | str]:
-    """Tables for the terminal, with a line where they leave something out."""
-    yield _rich(*pooled_rows(evaluation))
+def show(evaluation: CorpusEvaluation, console: Console) -> None:
+    """Print tables, with a line where they leave something out."""
+    _print(console, *pooled_rows(evaluation, narrow=True))
     names = short_names([one.detector for one in evaluation.detectors])
     best = sorted(range(len(names)), key=lambda place: evaluation.detectors[place].pooled.eer or 0.0)
     shown = sorted(best[:MOST_DETECTORS])
@@ -61,11 +71,11 @@ def terminal(evaluation: CorpusEvaluation) -> Iterator[Table | str]:
         head, rows = condition_rows(
             [evaluation.detectors[place] for place in shown], [names[place] for place in shown], condition
         )
-        yield _rich(head, rows[:MOST_ROWS])
+        _print(console, head, rows[:MOST_ROWS])
         left_out = [f"{len(rows) - MOST_ROWS:,} more values"] * (len(rows) > MOST_ROWS)
         left_out += [f"{len(names) - len(shown)} detectors with a higher EER"] * (len(shown) < len(names))
         if left_out:
-            yield f"{condition}: {' and '.join(left_out)} are in the files of --to"
+            console.print(cell(f"{condition}: {' and '.join(left_out)} are in the files of --to"), soft_wrap=True)
 
 
 def markdown(evaluation: CorpusEvaluation, notes: Sequence[str]) -> str:
@@ -110,10 +120,40 @@ def interval(found: Measures) -> str:
     return EMPTY if found.interval is None else " to ".join(percent(end) for end in found.interval)
 
 
-def _rich(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(box=SIMPLE_HEAD)
+def _print(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; where it is too wide, with a word a line, and else the terminal breaks the lines.
+
+    Rich would leave the last columns out.
+    """
+    wide = console.options.update_width(10_000)
+    for table in (_table(head, rows, padding=1), _table(*_broken(head, rows), padding=0)):
+        needed = Measurement.get(console, wide, table).maximum
+        if needed <= console.width:
+            console.print(table)
+            return
+    before, console.width = console.width, needed
+    console.print(table)
+    console.width = before
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, padding: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, padding), collapse_padding=True, pad_edge=False)
     for place, name in enumerate(head):
-        table.add_column(cell(name), justify="right" if place else "left", overflow="fold")
+        table.add_column(_lines(name), justify="right" if place else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*map(cell, row))
+        table.add_row(*map(_lines, row))
     return table
+
+
+def _broken(head: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """The texts of a table with lines as long as the longest word of their column."""
+    columns = [
+        [textwrap.fill(text, max(len(word) for one in column for word in one.split()) or 1) for text in column]
+        for column in zip(head, *rows, strict=True)
+    ]
+    broken = [list(row) for row in zip(*columns, strict=True)]
+    return broken[0], broken[1:]
+
+
+def _lines(text: str) -> Text:
+    return Text("\n").join(map(cell, text.split("\n")))

@@ -4,12 +4,14 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 from sklearn.metrics import roc_curve
 
 import finished_run
@@ -20,6 +22,18 @@ from trainables import corpora
 from trainables.errors import DropinError
 
 Line = tuple[str, str, str, float]
+ASV = """\
+bonafide target 4.0
+bonafide target 3.0
+bonafide target 0.5
+bonafide nontarget 1.0
+bonafide nontarget -2.0
+bonafide nontarget -3.0
+A07 spoof 2.0
+A08 spoof 1.5
+A08 spoof -1.0
+"""
+"""Scores of a speaker verification, for min t-DCF."""
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +41,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Holds a run, its front and its corpus."""
     folder = tmp_path_factory.mktemp("place")
     run = finished_run.make(folder)
+    scores = folder / "corpus" / "LA" / "ASVspoof2019_LA_asv_scores" / "ASVspoof2019.LA.asv.eval.gi.trl.scores.txt"
+    scores.parent.mkdir()
+    scores.write_text(ASV)
     assert export.main([str(run), "--to", str(folder / "front")]) == 0
     return folder
 
@@ -107,6 +124,7 @@ def test_numbers_on_eval_are_those_of_the_export(place: Path, evaluated: Path) -
         row = found[f"detectors/{number}"]
         assert one.pooled.eer == row["eer_eval"]
         assert one.pooled.interval == (row["eer_eval_low"], row["eer_eval_high"])
+        assert one.pooled.min_tdcf == pytest.approx(row["min_tdcf_eval"])
         assert (one.size, one.run, one.trial) == (row["size"], "one", row["trial"])
         for attack, measures in one.by["attack"].items():
             assert measures.eer == row[f"eer_eval_{attack}"]
@@ -136,6 +154,7 @@ def test_an_evaluation_in_a_program(place: Path, evaluated: Path, tmp_path: Path
     assert found.evaluation.corpus == expected.corpus
     assert found.table.num_rows == 2 * (1 + len(expected.detectors[0].by["attack"]))
     assert "eval of asvspoof2019-la" in repr(found)
+    assert found.notes[0].startswith("scores are log-odds and not calibrated")  # of a run, before its export
     found.save(tmp_path / "saved")
     assert evaluations.read(tmp_path / "saved") == found.evaluation
     (one,) = evaluate_detectors(members[0], split="dev", **options).write_scores(tmp_path / "one.txt", "2021")
@@ -154,6 +173,8 @@ def test_own_recordings_by_what_their_manifest_says(place: Path, capsys: pytest.
     for n, one in enumerate(utterances):
         label, attack = ("real", "") if one.label else ("fake", one.attack)
         rows.append(f"{one.path},{label},eval,{attack},{'opus' if n % 3 else 'gsm'}")
+    soundfile.write(place / "silent.wav", np.zeros(16_000), 16_000)
+    rows.append(f"{place / 'silent.wav'},real,eval,,gsm")
     manifest = place / "mine.csv"
     manifest.write_text("\n".join(["file,label,split,attack,codec", *rows]))
     given = [
@@ -167,10 +188,12 @@ def test_own_recordings_by_what_their_manifest_says(place: Path, capsys: pytest.
         "codec,attack",
     ]
     assert evaluate.main([str(place / "front"), *given, "--to", str(place / "on mine")]) == 0
-    assert "is not unseen data" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "is not unseen data" not in out
+    assert "note: without a score and not counted: 1 bona fide utterances and 0 spoofs; first" in out
     own, tree = evaluations.read(place / "on mine"), evaluations.read(place / "evaluation")
     for found, expected in zip(own.detectors, tree.detectors, strict=True):
-        assert found.pooled == expected.pooled
+        assert found.pooled == replace(expected.pooled, min_tdcf=None)
         assert found.by["attack"] == expected.by["attack"]
         counted = {codec: (of_it.bonafide, of_it.spoof) for codec, of_it in found.by["codec"].items()}
         labels = [(n % 3 > 0, one.label) for n, one in enumerate(utterances)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from search.evaluating import tables
 from search.evaluating.conditions import read_conditions
@@ -106,10 +108,31 @@ def test_markdown_has_every_number_and_escapes_names() -> None:
     assert "| 0.1250 |" in with_tandem
 
 
+def shown(result: EvaluationResult, width: int) -> list[str]:
+    file = io.StringIO()
+    tables.show(result.evaluation, Console(file=file, width=width, highlight=False))
+    return file.getvalue().splitlines()
+
+
 def test_the_terminal_shows_the_best_of_many_and_says_so() -> None:
-    shown = list(tables.terminal(made(tables.MOST_DETECTORS + 2).evaluation))
-    lines = [one for one in shown if isinstance(one, str)]
-    assert lines == [f"{name}: 2 detectors with a higher EER are in the files of --to" for name in ("attack", "codec")]
-    pooled, by_attack = (one for one in shown[:2] if not isinstance(one, str))
-    assert pooled.row_count == tables.MOST_DETECTORS + 2
-    assert len(by_attack.columns) == 3 + tables.MOST_DETECTORS
+    lines = shown(made(tables.MOST_DETECTORS + 2), 300)
+    for name in ("attack", "codec"):
+        assert f"{name}: 2 detectors with a higher EER are in the files of --to" in lines
+    (head,) = (line for line in lines if line.startswith(" attack"))
+    assert head.count("EER %") == tables.MOST_DETECTORS
+    assert sum(line.startswith(f" {number} ") for line in lines for number in range(10)) == tables.MOST_DETECTORS + 2
+
+
+@pytest.mark.parametrize("width", [40, 80, 300])
+def test_a_narrow_terminal_loses_no_number(width: int) -> None:
+    result = made()
+    lines = shown(result, width)
+    # At 80 columns a line of the table is a line of the terminal; at 40 the terminal breaks it.
+    assert max(map(len, lines)) <= max(width, 80)
+    for one in result.evaluation.detectors:
+        found = one.pooled
+        row = next(line.split() for line in lines if f" {one.size:,} " in line)
+        for value in (found.eer, found.hter, found.misses, found.false_alarms):
+            assert tables.percent(value) in row
+        for value in (found.min_dcf, found.actual_dcf, found.cllr):
+            assert tables.cost(value) in row
