@@ -141,7 +141,7 @@ def _read_split(listing: Listing, tree: Path, variant: str, split: str) -> bool:
             listing.add(split, Utterance(name, files.find(name), label, speaker, attack), path, number)
     words.note(listing, path)
     if files.others:
-        listing.note(folder, f"{files.others:,} audio files that the protocol does not list are not read")
+        listing.note(folder, f"audio files that the protocol does not list: {files.others:,}, not read")
     return True
 
 

@@ -143,4 +143,4 @@ def _read_split(listing: Listing, inner: Path, split: str) -> None:
                 left_out[suffix] += 1
                 listing.leave_out(split, label, f"{suffix}, which libsndfile does not read")
         for suffix, number in left_out.items():
-            listing.note(folder, f"{number:,} files {suffix} are left out, since libsndfile does not read them")
+            listing.note(folder, f"files {suffix}: {number:,}, left out, since libsndfile does not read them")

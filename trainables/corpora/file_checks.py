@@ -12,9 +12,11 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -33,6 +35,9 @@ OUTSIDE = "is a link to a path outside the corpus; replace it by the file, or fo
 # Threads hide the latency of network disks, but more than these do not help.
 _THREADS = 8
 _FILES_PER_TASK = 64
+_STATES_PER_TASK = 512
+
+Result = TypeVar("Result")
 
 State = tuple[int, int, int, int]
 """Size in bytes, mtime and ctime in ns, inode."""
@@ -74,7 +79,7 @@ def check_files(
     """
     known = {} if kept is None else _load(kept)
     names = [_name(os.fspath(path), os.fspath(root)) for path in paths]
-    states = [_state(path, may_follow) for path in paths]
+    states = list(_in_threads(lambda path: _state(path, may_follow), paths, _STATES_PER_TASK))
     verdicts: list[Verdict | None] = []
     for name, state in zip(names, states, strict=True):
         if isinstance(state, str):
@@ -83,18 +88,21 @@ def check_files(
             before = known.get(name)
             verdicts.append((None, before[1]) if before is not None and before[0] == state else None)
     unknown = [number for number, verdict in enumerate(verdicts) if verdict is None]
-    changed = False
+    now, found = time.time_ns(), 0
+    examined = closing(_in_threads(_examine, [paths[number] for number in unknown], _FILES_PER_TASK))
     try:
-        now = time.time_ns()
-        for number, verdict in zip(unknown, _examined([paths[number] for number in unknown], progress), strict=True):
-            verdicts[number] = verdict
-            state = states[number]
-            if verdict[0] is None and not isinstance(state, str) and now - max(state[1:3]) > SETTLED_NS:
-                known[names[number]] = (state, verdict[1])
-                changed = True
+        with examined as new_verdicts:
+            for done, (number, verdict) in enumerate(zip(unknown, new_verdicts, strict=True), 1):
+                verdicts[number] = verdict
+                state = states[number]
+                if verdict[0] is None and not isinstance(state, str) and now - max(state[1:3]) > SETTLED_NS:
+                    known[names[number]] = (state, verdict[1])
+                    found += 1
+                if done % _FILES_PER_TASK == 0 or done == len(unknown):
+                    progress("checking audio files", done, len(unknown))
     finally:
         # Also where a first pass over a large corpus is interrupted: the next one goes on from there.
-        if changed and kept is not None:
+        if found and kept is not None:
             _save(kept, known)
     return [verdict for verdict in verdicts if verdict is not None]
 
@@ -135,16 +143,13 @@ def _state(path: Path, may_follow: Callable[[Path], bool]) -> State | str:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
-def _examined(paths: Sequence[Path], progress: Progress) -> Iterable[Verdict]:
-    """Verdicts on files, read in several threads; libsndfile and the hash leave the interpreter to others."""
-    tasks = [paths[start : start + _FILES_PER_TASK] for start in range(0, len(paths), _FILES_PER_TASK)]
-    done = 0
+def _in_threads(work: Callable[[Path], Result], paths: Sequence[Path], size: int) -> Generator[Result, None, None]:
+    """What comes of the work on each file, in order. The system, libsndfile and the hash let other threads go on."""
+    tasks = [paths[start : start + size] for start in range(0, len(paths), size)]
     pool = ThreadPoolExecutor(_THREADS)
     try:
-        for verdicts in pool.map(lambda task: [_examine(path) for path in task], tasks):
-            yield from verdicts
-            done += len(verdicts)
-            progress("checking audio files", done, len(paths))
+        for results in pool.map(lambda task: [work(path) for path in task], tasks):
+            yield from results
     finally:
         pool.shutdown(cancel_futures=True)
 

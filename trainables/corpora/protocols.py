@@ -116,9 +116,11 @@ class Words:
             if words:
                 listing.note(path, f"{', '.join(words)} read as {CLASS_NAMES[label]}")
         if self.changed_names:
-            listing.note(path, f"folders and suffixes of {self.changed_names:,} file names are left out")
+            listing.note(path, f"file names with a folder or suffix: {self.changed_names:,}, read without")
         if self.unknown_attacks:
-            listing.note(path, f"{self.unknown_attacks:,} spoofs without attack (-) are read as one, {UNKNOWN_ATTACK}")
+            listing.note(
+                path, f"spoofs without an attack (-): {self.unknown_attacks:,}, read as one attack, {UNKNOWN_ATTACK}"
+            )
 
 
 def _separator(line: str, count: int) -> str | None:

@@ -116,9 +116,15 @@ FORMS: dict[str, tuple[Callable[[str], str], list[str]]] = {
         lambda text: text.replace("bonafide", "genuine").replace("spoof", "fake"),
         ["genuine read as bona fide", "fake read as spoof"],
     ),
-    "suffixes": (lambda text: text.replace(" -", ".flac -", 1), ["folders and suffixes of 1 file names are left out"]),
-    "folders": (lambda text: text.replace("LA_T", "flac/LA_T"), ["folders and suffixes of 2 file names are left out"]),
-    "Windows": (lambda text: text.replace("LA_T", "x\\LA_T"), ["folders and suffixes of 2 file names are left out"]),
+    "suffixes": (
+        lambda text: text.replace(" -", ".flac -", 1),
+        ["file names with a folder or suffix: 1, read without"],
+    ),
+    "folders": (
+        lambda text: text.replace("LA_T", "flac/LA_T"),
+        ["file names with a folder or suffix: 2, read without"],
+    ),
+    "Windows": (lambda text: text.replace("LA_T", "x\\LA_T"), ["file names with a folder or suffix: 2, read without"]),
     "header": (lambda text: HEADER + text, ["its first line is a header, and left out"]),
     "commas": (lambda text: text.replace(" ", ","), ["its columns are separated by commas, and read so"]),
     "quotes": (
@@ -144,7 +150,7 @@ def test_spoofs_without_an_attack_have_one_unknown_attack(tmp_path: Path) -> Non
     make_tree(tmp_path)
     corpus = changed(tmp_path, lambda text: text.replace("A01", "-"))
     assert [one.attack for one in corpus.splits["train"]] == ["-", "unknown"]
-    assert corpus.notes[0] == f"{TRAIN}: 1 spoofs without attack (-) are read as one, unknown"
+    assert corpus.notes[0] == f"{TRAIN}: spoofs without an attack (-): 1, read as one attack, unknown"
 
 
 @pytest.mark.parametrize("suffix", ["FLAC", "WAV", "Wav", "ogg", "aiff"])
@@ -185,4 +191,4 @@ def test_files_that_no_protocol_lists_are_counted(tmp_path: Path) -> None:
     for name in ("more.flac", "._more.flac", "list.txt"):
         (folder / name).touch()
     (note, *_) = asvspoof2019.read(tmp_path).notes
-    assert note == "LA/ASVspoof2019_LA_train/flac: 1 audio files that the protocol does not list are not read"
+    assert note == "LA/ASVspoof2019_LA_train/flac: audio files that the protocol does not list: 1, not read"

@@ -135,7 +135,7 @@ def test_original_as_its_authors_ship_it(tmp_path: Path) -> None:
     assert left.counts["dev"]["spoof"] == Tally(1, {".m4a, which libsndfile does not read": 9})
     (note, *_) = left.notes
     assert note == (
-        "for-original/for-original/training/fake: 9 files .m4a are left out, since libsndfile does not read them"
+        "for-original/for-original/training/fake: files .m4a: 9, left out, since libsndfile does not read them"
     )
 
 
