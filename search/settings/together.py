@@ -36,9 +36,9 @@ def check_trainable(corpus: str) -> None:
     """
     if corpora.is_eval_only(corpus):
         raise DropinError(
-            f"--corpus {corpus} has an eval split only: search on another corpus and evaluate the detectors on this one "
-            f"(python -m search.evaluate DETECTOR --corpus {corpus} --corpus-root ROOT), or list its files, with a train "
-            "and a dev split, in a manifest (--corpus manifest)"
+            f"--corpus {corpus} has an eval split only: search on another corpus and evaluate the detectors on this "
+            f"one (python -m search.evaluate DETECTOR --corpus {corpus} --corpus-root ROOT), or list its files, with a "
+            "train and a dev split, in a manifest (--corpus manifest)"
         )
 
 

@@ -197,7 +197,7 @@ def test_errors_name_them() -> None:
         (growth, "gradmax, mean_sign; got 'another'"),
         (criteria, "random, second; got 'another'"),
         (models, "wav2vec2, perceptron; got 'another'"),
-        (corpora, "synthetic, tones-high, tones-low; got 'another'"),
+        (corpora, "manifest, tones-high, tones-low; got 'another'"),
         (spaces, "'another'; choose one of dropin, plasticity, gentle"),
     ):
         with pytest.raises(ValueError, match=known):

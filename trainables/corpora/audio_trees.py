@@ -13,14 +13,17 @@ from trainables.corpora.listing import Listing
 def audio_below(listing: Listing, folder: Path) -> Iterator[Path]:
     """All audio files below a folder, sorted by their paths; a folder that cannot be read is a fault.
 
-    Folders that are links are entered where the listing follows links; hidden ones, and those that archives made on
-    macOS add, are not.
+    Folders may be links, of which each is entered once; hidden ones, and those that archives made on macOS add, are
+    left alone.
     """
+    entered: set[str] = set()
     if not listing.check_folder(folder):
         return
-    for place, folders, files in os.walk(folder, followlinks=listing.follow_links):
+    for place, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(one for one in folders if not one.startswith(".") and one != "__MACOSX")
-        here = Path(place)
-        if here != folder and not listing.check_folder(here):
+        here, real = Path(place), os.path.realpath(place)
+        if real in entered or (here != folder and not listing.check_folder(here)):
+            folders.clear()  # a circle of links would never end
             continue
+        entered.add(real)
         yield from (here / file for file in sorted(files) if is_audio_name(file))

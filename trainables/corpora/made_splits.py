@@ -28,7 +28,7 @@ class MadeSplits:
         split: of each utterance, in the order they were given in.
         by_speaker: whether no known speaker is in two splits; ``False`` where speakers are too few, or unknown.
         speakers: how many known speakers there are.
-        unknown: how many utterances have no known speaker, and were assigned one by one.
+        unknown: how many utterances have no known speaker.
     """
 
     split: tuple[str, ...]
@@ -60,13 +60,11 @@ def make_splits(utterances: Sequence[Utterance], shares: Sequence[float], seed: 
         counts = _counts([(index[utterances[one].speaker], utterances[one]) for one in known], len(speakers))
         assigned = _assign_groups(counts, given)
         split[known] = [assigned[index[utterances[one].speaker]] for one in known]
-    by_speaker = bool(speakers) and _complete(split[known], [utterances[one].label for one in known], given)
-    if not by_speaker:
-        alone = order
-    if alone:
-        split[alone] = _assign_singly([utterances[one] for one in alone], given)
-    names = tuple(SPLITS[number] for number in split)
-    return MadeSplits(names, by_speaker, len(speakers), 0 if not by_speaker else len(alone))
+    split[alone] = _assign_singly([utterances[one] for one in alone], given)
+    by_speaker = bool(speakers) and _complete(split, [one.label for one in utterances], given)
+    if speakers and not by_speaker:
+        split[order] = _assign_singly([utterances[one] for one in order], given)
+    return MadeSplits(tuple(SPLITS[number] for number in split), by_speaker, len(speakers), len(alone))
 
 
 def _key(seed: int, name: str) -> bytes:

@@ -24,7 +24,7 @@ BUILT = False
 VARIANTS: Mapping[str, str] = {}
 FALLBACK = None
 EVAL_ONLY = False
-OPTIONS: tuple[str, ...] = ("split_shares", "split_seed", "follow_links")
+OPTIONS: tuple[str, ...] = ("split_shares", "split_seed")
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "audio_path", "audio"),
     "label": ("label", "key", "class"),
@@ -50,7 +50,6 @@ def read(
     splits: Sequence[str] = SPLITS,
     split_shares: tuple[float, float, float] = SPLIT_SHARES,
     split_seed: int = 0,
-    follow_links: bool = False,
     skip_bad_files: bool = False,
     progress: Progress = silent,
 ) -> Corpus:
@@ -68,7 +67,6 @@ def read(
         splits: which are read; eval may be absent where others are asked for as well.
         split_shares: shares of train, dev and eval for splits that are made.
         split_seed: of their draw.
-        follow_links: see `options.CorpusOptions`; they are followed in any case.
         skip_bad_files: leave out up to 1 % of the utterances, those with missing, unreadable or empty files.
         progress: called with the number of checked files.
 
@@ -90,30 +88,31 @@ def read(
     rows = _Rows(listing, path)
     if table is not None:
         rows.read(table)
-    assigned, made = rows.splits, not rows.has_splits
-    if made and rows.sound and rows.utterances:
-        assigned, notes = split_utterances(rows.utterances, split_shares, split_seed, cache)
+    if rows.sound and not rows.has_splits:
+        rows.splits, notes = split_utterances(rows.utterances, split_shares, split_seed, cache)
+        if tuple(splits) == ("eval",) and split_shares[2] < 1:
+            notes.append("to evaluate on all its utterances, add --split-shares 0,0,1")
         for note in notes:
             listing.note(path, note)
-    for one, line, split in zip(rows.utterances, rows.lines, assigned, strict=False):
+    for one, line, split in zip(rows.utterances, rows.lines, rows.splits, strict=True):
         if split in splits:
             listing.add(split, one, path, line)
-    required: list[str] = []
-    if rows.sound:
-        met = set(assigned)
-        required = [one for one in splits if one in met]
-        missing = [one for one in splits if one not in met and (one != "eval" or len(splits) == 1)]
-        _explain_missing(listing, path, missing, made)
+    required = _required(listing, path, rows, splits) if rows.sound else []
     return listing.corpus(required=required, skip_bad_files=skip_bad_files, progress=progress)
 
 
-def _explain_missing(listing: Listing, path: Path, missing: Sequence[str], made: bool) -> None:
-    for split in missing:
-        if made:
-            listing.fault(path, f"no utterance is in {split}: give it a larger share by --split-shares, or add some")
-        else:
+def _required(listing: Listing, path: Path, rows: _Rows, splits: Sequence[str]) -> list[str]:
+    """Those splits that have utterances; what to do about others that are needed is a fault."""
+    met = set(rows.splits)
+    for split in splits:
+        if split in met or (split == "eval" and len(splits) > 1):
+            continue
+        if rows.has_splits:
             words = " or ".join(word for word, its in SPLIT_WORDS.items() if its == split)
-            listing.fault(path, f"no line has split {words}: add some, or leave the column out to have splits made")
+            listing.fault(path, f"no line has the split {words}: add some, or take the column away to have splits made")
+        else:
+            listing.fault(path, f"no utterance is in {split}: give it a larger share by --split-shares, or add some")
+    return [split for split in splits if split in met]
 
 
 @dataclass
@@ -126,8 +125,10 @@ class _Rows:
         sound: whether there are rows, and none has a fault.
         has_splits: whether there is a column split.
         utterances: of the rows without fault.
-        splits: those of the utterances; empty texts without a column split.
+        splits: those of the utterances; all ``train`` as long as there are none.
         lines: those of the utterances.
+        labels: label and number of rows of each word.
+        turned: number of paths with the separators of Windows.
     """
 
     listing: Listing
@@ -138,6 +139,7 @@ class _Rows:
     splits: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     labels: dict[str, tuple[int, int]] = field(default_factory=dict)
+    turned: int = 0
 
     def read(self, table: Table) -> None:
         """Read all rows."""
@@ -165,7 +167,7 @@ class _Rows:
             self._add(said, conditions, number)
         if not table.rows:
             self.listing.fault(self.path, "has no rows; add a line for each file")
-        self._note_labels()
+        self._note_what_was_read_how()
 
     def _other_columns(self, table: Table, taken: set[int]) -> list[int]:
         """Places of the columns that are conditions."""
@@ -218,19 +220,28 @@ class _Rows:
         self.labels[word] = (label, self.labels.get(word, (label, 0))[1] + 1)
         attack = "-" if label == BONA_FIDE else said["attack"] if _is_attack(said["attack"]) else UNKNOWN_ATTACK
         name = said["path"]
-        one = Utterance(name, self.path.parent / name, label, said["speaker"] or "-", attack, conditions)
+        one = Utterance(name, self.path.parent / self._as_here(name), label, said["speaker"] or "-", attack, conditions)
         self.utterances.append(one)
-        self.splits.append(SPLIT_WORDS[said["split"].casefold()] if self.has_splits else "")
+        self.splits.append(SPLIT_WORDS[said["split"].casefold()] if self.has_splits else SPLITS[0])
         self.lines.append(number)
 
-    def _note_labels(self) -> None:
-        """Which word was read as which class: a ``1`` may have been meant as a fake."""
+    def _as_here(self, path: str) -> str:
+        """A path as it is on this system; one that was written on Windows has other separators."""
+        if "\\" not in path or "/" in path:
+            return path
+        self.turned += 1
+        return path.replace("\\", "/")
+
+    def _note_what_was_read_how(self) -> None:
+        """Which word was read as which class, above all: a ``1`` may have been meant as a fake."""
         parts = [
             f"{word!r} as {CLASS_NAMES[label]} ({count:,})"
             for word, (label, count) in sorted(self.labels.items(), key=lambda item: -item[1][0])
         ]
         if parts:
             self.listing.note(self.path, f"label {', '.join(parts)}")
+        if self.turned:
+            self.listing.note(self.path, f"\\ read as / in {self.turned:,} paths")
 
 
 def _place(columns: Sequence[str], names: Sequence[str]) -> int | None:

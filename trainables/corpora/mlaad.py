@@ -96,8 +96,8 @@ def _tables(listing: Listing) -> list[Path]:
 
 def _add_spoofs(listing: Listing, table: Path) -> None:
     """Add the rows of a table. It is no CSV: texts in the last columns have quotes and line ends of their own."""
-    text = listing.read_text(table)
-    if text is None or not listing.check_folder(table.parent):
+    text = listing.read_text(table) if listing.check_folder(table.parent) else None
+    if text is None:
         return
     header, *lines = text.split("\n")
     columns = header.strip().split("|")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ class Table:
     """A table of text.
 
     Attributes:
-        columns: their names, without blanks around them; unique.
+        columns: their names, without blanks around them; unique, but for those without a name.
         rows: number of the line in the file (of the row, from 1, in Parquet) and the values in the order of the
             columns, without blanks around them; empty where there is none.
     """
@@ -56,7 +58,7 @@ def _separated(listing: Listing, path: Path, text: str) -> Table | None:
     """Text with a header line; lines are counted as in an editor, also within quotes."""
     first = next((line for line in text.split("\n") if line.strip()), "")
     delimiter = max(DELIMITERS, key=lambda one: (first.count(one), one == ","))
-    reader = csv.reader(text.split("\n"), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     rows: list[tuple[int, list[str]]] = []
     columns: tuple[str, ...] | None = None
     begins = 1
@@ -77,8 +79,8 @@ def _separated(listing: Listing, path: Path, text: str) -> Table | None:
 
 def _checked(listing: Listing, path: Path, columns: Sequence[str], rows: list[tuple[int, list[str]]]) -> Table | None:
     """A table whose rows have as many values as there are columns; other rows are faults."""
-    if len(columns) != len(set(columns)):
-        twice = next(name for name in columns if list(columns).count(name) > 1)
+    twice = next((name for name, count in Counter(columns).items() if name and count > 1), None)
+    if twice is not None:
         listing.fault(path, f"names of columns must differ; got {twice!r} more than once: rename one of them", 1)
         return None
     fit = []

@@ -80,7 +80,10 @@ def _add_spoofs(listing: Listing, generated: Path) -> list[str]:
         found[source] = None
         vocoder = folder.name.removeprefix(f"{source}_")
         conditions = {"source": source, "language": SOURCES[source][0], "vocoder": vocoder}
-        for path in audio_below(listing, folder):
+        files = list(audio_below(listing, folder))
+        # The folder of the TTS pipeline has a second copy of all its files in a folder within.
+        direct = [path for path in files if path.parent == folder]
+        for path in direct or files:
             name = str(path.relative_to(generated))
             listing.add("eval", Utterance(name, path, SPOOF, source, folder.name, conditions), path)
     if not found:
