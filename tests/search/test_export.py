@@ -361,7 +361,7 @@ def test_export_score_and_evaluate_start_without_ray_and_optuna() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, cwd=project_file.ROOT, capture_output=True, text=True
     )
-    assert not {"ray", "optuna", "pandas", "transformers", "scipy"} & set(done.stdout.split())
+    assert not {"ray", "optuna", "pandas", "transformers", "scipy", "sklearn"} & set(done.stdout.split())
 
 
 def test_what_was_stopped_early_is_not_in_the_picture(

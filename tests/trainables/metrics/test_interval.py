@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.metrics.eer import eer_of
+from trainables.metrics.eer import eer, eer_of
 from trainables.metrics.interval import eer_interval
 
 
@@ -34,6 +34,19 @@ def test_one_utterance_wrong_in_ten_by_the_binomial() -> None:
         index = np.concatenate([random.integers(0, 10, 10), random.integers(10, 20, 10)])
         found.append(eer_of(scores[index], labels[index])[0])
     assert (low, high) == pytest.approx(np.quantile(found, [0.025, 0.975]), abs=0.026)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 5))
+@settings(max_examples=50)
+def test_the_eer_of_a_sample_is_that_of_the_metric(seed: int, n_bonafide: int, n_spoof: int) -> None:
+    """One sample, drawn again as it is drawn there; with so few utterances thresholds are often equally close."""
+    scores, labels = np.arange(n_bonafide + n_spoof), np.arange(n_bonafide + n_spoof) < n_bonafide
+    np.random.default_rng(seed).shuffle(scores)
+    low, high = eer_interval(scores, labels, resamples=1, seed=seed)
+    random, order = np.random.default_rng(seed), np.argsort(scores)
+    drawn = [random.multinomial(own.sum(), own[order] / own.sum()) for own in (labels, ~labels)]
+    bonafide, spoof = (np.repeat(scores[order], counts) for counts in drawn)
+    assert low == high == eer(bonafide, spoof)[0]
 
 
 @given(st.integers(0, 2**31), st.integers(4, 40), st.floats(0.0, 3.0))
