@@ -134,7 +134,7 @@ def _calibration(card: Mapping[str, Any]) -> tuple[float, float]:
         raise DropinError(f"the calibration of a detector's card must say slope and intercept: {error!r}") from error
     if not (math.isfinite(slope) and math.isfinite(intercept)):
         raise DropinError(
-            f"slope and intercept of a calibration must be finite; got {slope} and {intercept}: export the detector anew"
+            f"a calibration's slope and intercept must be finite; got {slope} and {intercept}: export the detector anew"
         )
     return slope, intercept
 
