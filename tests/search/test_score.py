@@ -3,10 +3,9 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
-import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import soundfile
 import torch
 from torch import Tensor
 
-import project_file
 from detectors import architecture, saved_detector
 from search.score import main
 from search.scoring.scorer import Scorer
@@ -290,17 +288,28 @@ def test_pipes_and_standard_input_are_heard_to_their_end(
     (found,) = answer(capsys, place, str(tmp_path / "pipe"))
     writer.join()
     assert found == {**expected, "file": str(tmp_path / "pipe")}
-    done = subprocess.run(
-        [sys.executable, "-m", "search.score", place, "-", "--json"],
-        cwd=project_file.ROOT,
-        input=Path(name).read_bytes(),
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {**expected, "file": "/dev/stdin"}
+    with standard_input(Path(name).read_bytes()):
+        assert answer(capsys, place, "-") == [{**expected, "file": "/dev/stdin"}]
+    with standard_input(f"{name}\n".encode()):
+        assert answer(capsys, place, "--list", "-") == [expected]
     assert main([place, "/dev/null"]) == 1
     assert "/dev/null is no file and no pipe" in capsys.readouterr().err
+
+
+@contextmanager
+def standard_input(content: bytes) -> Iterator[None]:
+    """Within it the standard input is a pipe with this content."""
+    before = os.dup(0)
+    reading, writing = os.pipe()
+    os.dup2(reading, 0)
+    os.close(reading)
+    pipe = open(writing, "wb")  # noqa: SIM115 - closed by the thread
+    thread = threading.Thread(target=lambda: (pipe.write(content), pipe.close()))
+    thread.start()
+    yield
+    thread.join()
+    os.dup2(before, 0)
+    os.close(before)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
@@ -327,7 +336,11 @@ def test_scores_are_written_as_they_are_shown(
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--hop", "0"], "hop must be at least"), (["--hop", "5"], "hop must be at most"), (["--hop", "nan"], "hop must")],
+    [
+        (["--hop", "0"], "hop must be at least"),
+        (["--hop", "5"], "hop must be at most"),
+        (["--hop", "inf"], "hop must be at least"),
+    ],
 )
 def test_impossible_hops_are_refused(
     options: list[str], said: str, audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
