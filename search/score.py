@@ -82,8 +82,8 @@ def _parser() -> Parser:
     parser = Parser(
         "search.score",
         "Tell bona fide speech from deepfakes. A recording is scored in windows of the length that the detector was "
-        "trained on (4 s unless its card says otherwise); one that is shorter is repeated. Exit status: 0 when all were "
-        "scored, 1 when some could not be, 2 when the detector or an output cannot be used.",
+        "trained on (4 s unless its card says otherwise); one that is shorter is repeated. Exit status: 0 when all "
+        "were scored, 1 when some could not be, 2 when the detector or an output cannot be used.",
     )
     parser.add_argument(
         "detector",

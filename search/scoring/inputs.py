@@ -17,9 +17,9 @@ def audio_files(names: Iterable[str], fault: Fault) -> Iterator[str]:
     """The audio files that names stand for.
 
     A folder stands for the audio files in it and in its folders, by their suffixes and in order of their names;
-    hidden ones are left out. Links to folders are not followed, or a cycle would never end. A pattern (``*``, ``?``, ``[...]``,
-    ``**``) that is no file itself stands for all that it matches. ``-`` is standard input. All else is the name of a
-    file.
+    hidden ones are left out. Links to folders are not followed, or a cycle would never end. A pattern (``*``, ``?``,
+    ``[...]``, ``**``) that is no file itself stands for all that it matches. ``-`` is standard input. All else is the
+    name of a file.
 
     Args:
         names: what was given.

@@ -145,11 +145,12 @@ def _piece(number: int, hearing: Hearing, name: str, windows: Sequence[Window], 
         for (_, _, samples), there in zip(windows, signal, strict=True)
         if there
     ]
-    spans = [(_seconds(begin, places), _seconds(end - 1, places) + 1 / SAMPLE_RATE) for begin, end, _ in windows]
+    spans = [
+        (_place(begin, places) / SAMPLE_RATE, (_place(end - 1, places) + 1) / SAMPLE_RATE) for begin, end, _ in windows
+    ]
     return Piece(number, spans, signal, np.concatenate(rows) if rows else np.zeros((0, *extraction.shape)))
 
 
-def _seconds(sample: int, places: np.ndarray | None) -> float:
-    """When in the recording a sample is heard; `places` says where its frames lie if only speech counts."""
-    at = sample if places is None else int(places[sample // FRAME]) + sample % FRAME
-    return at / SAMPLE_RATE
+def _place(sample: int, places: np.ndarray | None) -> int:
+    """Where in the recording a sample lies; `places` says where its frames do if only speech counts."""
+    return sample if places is None else int(places[sample // FRAME]) + sample % FRAME

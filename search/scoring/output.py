@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -161,7 +162,7 @@ class _Parquet:
         self._writer.close()
 
 
-KINDS = {".jsonl": _JsonLines, ".csv": _Csv, ".parquet": _Parquet}
+KINDS: Mapping[str, Callable[[Path], Rows]] = {".jsonl": _JsonLines, ".csv": _Csv, ".parquet": _Parquet}
 
 
 def _text(value: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class Windowing:
             raise DropinError(f"windows must be one of {', '.join(WINDOWS)}; got {self.windows!r}")
         if self.pooling not in POOLING:
             raise DropinError(f"pooling must be one of {', '.join(POOLING)}; got {self.pooling!r}")
-        if self.hop is not None and not (isinstance(self.hop, (int, float)) and self.hop >= LEAST_HOP):
+        if self.hop is not None and not (isinstance(self.hop, (int, float)) and LEAST_HOP <= self.hop < math.inf):
             raise DropinError(f"hop must be at least {LEAST_HOP} seconds; got {self.hop!r}")
 
     def step(self, samples: int) -> int:

@@ -80,8 +80,9 @@ def scored(detector: Path, root: Path, split: str, capsys: pytest.CaptureFixture
     """Scores of a split's files by ``search.score``, and each one's attack."""
     utterances = corpora.read("asvspoof2019-la", root, cache=root).splits[split]
     capsys.readouterr()
-    assert score.main([str(detector), "--json", *(str(one.path) for one in utterances)]) == 0
-    files = json.loads(capsys.readouterr().out)["files"]
+    command = [str(detector), "--json", "--windows", "first", *(str(one.path) for one in utterances)]
+    assert score.main(command) == 0
+    files = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["file"] for one in files] == [str(one.path) for one in utterances]
     return np.array([one["score"] for one in files]), [one.attack for one in utterances]
 

@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from trainables import git_lfs
 from trainables.corpora.wav_header import data_chunk
 from trainables.errors import DropinError
 
@@ -182,6 +183,8 @@ def _reason(path: Path, error: Exception) -> str:
         return f"cannot be read ({cause.strerror})"
     except ValueError as cause:  # a name with a zero in it
         return f"cannot be read ({cause})"
+    if git_lfs.is_pointer(path):
+        return f"cannot be read ({git_lfs.CURE})"
     return f"cannot be read ({str(error).rpartition(': ')[2].strip()})"
 
 
