@@ -14,7 +14,7 @@ from trainables.errors import DropinError
 
 FILE = "evaluation.json"
 MAX_BYTES = 64_000_000
-"""Largest file that is read: a front of thirty detectors by a thousand values takes about a sixth of it."""
+"""Largest file that is read: a front of thirty detectors by a thousand values takes about a fifth of it."""
 MAX_TEXT = 2_000
 """Characters of the longest name or note; more is no name."""
 SHARES = ("eer", "misses", "false_alarms", "hter")

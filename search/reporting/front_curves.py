@@ -33,8 +33,9 @@ class Curve:
 
     @property
     def highest(self) -> float:
-        """The highest EER."""
-        return max(eer for _, eer in self.points)
+        """The highest end of an interval, or EER."""
+        eers = [eer for _, eer in self.points]
+        return max([*eers, *(interval[1] for interval in self.intervals if interval is not None)])
 
     @property
     def lowest(self) -> float:

@@ -35,19 +35,16 @@ def export(run: Path, folder: Path) -> Path:
     entries = []
     for member in members(stored):
         detector = load_detector(member.folder)
-        threshold = float(detector.card["threshold"])
         found = {}
         for split in ("dev", "eval"):
             data = store.open_split(cache, split)
             scored = np.asarray(scores(detector.module, data), dtype=np.float64)
-            found[split] = Evaluation.from_scores(scored, data.labels, data.attacks, threshold)
+            found[split] = Evaluation.from_scores(scored, data.labels, data.attacks, float(detector.card["threshold"]))
         place = f"detectors/{member.number}" if member.role == "front" else None
         if place is not None:
             shutil.copytree(member.folder, folder / place)
         eer = float(detector.card["eer_dev"])
-        entries.append(
-            DetectorResult(member, place, detector.arch.size(), eer, threshold, None, found["dev"], found["eval"])
-        )
+        entries.append(DetectorResult(member, place, detector.arch.size(), eer, dev=found["dev"], eval=found["eval"]))
     write_tables(folder, entries)
     about = {"run": stored.settings.name, "trials": len(stored.records), "corpus": stored.corpus["digest"]}
     (folder / MARKER).write_text(json.dumps({**about, "files": []}))
