@@ -22,7 +22,7 @@ def evaluate_detectors(
     detectors: Source | Sequence[Source],
     *,
     split: str = "eval",
-    by: Sequence[str] = (),
+    by: str | Sequence[str] = (),
     windowing: Windowing | None = None,
     workers: int | None = None,
     cache: str | PathLike[str] | None = None,
@@ -34,8 +34,8 @@ def evaluate_detectors(
     Args:
         detectors: folders or URIs of detectors or of exported fronts, or members of ``run.front``; one or several.
         split: ``train``, ``dev`` or ``eval``.
-        by: conditions that errors are broken down by: ``attack``, ``speaker``, or what the corpus knows besides, such
-            as ``codec``.
+        by: condition or conditions that errors are broken down by: ``attack``, ``speaker``, or what the corpus knows
+            besides, such as ``codec``.
         windowing: which windows of a recording are scored; ``None`` for the first, as where the front was made.
         workers: processes that decode; ``None`` for as many as are worth it.
         cache: folder of caches; ``None`` for the user's.
@@ -56,6 +56,7 @@ def evaluate_detectors(
     """
     given = [detectors] if isinstance(detectors, (str, PathLike, Member)) else list(detectors)
     place = default_cache() if cache is None else values.PATH.checked(Path(cache))
-    request = Request(CorpusSettings(**corpus), split, tuple(by), place, workers)
+    names = (by,) if isinstance(by, str) else tuple(by)
+    request = Request(CorpusSettings(**corpus), split, names, place, workers)
     with display or make_display(quiet=True) as shown:
         return evaluate(find_detectors(given, windowing or FIRST), request, shown)

@@ -19,7 +19,8 @@ from search.evaluating.scores import SplitScores, score_split
 from search.reporting.evaluations import CorpusEvaluation, EvaluatedCorpus, EvaluatedDetector
 from search.settings.corpus_options import SUBSETS, CorpusSettings
 from trainables import corpora
-from trainables.corpora.corpus import Corpus
+from trainables.corpora.corpus import SPLITS, Corpus
+from trainables.errors import DropinError
 from trainables.metrics.asv_scores import AsvScores, read_asv_scores
 
 
@@ -42,6 +43,15 @@ class Request:
     cache: Path
     workers: int | None = None
     scores: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the split.
+
+        Raises:
+            DropinError: there is none of this name.
+        """
+        if self.split not in SPLITS:
+            raise DropinError(f"split must be one of {', '.join(SPLITS)}; got {self.split!r}")
 
 
 def evaluate(detectors: Sequence[GivenDetector], request: Request, display: Display) -> EvaluationResult:

@@ -148,7 +148,7 @@ def test_what_the_terminal_says(place: Path, tmp_path: Path, capsys: pytest.Capt
 def test_an_evaluation_in_a_program(place: Path, evaluated: Path, tmp_path: Path) -> None:
     members = open_run(place / "runs" / "one").front.members
     options: dict[str, Any] = {"corpus": "asvspoof2019-la", "corpus_root": place / "corpus", "cache": place / "cache"}
-    found = evaluate_detectors(members, by=["attack"], **options)
+    found = evaluate_detectors(members, by="attack", **options)
     expected = evaluations.read(evaluated)
     assert [one.sha256 for one in found.evaluation.detectors] == [one.sha256 for one in expected.detectors]
     assert found.evaluation.corpus == expected.corpus
@@ -159,6 +159,8 @@ def test_an_evaluation_in_a_program(place: Path, evaluated: Path, tmp_path: Path
     assert evaluations.read(tmp_path / "saved") == found.evaluation
     (one,) = evaluate_detectors(members[0], split="dev", **options).write_scores(tmp_path / "one.txt", "2021")
     assert len(one.read_text().splitlines()) == finished_run.UTTERANCES["dev"]
+    with pytest.raises(DropinError, match="split must be one of train, dev, eval; got 'test'"):
+        evaluate_detectors(members, split="test", **options)
     with pytest.raises(DropinError, match="corpus must be one of"):
         evaluate_detectors(members, corpus="nothing")
 
