@@ -37,6 +37,11 @@ def test_errors_by_hand() -> None:
     assert (found.min_tdcf, found.bonafide, found.spoof) == (None, 4, 5)
 
 
+def test_a_score_at_the_threshold_is_accepted() -> None:
+    assert measure(SCORES, LABELS, 1.5).false_alarms == 0.2
+    assert measure(SCORES, LABELS, 1.0).misses == 0.25
+
+
 def test_utterances_without_a_score_are_left_out() -> None:
     scores, labels = np.insert(SCORES, [0, 4, 9], np.nan), np.insert(LABELS, [0, 4, 9], [1, 0, 0])
     assert measure(scores, labels, 0.0) == measure(SCORES, LABELS, 0.0)
