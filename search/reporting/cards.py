@@ -89,11 +89,7 @@ def card_markdown(
         "",
         "## Use",
         "",
-        "    python -m search.score FOLDER FILE...",
-        "",
-        f"with the folder of this card. It reads any file that libsndfile decodes, at any sampling rate: its first "
-        f"{card['seconds']:g} s, or all of it, repeated up to that length. The score is the log-likelihood ratio of "
-        "bona fide against spoofed speech. In Python: `search.load_detector(folder)`.",
+        *_use(card),
         "",
         "## Plan",
         "",
@@ -105,12 +101,28 @@ def card_markdown(
         "",
         "## Origin",
         "",
+        *_origin(card, run),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _use(card: Mapping[str, Any]) -> list[str]:
+    return [
+        "    python -m search.score FOLDER FILE...",
+        "",
+        f"with the folder of this card. It reads any file that libsndfile decodes, at any sampling rate: its first "
+        f"{card['seconds']:g} s, or all of it, repeated up to that length. The score is the log-likelihood ratio of "
+        "bona fide against spoofed speech. In Python: `search.load_detector(folder)`.",
+    ]
+
+
+def _origin(card: Mapping[str, Any], run: StoredRun) -> list[str]:
+    return [
         f"- corpus {md.escape(str(run.corpus['name']))}, digest `{run.corpus['digest']}`",
         f"- seed {card['seed']}, weights of epoch {card['epoch']} of {card['epochs']}, chosen on dev; "
         "eval was scored once, for this card",
         f"- front end {card['front_end']}",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _base_size(base: DetectorResult | None) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from search.display.progress import Display
 from search.reporting import cards, export_folder
@@ -68,10 +70,20 @@ def export(
                     )
         display.progress("scoring detectors", len(shown), len(shown))
         base = next((entry for entry in entries if entry.member.role == "base"), None)
-        widths = Architecture.create(run.settings.model, run.settings.model_option).total_widths()
-        for place, (entry, card) in kept.items():
-            text = cards.card_markdown(entry, card, run, front=len(kept), base=base, base_widths=widths)
-            (folder / place / "card.md").write_text(text, encoding="utf-8")
+        _write_cards(folder, run, kept, base)
         write_tables(folder, entries)
         draw_front(folder / "front.png", entries, completed_points(run), caption(run, len(kept)))
     return entries
+
+
+def _write_cards(
+    folder: Path,
+    run: StoredRun,
+    kept: Mapping[str, tuple[DetectorResult, Mapping[str, Any]]],
+    base: DetectorResult | None,
+) -> None:
+    """The card of each exported detector, by its folder, as Markdown."""
+    widths = Architecture.create(run.settings.model, run.settings.model_option).total_widths()
+    for place, (entry, card) in kept.items():
+        text = cards.card_markdown(entry, card, run, front=len(kept), base=base, base_widths=widths)
+        (folder / place / "card.md").write_text(text, encoding="utf-8")

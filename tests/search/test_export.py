@@ -15,15 +15,11 @@ import pytest
 
 import finished_run
 import project_file
-from search import export, open_run, score
+from search import export, score
 from search.runs import results
 from search.runs.trial_log import TrialLog, read
 from trainables import corpora
-from trainables.errors import DropinError
 from trainables.metrics.asv_scores import read_asv_scores
-from trainables.metrics.calibration import Calibration, fit
-from trainables.metrics.cllr import cllr, min_cllr
-from trainables.metrics.dcf import actual_dcf, min_dcf
 from trainables.metrics.eer import eer
 from trainables.metrics.size import parameters
 from trainables.metrics.tdcf import min_tdcf
@@ -148,61 +144,6 @@ def test_the_exported_detector_finds_on_the_files_what_the_tables_say(
     asv = read_asv_scores(next((place / "corpus" / "LA").rglob("*asv.eval*")))
     assert row["min_tdcf_eval"] == pytest.approx(min_tdcf(bonafide, spoof, asv))
     assert row["min_tdcf_dev"] is None
-
-
-@pytest.mark.parametrize("number", [0, 1])
-def test_calibration_is_what_the_files_give_and_so_are_its_costs(
-    number: int, front: Path, run: Path, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The run's own detector gives the log-odds, the exported one the log-likelihood ratios."""
-    row = pq.read_table(front / "front.parquet").to_pylist()[number]
-    card = load_detector(front / "detectors" / str(number)).card
-    own = run / "detectors" / str(row["trial"])
-    raw = {split: scored(own, place / "corpus", split, capsys) for split in ("dev", "eval")}
-    odds, attacks = raw["dev"]
-    line = fit(odds, [int(attack == "-") for attack in attacks])
-    assert card["calibration"] == pytest.approx(
-        {"slope": line.slope, "intercept": line.intercept, "prior": 0.5}, rel=1e-3
-    )
-    assert (row["calibration_slope"], row["calibration_intercept"], row["calibration_prior"]) == (
-        *(card["calibration"][name] for name in ("slope", "intercept")),
-        0.5,
-    )
-    written = Calibration(card["calibration"]["slope"], card["calibration"]["intercept"])
-    for split, (found, named) in raw.items():
-        keys = np.array([attack == "-" for attack in named])
-        ratios = scored(front / "detectors" / str(number), place / "corpus", split, capsys)[0]
-        np.testing.assert_allclose(ratios, written.apply(found), atol=1e-9)
-        for name, cost in (("cllr", cllr), ("min_cllr", min_cllr), ("min_dcf", min_dcf), ("actual_dcf", actual_dcf)):
-            assert (
-                row[f"{name}_{split}"]
-                == card[split][name]
-                == pytest.approx(cost(ratios[keys], ratios[~keys]), abs=1e-5)
-            )
-            if name in card["uncalibrated"][split]:
-                expected = pytest.approx(cost(found[keys], found[~keys]), abs=1e-5)
-                assert row[f"{name}_{split}_before"] == card["uncalibrated"][split][name] == expected
-    threshold = load_detector(own).card["threshold"]
-    found, keys = raw["eval"][0], np.array([attack == "-" for attack in raw["eval"][1]])
-    assert row["misses_eval_before"] == pytest.approx(np.mean(found[keys] < threshold), abs=1.01 / keys.sum())
-    assert row["cllr_dev"] <= 1.01
-
-
-def test_the_prior_moves_the_threshold_and_is_checked(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    target = tmp_path / "out"
-    assert export.main([str(run), "--to", str(target), "--calibration-prior", "0.9"]) == 0
-    card = load_detector(target / "detectors" / "0").card
-    assert card["threshold"] == pytest.approx(-np.log(9))
-    assert card["calibration"]["prior"] == 0.9
-    assert "prior of bona fide speech is 0.9" in (target / "detectors" / "0" / "card.md").read_text()
-    for wrong in ("0", "1", "x", "nan"):
-        with pytest.raises(SystemExit):
-            export.main([str(run), "--to", str(target), "--calibration-prior", wrong])
-        assert "must be a number between 0 and 1, both excluded" in capsys.readouterr().err
-    with pytest.raises(DropinError, match=r"calibration_prior must be a number between 0 and 1, both excluded; got 2"):
-        open_run(run).export(tmp_path / "other", calibration_prior=2)
 
 
 def test_the_card_is_for_people(front: Path) -> None:

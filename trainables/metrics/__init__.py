@@ -1,2 +1,5 @@
-"""What a detector is measured by: its errors (EER, min t-DCF, DCF), what its scores are worth as
-log-likelihood ratios (Cllr) and how they become such, its size, and errors and size weighed together."""
+"""What a detector is measured by: its errors, what its scores are worth, its size, and errors and size together.
+
+Errors are EER, min t-DCF and DCF; scores are worth what they cost as log-likelihood ratios (Cllr), which calibration
+makes of them.
+"""
