@@ -303,8 +303,12 @@ def standard_input(content: bytes) -> Iterator[None]:
     reading, writing = os.pipe()
     os.dup2(reading, 0)
     os.close(reading)
-    pipe = open(writing, "wb")  # noqa: SIM115 - closed by the thread
-    thread = threading.Thread(target=lambda: (pipe.write(content), pipe.close()))
+
+    def write() -> None:
+        with open(writing, "wb") as pipe:
+            pipe.write(content)
+
+    thread = threading.Thread(target=write)
     thread.start()
     yield
     thread.join()
@@ -347,3 +351,14 @@ def test_impossible_hops_are_refused(
 ) -> None:
     assert main([str(saved_detector(tmp_path / "detector")), *files(audio), *options]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_scores_go_where_standard_output_does_though_a_bar_is_on_the_terminal(
+    audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    place = str(saved_detector(tmp_path / "detector"))
+    assert main([place, *files(audio), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert [json.loads(line)["file"] for line in shown.out.splitlines()] == files(audio)
+    assert "scoring" in shown.err
