@@ -31,11 +31,13 @@ class Source:
         name: as the user named it.
         path: where it is read: elsewhere, if it was a pipe.
         fault: why it cannot be scored, if that is known already.
+        size: in bytes, 0 if it is not known.
     """
 
     name: str
     path: Path
     fault: str | None = None
+    size: int = 0
 
     def told(self, error: Exception) -> str:
         """An error about the file under the name that the user knows."""

@@ -244,6 +244,16 @@ def test_names_are_taken_as_they_are_needed(files: list[str], monkeypatch: pytes
     found.close()  # type: ignore[attr-defined]
 
 
+def test_long_files_are_chunks_of_their_own() -> None:
+    sizes = [2**20] * 40 + [2**30] * 2 + [5]
+    sources = [Source(str(number), Path(str(number)), size=size) for number, size in enumerate(sizes)]
+    chunks = list(together._chunks(iter(sources)))
+    assert [one for chunk in chunks for one in chunk] == sources
+    assert [len(chunk) for chunk in chunks] == [8] * 5 + [1, 1, 1]
+    small = [Source("a", Path("a"))] * 70
+    assert [len(chunk) for chunk in together._chunks(iter(small))] == [32, 32, 6]
+
+
 def test_long_recordings_come_in_small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     soundfile.write(tmp_path / "long.wav", np.tile(noise(10.0), 6), RATE, subtype="PCM_16")
     monkeypatch.setattr(decoding, "AT_ONCE", 0)
