@@ -144,7 +144,8 @@ class _Show:
     def __init__(self, given: argparse.Namespace, detector: Detector, scorer: Scorer) -> None:
         self._json, self._quiet = given.json, given.to is not None and not given.json
         self._detector, self._scorer = detector, scorer
-        self._colour = Console().is_terminal
+        self._terminal = sys.stdout.isatty()
+        self._colour = self._terminal and not Console().no_color
         self._errors = Console(stderr=True)
         self._scored = self._failed = 0
         self._to: Path | None = given.to
@@ -153,7 +154,13 @@ class _Show:
         """The results, with a bar on stderr where that is a terminal."""
         columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
         total = len(names) if isinstance(names, list) else None
-        with Progress(*columns, console=self._errors, transient=True, disable=not self._errors.is_terminal) as bar:
+        with Progress(
+            *columns,
+            console=self._errors,
+            transient=True,
+            redirect_stdout=self._terminal,  # or what is meant for a file would be shown above the bar
+            disable=not self._errors.is_terminal,
+        ) as bar:
             yield from bar.track(results, total)
 
     def result(self, one: Scored) -> None:

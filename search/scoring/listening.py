@@ -17,6 +17,8 @@ from trainables.errors import DropinError
 from trainables.features.windows import Extraction
 
 PIECE_WINDOWS = 32
+GLANCE = 1024
+"""Samples at the beginning of a window."""
 NO_SIGNAL = 2.0**-14
 """Two steps of 16 bits: what varies by no more than that is silence, dithered or not, or a constant."""
 
@@ -29,11 +31,13 @@ class Source:
         name: as the user named it.
         path: where it is read: elsewhere, if it was a pipe.
         fault: why it cannot be scored, if that is known already.
+        size: in bytes, 0 if it is not known.
     """
 
     name: str
     path: Path
     fault: str | None = None
+    size: int = 0
 
     def told(self, error: Exception) -> str:
         """An error about the file under the name that the user knows."""
@@ -138,7 +142,7 @@ def _cut(
 
 
 def _piece(number: int, hearing: Hearing, name: str, windows: Sequence[Window], places: np.ndarray | None) -> Piece:
-    signal = [bool(samples.max() - samples.min() > NO_SIGNAL) for _, _, samples in windows]
+    signal = [_has_signal(samples) for _, _, samples in windows]
     extraction = hearing.extraction
     rows = [
         extraction.rows(samples, hearing.samples, name)
@@ -148,7 +152,19 @@ def _piece(number: int, hearing: Hearing, name: str, windows: Sequence[Window], 
     spans = [
         (_place(begin, places) / SAMPLE_RATE, (_place(end - 1, places) + 1) / SAMPLE_RATE) for begin, end, _ in windows
     ]
-    return Piece(number, spans, signal, np.concatenate(rows) if rows else np.zeros((0, *extraction.shape)))
+    return Piece(number, spans, signal, _together(rows, extraction))
+
+
+def _together(rows: Sequence[np.ndarray], extraction: Extraction) -> np.ndarray:
+    if len(rows) == 1:
+        return rows[0]
+    return np.concatenate(rows) if rows else np.zeros((0, *extraction.shape), extraction.dtype)
+
+
+def _has_signal(samples: np.ndarray) -> bool:
+    """Whether a window varies by more than silence does."""
+    # Nearly every window does so in a few of its samples, and then there is no need to look at all.
+    return any(bool(some.max() - some.min() > NO_SIGNAL) for some in (samples[:GLANCE], samples))
 
 
 def _place(sample: int, places: np.ndarray | None) -> int:

@@ -37,11 +37,12 @@ class Sources:
         name = os.fspath(file)
         path = Path(name)
         try:
-            mode = os.stat(path).st_mode
+            found = os.stat(path)
         except (OSError, ValueError):
             return Source(name, path)  # reading it says what is wrong
+        mode = found.st_mode
         if stat.S_ISREG(mode):
-            return Source(name, path)
+            return Source(name, path, size=found.st_size)
         if stat.S_ISDIR(mode):
             return Source(name, path, f"{name} is a folder: name the files in it")
         if stat.S_ISFIFO(mode):
@@ -65,7 +66,7 @@ class Sources:
             path.unlink(missing_ok=True)
             return Source(name, Path(name), f"{name} cannot be read ({error.strerror})")
         if fits:
-            return Source(name, path)
+            return Source(name, path, size=path.stat().st_size)
         path.unlink()
         return Source(name, Path(name), f"{name} must have at most {MOST_SPOOLED} bytes: cut it into several files")
 

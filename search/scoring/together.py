@@ -17,6 +17,7 @@ from search.scoring.workers import ChunkScored, PieceHeard, Pool
 from trainables.errors import DropinError
 
 CHUNK_FILES = 32
+CHUNK_BYTES = 2**23
 CHUNKS_PER_PROCESS = 3
 """Chunks under way for each process."""
 POOL_START_SECONDS = 4.0
@@ -59,25 +60,37 @@ def _scored(
         left = map(sources.source, files)
         if workers is None:
             # The first file is not timed: with it a process imports and precomputes.
-            yield from _here(desk, sources, itertools.islice(left, 1))
-            began, done = time.monotonic(), 0
-            while workers is None:
-                chunk = list(itertools.islice(left, CHUNK_FILES))
-                if not chunk:
-                    return
-                yield from _here(desk, sources, chunk)
-                done += len(chunk)
-                workers = _worthwhile_workers(time.monotonic() - began, done, length - 1)
+            yield from _here(desk, sources, list(itertools.islice(left, 1)))
+        chunks, seconds, done = _chunks(left), 0.0, 1
+        while workers is None:
+            if not (chunk := next(chunks, [])):
+                return
+            began = time.monotonic()
+            found = _here(desk, sources, chunk)
+            seconds, done = seconds + time.monotonic() - began, done + len(chunk)
+            yield from found
+            workers = _worthwhile_workers(seconds, done, length)
         if workers == 1:
-            while chunk := list(itertools.islice(left, CHUNK_FILES)):
+            for chunk in chunks:
                 yield from _here(desk, sources, chunk)
         else:
-            yield from _in_processes(desk, sources, left, workers)
+            yield from _in_processes(desk, sources, chunks, workers)
 
 
-def _here(desk: Desk, sources: Sources, some: Iterable[Source]) -> list[list[Scored]]:
+def _chunks(left: Iterator[Source]) -> Iterator[list[Source]]:
+    """Files in chunks of at most `CHUNK_FILES`, and of one more than `CHUNK_BYTES` hold: long ones are on their own."""
+    chunk: list[Source] = []
+    for source in left:
+        chunk.append(source)
+        if len(chunk) == CHUNK_FILES or sum(one.size for one in chunk) >= CHUNK_BYTES:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _here(desk: Desk, sources: Sources, chunk: Sequence[Source]) -> list[list[Scored]]:
     """Some files, scored in this process."""
-    chunk = list(some)
     found = desk.score(chunk)
     for source in chunk:
         sources.release(source)
@@ -97,21 +110,21 @@ def _worthwhile_workers(seconds: float, done: int, length: int) -> int | None:
     return cpus if seconds > POOL_START_SECONDS else None
 
 
-def _in_processes(desk: Desk, sources: Sources, left: Iterator[Source], processes: int) -> Iterator[list[Scored]]:
+def _in_processes(
+    desk: Desk, sources: Sources, chunks: Iterator[list[Source]], processes: int
+) -> Iterator[list[Scored]]:
     """The rest of the files. Until the processes are ready, this one works on chunks itself."""
     under_way: dict[int, Sequence[Source]] = {}
     done: dict[int, list[list[Scored]]] = {}
     begun = following = 0
     with Pool(desk.scorers, processes) as pool:
         while not pool.is_ready():
-            chunk = list(itertools.islice(left, CHUNK_FILES))
-            if not chunk:
+            if not (chunk := next(chunks, [])):
                 return
             yield from _here(desk, sources, chunk)
         while True:
             while begun - following < processes * CHUNKS_PER_PROCESS:
-                chunk = list(itertools.islice(left, CHUNK_FILES))
-                if not chunk:
+                if not (chunk := next(chunks, [])):
                     break
                 pool.submit(begun, chunk)
                 under_way[begun] = chunk

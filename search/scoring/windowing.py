@@ -92,6 +92,8 @@ class AllWindows:
 
     def push(self, block: np.ndarray) -> Iterator[Window]:
         """Every window that cannot be the last one."""
+        if not len(block):
+            return
         self._held = np.concatenate([self._held, block]) if len(self._held) else block
         length = self._offset + len(self._held)
         while (end := self._next + self._samples) < length:

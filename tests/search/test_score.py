@@ -3,9 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,9 @@ import soundfile
 import torch
 from torch import Tensor
 
+import recordings
 from detectors import architecture, saved_detector
+from recordings import LENGTHS, RATE, answer, files
 from search.score import main
 from search.scoring.scorer import Scorer
 from search.scoring.windowing import Windowing
@@ -28,32 +28,11 @@ from trainables.models.chain import Chain
 from trainables.storage.checkpoint import Detector, load_detector
 from trainables.trial.training import scores
 
-RATE = 16000
-LENGTHS = {"short": 1.0, "exact": 4.0, "long": 5.5, "other": 2.3}
-
 
 @pytest.fixture(scope="module")
 def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Noise of different colours, a FLAC file for each of `LENGTHS`; ``other`` is stereo at 44.1 kHz."""
-    folder = tmp_path_factory.mktemp("audio")
-    for number, (name, seconds) in enumerate(LENGTHS.items()):
-        noise = np.random.default_rng(number).standard_normal(round(seconds * RATE)) * 0.05
-        noise = np.convolve(noise, np.ones(number + 1) / (number + 1), mode="same")
-        other = name == "other"
-        samples = np.stack([noise, -0.5 * noise], axis=1) if other else noise
-        soundfile.write(folder / f"{name}.flac", samples, 44100 if other else RATE, subtype="PCM_16")
-    return folder
-
-
-def files(folder: Path) -> list[str]:
-    return [str(path) for path in sorted(folder.iterdir())]
-
-
-def answer(capsys: pytest.CaptureFixture[str], *command: str) -> list[dict[str, Any]]:
-    """The lines of JSON."""
-    capsys.readouterr()
-    main([*command, "--json"])
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    """A folder with a file for each of `LENGTHS`."""
+    return recordings.make(tmp_path_factory.mktemp("audio"))
 
 
 class Listener(Chain):
@@ -234,86 +213,6 @@ def test_a_front_is_told_with_its_detectors(tmp_path: Path, audio: Path, capsys:
         assert said.index("detectors/2,") < said.index("detectors/10")
 
 
-def test_folders_patterns_and_lists(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    place = str(saved_detector(tmp_path / "detector"))
-    (tmp_path / "list").write_text("\n".join([*files(audio)[:2], "", str(audio / "l*g.flac"), str(tmp_path)]) + "\n")
-    (tmp_path / "some").mkdir()
-    (tmp_path / "some" / "more.WAV").write_bytes((audio / "exact.flac").read_bytes())
-    (tmp_path / "some" / "._more.wav").write_text("of an archive")
-    (tmp_path / "some" / "more.txt").write_text("no audio")
-    expected = [*files(audio)[:2], str(audio / "long.flac"), str(tmp_path / "some" / "more.WAV")]
-    assert [one["file"] for one in answer(capsys, place, "--list", str(tmp_path / "list"))] == expected
-    (tmp_path / "none").mkdir()
-    assert main([place, str(audio), str(tmp_path / "none"), str(tmp_path / "no*thing")]) == 1
-    shown = capsys.readouterr()
-    assert "none holds no audio file" in shown.err
-    assert "no*thing matches no file" in shown.err
-    assert shown.err.endswith("2 of 6 could not be scored\n")
-    assert main([place, "--list", str(tmp_path / "nowhere")]) == 2
-    assert "--list must be a file" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main([place])
-    assert "name files" in capsys.readouterr().err
-
-
-def test_a_folder_in_a_folder_that_may_not_be_entered_is_one_line(
-    audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Root may enter all: what another user is told is pretended."""
-    (tmp_path / "heard" / "closed").mkdir(parents=True)
-    for name in files(audio):
-        Path(tmp_path / "heard" / Path(name).name).write_bytes(Path(name).read_bytes())
-    real = os.scandir
-
-    def scandir(path: Any) -> Any:
-        if "closed" in str(path):
-            raise PermissionError(13, "Permission denied", str(path))
-        return real(path)
-
-    monkeypatch.setattr("os.scandir", scandir)
-    assert main([str(saved_detector(tmp_path / "detector")), str(tmp_path / "heard")]) == 1
-    shown = capsys.readouterr()
-    assert shown.err.splitlines() == [
-        f"{tmp_path}/heard/closed cannot be read (Permission denied)",
-        f"1 of {len(LENGTHS) + 1} could not be scored",
-    ]
-
-
-def test_pipes_and_standard_input_are_heard_to_their_end(
-    audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    place, name = str(saved_detector(tmp_path / "detector")), str(audio / "other.flac")
-    (expected,) = answer(capsys, place, name)
-    os.mkfifo(tmp_path / "pipe")
-    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(Path(name).read_bytes()))
-    writer.start()
-    (found,) = answer(capsys, place, str(tmp_path / "pipe"))
-    writer.join()
-    assert found == {**expected, "file": str(tmp_path / "pipe")}
-    with standard_input(Path(name).read_bytes()):
-        assert answer(capsys, place, "-") == [{**expected, "file": "/dev/stdin"}]
-    with standard_input(f"{name}\n".encode()):
-        assert answer(capsys, place, "--list", "-") == [expected]
-    assert main([place, "/dev/null"]) == 1
-    assert "/dev/null is no file and no pipe" in capsys.readouterr().err
-
-
-@contextmanager
-def standard_input(content: bytes) -> Iterator[None]:
-    """Within it the standard input is a pipe with this content."""
-    before = os.dup(0)
-    reading, writing = os.pipe()
-    os.dup2(reading, 0)
-    os.close(reading)
-    pipe = open(writing, "wb")  # noqa: SIM115 - closed by the thread
-    thread = threading.Thread(target=lambda: (pipe.write(content), pipe.close()))
-    thread.start()
-    yield
-    thread.join()
-    os.dup2(before, 0)
-    os.close(before)
-
-
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 def test_scores_are_written_as_they_are_shown(
     suffix: str, audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -349,3 +248,14 @@ def test_impossible_hops_are_refused(
 ) -> None:
     assert main([str(saved_detector(tmp_path / "detector")), *files(audio), *options]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_scores_go_where_standard_output_does_though_a_bar_is_on_the_terminal(
+    audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    place = str(saved_detector(tmp_path / "detector"))
+    assert main([place, *files(audio), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert [json.loads(line)["file"] for line in shown.out.splitlines()] == files(audio)
+    assert "scoring" in shown.err

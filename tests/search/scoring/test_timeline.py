@@ -6,6 +6,7 @@ import csv
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from test_together import RATE, noise
@@ -36,10 +37,10 @@ def test_the_picture_shows_each_window_on_its_side_of_the_threshold() -> None:
     windows = (WindowScore(0, 4, 2.0), WindowScore(2, 6, math.nan), WindowScore(4, 8, 1.0), WindowScore(6, 10, -3.0))
     figure = draw(Scored("$call$.wav", 0.0, None, windows), 1.0)
     (axes,) = figure.axes
-    points = {line.get_label(): (line.get_xdata(), line.get_ydata()) for line in axes.lines}
-    assert [list(values) for values in points["bona fide"]] == [[2.0, 6.0], [2.0, 1.0]]
-    assert [list(values) for values in points["spoof"]] == [[8.0], [-3.0]]
-    assert list(points["threshold 1.000"][1]) == [1.0, 1.0]
+    points = {line.get_label(): np.array([line.get_xdata(), line.get_ydata()]).tolist() for line in axes.lines}
+    assert points["bona fide"] == [[2.0, 6.0], [2.0, 1.0]]
+    assert points["spoof"] == [[8.0], [-3.0]]
+    assert points["threshold 1.000"][1] == [1.0, 1.0]
     assert axes.get_xlim() == (0, 10)
     assert axes.get_title() == "$call$.wav: 0.000"
 

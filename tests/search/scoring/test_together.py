@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,12 +70,12 @@ def test_the_score_of_a_recording_is_pooled_from_its_calibrated_windows(tmp_path
     rows = Extraction("log_mel", RATE, RATE).rows
     starts = (0, 8000, 16_000, 19_200)
     odds = plain.log_odds(np.concatenate([rows(waveform[start : start + RATE], RATE) for start in starts]))
-    calibration = {"calibration": {"slope": 2.0, "intercept": -3.0, "prior": 0.5}}
+    calibration = {"slope": 2.0, "intercept": -3.0, "prior": 0.5}
     for windowing, pooled in ((Windowing(), np.mean), (Windowing(pooling="max_spoof"), np.min)):
         [one] = scorer(windowing=windowing).score_files([tmp_path / "one.wav"])
         assert one.score == pytest.approx(pooled(odds), abs=1e-5)
         assert [(window.start, window.end) for window in one.windows] == [(s / RATE, s / RATE + 1) for s in starts]
-        [one] = scorer(windowing=windowing, **calibration).score_files([tmp_path / "one.wav"])
+        [one] = scorer(windowing=windowing, calibration=calibration).score_files([tmp_path / "one.wav"])
         assert one.score == pytest.approx(pooled(2 * odds - 3), abs=1e-5)
     [first] = scorer(windowing=Windowing("first")).score_files([tmp_path / "one.wav"])
     assert first.score == pytest.approx(odds[0], abs=1e-5)
@@ -125,10 +125,17 @@ def test_a_file_is_decoded_once_and_transformed_once_per_front_end(
     opened: list[Path] = []
     transformed: list[str] = []
     real, rows = audio.opened, Extraction.rows
-    monkeypatch.setattr(audio, "opened", lambda path: opened.append(path) or real(path))
-    monkeypatch.setattr(
-        Extraction, "rows", lambda self, *given: transformed.append(self.front_end) or rows(self, *given)
-    )
+
+    def counted(path: Path) -> Any:
+        opened.append(path)
+        return real(path)
+
+    def counted_rows(self: Extraction, *given: Any) -> np.ndarray:
+        transformed.append(self.front_end)
+        return rows(self, *given)
+
+    monkeypatch.setattr(audio, "opened", counted)
+    monkeypatch.setattr(Extraction, "rows", counted_rows)
     all_three = [scorer("resnet18"), scorer("grnn"), scorer("resnet18", seed=1)]
     [results] = score_together(all_three, files[3:4], workers=1)
     assert [one.score is not None for one in results] == [True] * 3
@@ -177,13 +184,24 @@ def test_processes_give_the_same_as_one(files: list[str], monkeypatch: pytest.Mo
     assert not multiprocessing.active_children()
 
 
-class NoProcesses:
-    """A pool whose work is done in this process: as on a GPU, workers hear and the caller scores."""
+class SentHere(workers.Work):
+    """Work of which the messages are kept."""
 
-    def __init__(self, scorers: list[Scorer], processes: int) -> None:
-        self._work = workers.Work((), list(dict.fromkeys(one.hearing for one in scorers)), *[None] * 3)  # type: ignore
-        self._sent: list[Any] = []
-        self._work._send = self._sent.append  # type: ignore[method-assign]
+    def __init__(self, scorers: Sequence[Scorer]) -> None:
+        self.scorers, self.hearings = (), list(dict.fromkeys(one.hearing for one in scorers))
+        self._desk, self._listener = None, None
+        self.sent: list[Any] = []
+
+    def _send(self, message: object) -> None:
+        self.sent.append(message)
+
+
+class NoProcesses:
+    """A pool whose work is done in this process: as with a GPU, workers hear and the caller scores."""
+
+    def __init__(self, scorers: Sequence[Scorer], processes: int) -> None:
+        self._work = SentHere(scorers)
+        self._sent = self._work.sent
         self._work.prepare()
 
     def __enter__(self) -> NoProcesses:
@@ -224,6 +242,16 @@ def test_names_are_taken_as_they_are_needed(files: list[str], monkeypatch: pytes
     next(found)
     assert len(taken) == 2
     found.close()  # type: ignore[attr-defined]
+
+
+def test_long_files_are_chunks_of_their_own() -> None:
+    sizes = [2**20] * 40 + [2**30] * 2 + [5]
+    sources = [Source(str(number), Path(str(number)), size=size) for number, size in enumerate(sizes)]
+    chunks = list(together._chunks(iter(sources)))
+    assert [one for chunk in chunks for one in chunk] == sources
+    assert [len(chunk) for chunk in chunks] == [8] * 5 + [1, 1, 1]
+    small = [Source("a", Path("a"))] * 70
+    assert [len(chunk) for chunk in together._chunks(iter(small))] == [32, 32, 6]
 
 
 def test_long_recordings_come_in_small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mutations import outcome
@@ -153,6 +153,7 @@ def test_a_pointer_of_git_lfs_is_told(tmp_path: Path) -> None:
 # Property
 
 
+@settings(max_examples=40)
 @given(
     rate=st.sampled_from([8000, 11_025, 22_050, 44_100, 48_000, 96_000, 16_000, 15_999]),
     length=st.integers(1, 60_000),
