@@ -94,7 +94,24 @@ def _parser() -> Parser:
         help="break errors down by attack, speaker, or what the corpus knows besides, such as codec",
     )
     add_windowing(what, "first")
-    written = parser.add_argument_group("what is written")
+    _add_outputs(parser.add_argument_group("what is written"))
+    where = parser.add_argument_group("where")
+    where.add_argument(
+        "--cache",
+        type=values.PATH.parsed,
+        metavar="DIR",
+        help="folder of caches (default: DROPIN_CACHE, or dropin in the user's cache folder)",
+    )
+    where.add_argument(
+        "--workers",
+        type=values.whole(1).parsed,
+        metavar="N",
+        help="processes that decode and score (default: one for each CPU where the files take long enough)",
+    )
+    return parser
+
+
+def _add_outputs(written: argparse._ArgumentGroup) -> None:
     written.add_argument(
         "--to",
         type=values.PATH.parsed,
@@ -118,20 +135,6 @@ def _parser() -> Parser:
         metavar="{" + ",".join(score_files.LINES) + "}",
         help=f"form of scores, by the ASVspoof challenge that takes it (default: {score_files.DEFAULT})",
     )
-    where = parser.add_argument_group("where")
-    where.add_argument(
-        "--cache",
-        type=values.PATH.parsed,
-        metavar="DIR",
-        help="folder of caches (default: DROPIN_CACHE, or dropin in the user's cache folder)",
-    )
-    where.add_argument(
-        "--workers",
-        type=values.whole(1).parsed,
-        metavar="N",
-        help="processes that decode (default: one for each CPU where that is faster)",
-    )
-    return parser
 
 
 def _names(text: str) -> tuple[str, ...]:
