@@ -1,6 +1,6 @@
 """Search over how audio deepfake detectors grow and are pruned: EER against size.
 
->>> from search import Settings, run_search, open_run, load_detector
+>>> from search import Settings, run_search, open_run, load_detector, evaluate_detectors
 
 What is offered is imported when it is first used, so that ``import search`` takes no time.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from search.api.detectors import Detector as Detector
     from search.api.detectors import load_detector as load_detector
+    from search.api.evaluations import evaluate_detectors as evaluate_detectors
     from search.api.runs import Run as Run
     from search.api.runs import open_run as open_run
     from search.api.runs import run_search as run_search
@@ -24,11 +25,21 @@ _WHERE = {
     "DropinError": "trainables.errors",
     "Run": "search.api.runs",
     "Settings": "search.settings.options",
+    "evaluate_detectors": "search.api.evaluations",
     "load_detector": "search.api.detectors",
     "open_run": "search.api.runs",
     "run_search": "search.api.runs",
 }
-__all__ = ["Detector", "DropinError", "Run", "Settings", "load_detector", "open_run", "run_search"]
+__all__ = [
+    "Detector",
+    "DropinError",
+    "Run",
+    "Settings",
+    "evaluate_detectors",
+    "load_detector",
+    "open_run",
+    "run_search",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The command that exports a front: ``python -m search.export RUN --to DIR``. The one place where eval is scored."""
+"""The command that exports a front: ``python -m search.export RUN --to DIR``. It scores dev and eval."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     display.message(f"front: {target / 'front.png'}, {target / 'front.csv'}, {target / 'front.parquet'}")
     display.message(f"next: {command('search.score', target / 'detectors' / '0', 'FILES')}")
     display.message(f"report: {command('search.report', run.folder, '--front', target)}")
+    display.message(f"elsewhere: {command('search.evaluate', target, '--corpus', 'NAME', '--corpus-root', 'ROOT')}")
     return 0
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from search.reporting import markdown as md
 from search.reporting.dev_calibration import DevCalibration
 from search.reporting.evaluation import Evaluation
 from search.reporting.plan_words import count_text, plan_in_words
 from search.reporting.tables import DetectorResult
 from search.runs.members import StoredRun
-from trainables.printable import printable
 
 UNKNOWN = "-"
 
@@ -72,7 +71,7 @@ def card_markdown(
         "",
         f"A {settings.model} that tells bona fide speech from deepfakes: {result.size:,} parameters, "
         f"{count_text(result.macs or 0)} multiply-accumulates for {card['seconds']:g} s of audio.",
-        f"Trial {record.number}{name} of run {_escape(settings.name)}; number {result.member.name} on its front of "
+        f"Trial {record.number}{name} of run {md.escape(settings.name)}; number {result.member.name} on its front of "
         f"{front}, counted from 0 for the smallest.",
         "",
         *_warning(run),
@@ -119,7 +118,7 @@ def _use(card: Mapping[str, Any]) -> list[str]:
 
 def _origin(card: Mapping[str, Any], run: StoredRun) -> list[str]:
     return [
-        f"- corpus {_escape(str(run.corpus['name']))}, digest `{run.corpus['digest']}`",
+        f"- corpus {md.escape(str(run.corpus['name']))}, digest `{run.corpus['digest']}`",
         f"- seed {card['seed']}, weights of epoch {card['epoch']} of {card['epochs']}, chosen on dev; "
         "eval was scored once, for this card",
         f"- front end {card['front_end']}",
@@ -132,7 +131,7 @@ def _base_size(base: DetectorResult | None) -> str:
 
 
 def _warning(run: StoredRun) -> list[str]:
-    return [f"> {_escape(str(run.corpus['note']))}", ""] if run.corpus.get("note") else []
+    return [f"> {md.escape(str(run.corpus['note']))}", ""] if run.corpus.get("note") else []
 
 
 def _errors(result: DetectorResult, base: DetectorResult | None) -> list[str]:
@@ -145,7 +144,7 @@ def _errors(result: DetectorResult, base: DetectorResult | None) -> list[str]:
         rows.append(["min t-DCF", *map(_cost, costs)])
     if base is not None:
         rows.append(["EER of the base", _percent(base.eer_dev), _percent(base.eer_eval)])
-    return _table(["", "dev", "eval"], rows)
+    return md.table(["", "dev", "eval"], rows)
 
 
 def _interval(evaluation: Evaluation) -> str:
@@ -193,7 +192,7 @@ def _calibration(result: DetectorResult) -> list[str]:
         "in-sample; those of eval are not. Cllr is the cost of scores as log-likelihood ratios, 1 bit where they tell "
         "nothing; DCF is the detection cost of ASVspoof 5 at its threshold of -ln 1.9, and 1 for a detector of no use.",
         "",
-        *_table(["", "dev", "eval"], rows),
+        *md.table(["", "dev", "eval"], rows),
     ]
 
 
@@ -205,26 +204,15 @@ def _attacks(result: DetectorResult) -> list[str]:
     on_dev = result.dev.by_attack if result.dev else {}
     on_eval = result.eval.by_attack if result.eval else {}
     names = sorted({*on_dev, *on_eval})
-    return _table(["attack", "dev", "eval"], [[n, _percent(on_dev.get(n)), _percent(on_eval.get(n))] for n in names])
+    return md.table(["attack", "dev", "eval"], [[n, _percent(on_dev.get(n)), _percent(on_eval.get(n))] for n in names])
 
 
 def _widths(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
     changed = [[name, str(before[name]), str(width)] for name, width in after.items() if width != before.get(name)]
     if not changed:
         return ["The detector has the widths of the base."]
-    return _table(["site", "neurons of the base", "neurons"], changed)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return [f"| {' | '.join(_escape(cell) for cell in line)} |" for line in lines]
+    return md.table(["site", "neurons of the base", "neurons"], changed)
 
 
 def _percent(fraction: float | None) -> str:
     return UNKNOWN if fraction is None else f"{100 * fraction:.2f} %"
-
-
-def _escape(text: str) -> str:
-    """Escape a text for Markdown: names come from corpora and may have any characters."""
-    escaped = re.sub(r"([\\`*_~\[\]|])", r"\\\1", printable(text))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;")

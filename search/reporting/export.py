@@ -1,4 +1,4 @@
-"""An export of a front: tables, a picture, and each detector with its card. The one place where eval is scored."""
+"""An export of a front: tables, a picture, and each detector with its card. It scores dev and eval."""
 
 from __future__ import annotations
 

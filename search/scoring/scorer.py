@@ -1,13 +1,11 @@
-"""Audio scored by a detector, as it was trained to hear it: the first seconds of a file, short ones repeated."""
+"""A detector as it is used: what it is fed, its calibrated scores, and the verdict at its threshold."""
 
 from __future__ import annotations
 
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +13,47 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from search.scoring.listening import Hearing
+from search.scoring.scored import Scored
+from search.scoring.windowing import Windowing
 from trainables import features
-from trainables.corpora.audio import SAMPLE_RATE, mono_16k
+from trainables.corpora.audio import mono_16k
+from trainables.corpora.resampling import SAMPLE_RATE
 from trainables.errors import DropinError
-from trainables.features.extraction import extract
 from trainables.features.segment import samples_in
 from trainables.features.waveform import standardised
-from trainables.features.windows import Extraction
 from trainables.metrics.calibration import Calibration
 from trainables.storage import bucket_files
-from trainables.storage.checkpoint import Detector, load_detector
+from trainables.storage.checkpoint import DIGESTS, Detector, load_detector
 from trainables.trial.training import select_device
 
-
-@dataclass(frozen=True)
-class Scored:
-    """What became of a file.
-
-    Attributes:
-        file: as it was named.
-        score: log-likelihood ratio of bona fide speech if the detector is calibrated, else log-odds; ``None`` where
-            there is an error.
-        error: why there is no score.
-    """
-
-    file: str
-    score: float | None
-    error: str | None = None
+SHOWN_DETECTORS = 20
 
 
 class Scorer:
-    """A detector that scores audio files as it was trained to hear them: their first seconds, short ones repeated."""
+    """A detector that scores recordings.
 
-    def __init__(self, detector: Detector) -> None:
-        """Take a detector.
+    Attributes:
+        detector: the detector.
+        windowing: which windows of a recording are scored, and how their scores become one.
+        hearing: what it is fed.
+        threshold: speech is taken for bona fide where the score is at least this.
+        note: what a user has to know about the corpus that it was trained on, or nothing.
+        device: where it computes.
+    """
+
+    def __init__(self, detector: Detector, windowing: Windowing | None = None) -> None:
+        """Take a detector, by default with all windows of a recording.
 
         Raises:
-            DropinError: its card does not say how to use it, or names a front end that there is not.
+            DropinError: its card does not say how to use it or names a front end that there is not, or the hop is
+                longer than its window.
         """
         card = detector.card
+        self.detector, self.windowing = detector, windowing or Windowing()
         try:
-            self.threshold, seconds, front_end = (
-                float(card["threshold"]),
-                float(card["seconds"]),
-                str(card["front_end"]),
-            )
+            self.threshold = float(card["threshold"])
+            seconds, front_end = float(card["seconds"]), str(card["front_end"])
             self.note = str((card.get("corpus") or {}).get("note", ""))
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise DropinError(f"a detector's card must say threshold, seconds and front_end: {error!r}") from error
@@ -69,53 +63,65 @@ class Scorer:
             )
         self._calibration = _calibration(card)
         features.load(front_end)
-        self._samples = samples_in(seconds, SAMPLE_RATE)
-        self._extraction = Extraction(front_end, self._samples, self._samples)
-        self._device = select_device()
-        self._module = detector.module.to(self._device)
+        self.hearing = Hearing(front_end, samples_in(seconds, SAMPLE_RATE), self.windowing)
+        self.windowing.step(self.hearing.samples)
+        self.device = select_device()
+        self._module = detector.module.to(self.device)
 
-    def score_files(self, files: Sequence[str]) -> Iterator[Scored]:
-        """Score files in order; one that cannot be used gets an error and the rest goes on."""
-        jobs = [(Path(file), self._samples) for file in files]
-        rows = zip(files, extract(jobs, self._extraction), strict=True)
-        while batch := list(islice(rows, self._module.scoring_batch)):
-            heard = [row for _, row in batch if not isinstance(row, str)]
-            scores = iter(self._scores(np.concatenate(heard)) if heard else ())
-            for file, row in batch:
-                if isinstance(row, str):
-                    yield Scored(
-                        file, None, f"{file} is a folder: name the files in it" if os.path.isdir(file) else row
-                    )
-                else:
-                    score = next(scores)
-                    yield Scored(file, score) if np.isfinite(score) else Scored(file, None, "its score is not finite")
+    @torch.inference_mode()
+    def log_odds(self, rows: np.ndarray) -> np.ndarray:
+        """Scores of windows.
 
-    def score_array(self, waveform: npt.ArrayLike, sample_rate: int) -> float:
+        Args:
+            rows: their features, ``[windows, *shape]``, as the front end makes them.
+
+        Returns:
+            float64 ``[windows]``: log-odds of bona fide speech; log-likelihood ratios if the detector is calibrated.
+        """
+        size = self._module.scoring_batch
+        found = [self._logits(rows[at : at + size]) for at in range(0, len(rows), size)]
+        return self._calibration.apply(np.concatenate(found)) if found else np.zeros(0)
+
+    def score_files(self, files: Iterable[str | os.PathLike[str]], *, workers: int | None = None) -> Iterator[Scored]:
+        """Score files in order; one that cannot be used gets an error and the rest goes on.
+
+        Args:
+            files: paths.
+            workers: see `score_together`.
+        """
+        from search.scoring.together import score_together
+
+        for (one,) in score_together([self], files, workers=workers):
+            yield one
+
+    def score_waveform(self, waveform: npt.ArrayLike, sample_rate: int) -> Scored:
         """Score one waveform as a file of these samples is scored.
 
         Args:
             waveform: ``[samples]`` or ``[samples, channels]``, full scale at -1 and 1.
             sample_rate: in Hz.
 
-        Returns:
-            Log-likelihood ratio of bona fide speech if the detector is calibrated, else log-odds.
-
         Raises:
-            DropinError: no samples, other dimensions, a sample that is not finite, or an unusable sample rate.
+            DropinError: no samples, other dimensions, a sample that is not finite, an unusable sample rate, or no
+                signal.
         """
+        from search.scoring.desk import Desk
+
         audio = mono_16k(np.asarray(waveform, dtype=np.float32), sample_rate)
-        (score,) = self._scores(self._extraction.rows(audio, self._samples))
-        return score
+        (found,) = Desk([self]).score_waveform(audio, "the waveform")
+        if found.error is not None:
+            raise DropinError(found.error)
+        return found
 
     def verdict(self, score: float) -> str:
         """What the detector takes speech of this score for."""
         return "bona fide" if score >= self.threshold else "spoof"
 
-    @torch.inference_mode()
-    def _scores(self, rows: np.ndarray) -> list[float]:
+    def _logits(self, rows: np.ndarray) -> np.ndarray:
+        """Log-odds before calibration."""
         x = np.stack([standardised(row) for row in rows]) if rows.dtype == np.int16 else rows
-        logits = self._module(torch.from_numpy(x).to(self._device)).double()
-        found: list[float] = self._calibration.apply((logits[:, 1] - logits[:, 0]).cpu().numpy()).tolist()
+        logits = self._module(torch.from_numpy(x).to(self.device)).double()
+        found: np.ndarray = (logits[:, 1] - logits[:, 0]).cpu().numpy()
         return found
 
 
@@ -126,7 +132,7 @@ def _calibration(card: Mapping[str, Any]) -> Calibration:
         return Calibration(1.0, 0.0)
     try:
         return Calibration(float(found["slope"]), float(found["intercept"]))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
         raise DropinError(
             f"the calibration of a detector's card must have slope and intercept: {error!r}: export it anew"
         ) from error
@@ -139,6 +145,7 @@ def read_detector(source: Path | str) -> Detector:
         DropinError: it is none, it is damaged, or the URI cannot be read.
     """
     if isinstance(source, Path):
+        _check_no_front(source)
         return load_detector(source)
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -146,3 +153,21 @@ def read_detector(source: Path | str) -> Detector:
         except OSError as error:
             raise DropinError(f"{source} cannot be read ({error}): check the URI and the credentials") from error
         return load_detector(Path(folder, "detector"))
+
+
+def _check_no_front(folder: Path) -> None:
+    """A folder that holds detectors, such as a front or a run, is told with their names."""
+    if os.path.exists(folder / DIGESTS):
+        return
+    for holder in (folder / "detectors", folder):
+        try:
+            names = [name for name in os.listdir(holder) if os.path.exists(holder / name / DIGESTS)]
+        except OSError:
+            continue  # loading says what is wrong with it
+        if names:
+            names.sort(key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
+            more = f" and {len(names) - SHOWN_DETECTORS} more" if len(names) > SHOWN_DETECTORS else ""
+            raise DropinError(
+                f"DETECTOR must be the folder of one detector; {folder} holds several: name one of "
+                f"{', '.join(str(holder / name) for name in names[:SHOWN_DETECTORS])}{more}"
+            )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from search.settings import values
-from search.settings.declaration import declared
+from search.settings.declaration import check_values, declared
+from search.settings.together import check_corpus
 from search.settings.values import Kind, one_of, whole
 from trainables import corpora
 from trainables.corpora.corpus import SPLITS, Corpus
@@ -57,6 +58,15 @@ class CorpusSettings:
     follow_links: bool = declared(
         False, values.FLAG, CORPUS, "read what symbolic links in the corpus lead to outside of it", resumable=True
     )
+
+    def __post_init__(self) -> None:
+        """Check every value and what goes together.
+
+        Raises:
+            DropinError: a value breaks its option's rule, or two of them do not go together.
+        """
+        check_values(self)
+        check_corpus(self.corpus, self.corpus_root, self.corpus_options)
 
     @property
     def corpus_options(self) -> CorpusOptions:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from search.settings.values import Kind
+from trainables.errors import DropinError
 
 OPTION = "option"
 """Where a field's metadata hold its `Option`."""
@@ -48,3 +49,29 @@ def declared(default: Any, kind: Kind, group: str, help: str, **more: Any) -> An
     made = Option(kind, group, help, optional=default is None, **more)
     given: dict[str, Any] = {"default_factory": default} if callable(default) else {"default": default}
     return field(**given, metadata={OPTION: made})
+
+
+def options_of(made: type) -> dict[str, Option]:
+    """The options of a dataclass by the names of their fields, in its order."""
+    return {one.name: one.metadata[OPTION] for one in fields(made) if OPTION in one.metadata}
+
+
+def check_values(made: object, *, but: Collection[str] = ()) -> None:
+    """Check every option of a dataclass' instance, and keep each value as its kind keeps it.
+
+    Args:
+        made: the instance.
+        but: names of options that are not checked.
+
+    Raises:
+        DropinError: a value that breaks its option's rule.
+    """
+    for name, option in options_of(type(made)).items():
+        value = getattr(made, name)
+        if name in but or (value is None and option.optional):
+            continue
+        try:
+            kept = option.kind.checked(value)
+        except DropinError as error:
+            raise DropinError(f"{name} {error}") from error
+        object.__setattr__(made, name, kept)  # the only way in a frozen dataclass, as its own __init__ does it

@@ -15,7 +15,7 @@ import spaces
 from search.cluster import home
 from search.settings import values
 from search.settings.corpus_options import CORPUS, CorpusSettings
-from search.settings.declaration import OPTION, Option, declared
+from search.settings.declaration import Option, check_values, declared, options_of
 from search.settings.stored import read_fields, warn_once
 from search.settings.together import MAX_SEED, check_confirmation, check_corpus, check_trainable
 from search.settings.values import number, one_of, whole
@@ -192,13 +192,7 @@ class Settings(CorpusSettings):
 
     def __post_init__(self) -> None:
         """Check every value and what goes together; fill in what depends on other options."""
-        for name, option in options().items():
-            value = getattr(self, name)
-            if not (value is None and option.optional) and not (name == "name" and value == ""):
-                try:
-                    self._set(name, option.kind.checked(value))
-                except DropinError as error:
-                    raise DropinError(f"{name} {error}") from error
+        check_values(self, but=() if self.name else ("name",))
         if not values.PART.fits(self.part):
             raise DropinError(f"part must be {values.PART}; got {self.part!r:.80}")
         if self.trials is None and self.minutes is None:
@@ -287,5 +281,4 @@ class Settings(CorpusSettings):
 
 def options() -> dict[str, Option]:
     """The options by the names of their fields, in the order of ``--help``."""
-    found = {one.name: one.metadata[OPTION] for one in fields(Settings) if OPTION in one.metadata}
-    return dict(sorted(found.items(), key=lambda item: GROUPS.index(item[1].group)))
+    return dict(sorted(options_of(Settings).items(), key=lambda item: GROUPS.index(item[1].group)))

@@ -15,7 +15,7 @@ import search
 
 NAMES = (
     *("Settings", "run_search", "open_run", "Run.front", "Run.export", "Run.report"),
-    *("load_detector", "Detector.score", "Detector.score_array"),
+    *("load_detector", "Detector.score", "Detector.score_array", "Detector.timeline", "evaluate_detectors"),
 )
 
 

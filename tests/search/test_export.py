@@ -76,8 +76,9 @@ def scored(detector: Path, root: Path, split: str, capsys: pytest.CaptureFixture
     """Scores of a split's files by ``search.score``, and each one's attack."""
     utterances = corpora.read("asvspoof2019-la", root, cache=root).splits[split]
     capsys.readouterr()
-    assert score.main([str(detector), "--json", *(str(one.path) for one in utterances)]) == 0
-    files = json.loads(capsys.readouterr().out)["files"]
+    command = [str(detector), "--json", "--windows", "first", *(str(one.path) for one in utterances)]
+    assert score.main(command) == 0
+    files = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["file"] for one in files] == [str(one.path) for one in utterances]
     return np.array([one["score"] for one in files]), [one.attack for one in utterances]
 
@@ -297,8 +298,8 @@ def test_a_run_without_a_front_says_why(copied: Path, tmp_path: Path, capsys: py
     assert not (tmp_path / "out").exists()
 
 
-def test_export_and_score_start_without_ray_and_optuna() -> None:
-    code = "import sys, search.export, search.score; print(*sys.modules)"
+def test_export_score_and_evaluate_start_without_ray_and_optuna() -> None:
+    code = "import sys, search.export, search.score, search.evaluate; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, cwd=project_file.ROOT, capture_output=True, text=True
     )

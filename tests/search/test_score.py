@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections.abc import Mapping
@@ -7,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 import torch
 from torch import Tensor
 
+import recordings
 from detectors import architecture, saved_detector
+from recordings import LENGTHS, RATE, answer, files
 from search.score import main
 from search.scoring.scorer import Scorer
+from search.scoring.windowing import Windowing
 from trainables import features
 from trainables.corpora.corpus import Corpus, Utterance
 from trainables.features import store
@@ -23,32 +28,11 @@ from trainables.models.chain import Chain
 from trainables.storage.checkpoint import Detector, load_detector
 from trainables.trial.training import scores
 
-RATE = 16000
-LENGTHS = {"short": 1.0, "exact": 4.0, "long": 5.5, "other": 2.3}
-
 
 @pytest.fixture(scope="module")
 def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Noise of different colours, a FLAC file for each of `LENGTHS`; ``other`` is stereo at 44.1 kHz."""
-    folder = tmp_path_factory.mktemp("audio")
-    for number, (name, seconds) in enumerate(LENGTHS.items()):
-        noise = np.random.default_rng(number).standard_normal(round(seconds * RATE)) * 0.05
-        noise = np.convolve(noise, np.ones(number + 1) / (number + 1), mode="same")
-        other = name == "other"
-        samples = np.stack([noise, -0.5 * noise], axis=1) if other else noise
-        soundfile.write(folder / f"{name}.flac", samples, 44100 if other else RATE, subtype="PCM_16")
-    return folder
-
-
-def files(folder: Path) -> list[str]:
-    return [str(path) for path in sorted(folder.iterdir())]
-
-
-def answer(capsys: pytest.CaptureFixture[str], *command: str) -> Mapping[str, Any]:
-    capsys.readouterr()
-    main([*command, "--json"])
-    found: Mapping[str, Any] = json.loads(capsys.readouterr().out)
-    return found
+    """A folder with a file for each of `LENGTHS`."""
+    return recordings.make(tmp_path_factory.mktemp("audio"))
 
 
 class Listener(Chain):
@@ -72,7 +56,8 @@ def in_the_store(audio: Path, front_end: str, cache: Path) -> Split:
 def test_a_detector_is_fed_what_the_feature_store_holds(front_end: str, audio: Path, tmp_path: Path) -> None:
     listener = Listener()
     card = {"front_end": front_end, "seconds": 4.0, "threshold": 0.0}
-    found = [one.score for one in Scorer(Detector(architecture("resnet18"), listener, card)).score_files(files(audio))]
+    scorer = Scorer(Detector(architecture("resnet18"), listener, card), Windowing("first"))
+    found = [one.score for one in scorer.score_files(files(audio), workers=1)]
     expected = in_the_store(audio, front_end, tmp_path).batch(range(len(found)))
     np.testing.assert_array_equal(listener.heard, expected)
     assert found == pytest.approx([2 * row.mean() for row in expected], abs=1e-6)
@@ -82,11 +67,11 @@ def test_files_score_as_they_do_in_the_feature_store(audio: Path, tmp_path: Path
     loaded = load_detector(saved_detector(tmp_path / "detector"))
     expected = scores(loaded.module, in_the_store(audio, "log_mel", tmp_path))
     assert len(set(expected)) == len(LENGTHS)
-    found = [one.score for one in Scorer(loaded).score_files(files(audio))]
+    found = [one.score for one in Scorer(loaded, Windowing("first")).score_files(files(audio))]
     assert found == pytest.approx(expected.tolist(), rel=0, abs=1e-5)
 
 
-def test_only_the_first_seconds_count_and_short_files_repeat(
+def test_of_first_windows_only_the_first_seconds_count_and_short_files_repeat(
     audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     long, _ = soundfile.read(audio / "long.flac", dtype="int16")
@@ -97,19 +82,23 @@ def test_only_the_first_seconds_count_and_short_files_repeat(
     soundfile.write(tmp_path / "stereo.wav", stereo, RATE, subtype="PCM_16")
     pairs = [("long.flac", "cut.wav"), ("short.flac", "four times.wav"), ("long.flac", "stereo.wav")]
     named = [str(folder / name) for pair in pairs for folder, name in zip((audio, tmp_path), pair, strict=True)]
-    found = [one["score"] for one in answer(capsys, str(saved_detector(tmp_path / "detector")), *named)["files"]]
+    place = str(saved_detector(tmp_path / "detector"))
+    found = [one["score"] for one in answer(capsys, place, *named, "--windows", "first")]
     assert found[0::2] == pytest.approx(found[1::2], abs=1e-5)
     assert found[0] != pytest.approx(found[2], abs=1e-3)
+    whole = [one["score"] for one in answer(capsys, place, *named)]
+    assert whole[0] != pytest.approx(whole[1], abs=1e-3)
+    assert whole[1:4] == pytest.approx(found[1:4], abs=1e-5)
 
 
 def test_a_score_at_the_threshold_is_bona_fide(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = answer(capsys, str(saved_detector(tmp_path / "first")), *files(audio))["files"]
+    found = answer(capsys, str(saved_detector(tmp_path / "first")), *files(audio))
     middle = sorted(one["score"] for one in found)[2]
     again = answer(capsys, str(saved_detector(tmp_path / "second", threshold=middle)), *files(audio))
-    assert again["threshold"] == middle
-    for one in again["files"]:
+    for one in again:
+        assert one["threshold"] == middle
         assert one["verdict"] == ("bona fide" if one["score"] >= middle else "spoof")
-    assert sorted(one["verdict"] for one in again["files"]) == ["bona fide"] * 2 + ["spoof"] * 2
+    assert sorted(one["verdict"] for one in again) == ["bona fide"] * 2 + ["spoof"] * 2
 
 
 def test_wrong_files_are_reported_and_the_rest_goes_on(
@@ -117,22 +106,24 @@ def test_wrong_files_are_reported_and_the_rest_goes_on(
 ) -> None:
     (tmp_path / "text.wav").write_text("not audio")
     (tmp_path / "empty.flac").touch()
-    soundfile.write(tmp_path / "silent.wav", np.zeros(0), RATE)
+    soundfile.write(tmp_path / "nothing.wav", np.zeros(0), RATE)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(5 * RATE), RATE)
     soundfile.write(tmp_path / "nan.wav", np.full(RATE, np.nan), RATE, subtype="FLOAT")
-    wrong = [str(tmp_path / name) for name in ("text.wav", "empty.flac", "silent.wav", "nan.wav", "missing.flac")]
-    named = [*wrong[:2], str(audio / "exact.flac"), *wrong[2:], str(tmp_path), str(audio / "other.flac")]
+    names = ("text.wav", "empty.flac", "nothing.wav", "silent.wav", "nan.wav", "missing.flac", "x" * 300, "\udcff.wav")
+    wrong = [str(tmp_path / name) for name in names]
+    named = [*wrong[:2], str(audio / "exact.flac"), *wrong[2:], str(audio / "other.flac")]
     place = str(saved_detector(tmp_path / "detector"))
-    found = answer(capsys, place, *named)["files"]
+    found = answer(capsys, place, *named)
     assert [one["file"] for one in found] == named
-    assert [sorted(one) for one in found if "error" in one] == [["error", "file"]] * 6
+    assert [one["file"] for one in found if "error" in one] == wrong
     assert all(one["file"] in one["error"] for one in found if "error" in one)
     assert [one["file"] for one in found if "score" in one] == [str(audio / "exact.flac"), str(audio / "other.flac")]
-    assert "is a folder" in found[-2]["error"]
 
     assert main([place, *named]) == 1
     shown = capsys.readouterr()
-    assert shown.err.count("\n") == 6
-    assert [line.split()[0] for line in shown.out.splitlines() if ".flac" in line] == [
+    assert shown.err.count("\n") == len(wrong) + 1
+    assert shown.err.endswith("8 of 10 could not be scored\n")
+    assert [line.split()[-1] for line in shown.out.splitlines() if ".flac" in line] == [
         one["file"] for one in found if "score" in one
     ]
     assert main([place, str(audio / "exact.flac")]) == 0
@@ -150,7 +141,7 @@ def test_file_names_are_shown_as_they_are(audio: Path, tmp_path: Path, capsys: p
 
 def test_simulated_speech_is_told(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = saved_detector(tmp_path / "detector", corpus={"name": "synthetic", "note": "simulated speech"})
-    assert answer(capsys, str(place), *files(audio))["note"] == "simulated speech"
+    assert {one["note"] for one in answer(capsys, str(place), *files(audio))} == {"simulated speech"}
     assert main([str(place), *files(audio)]) == 0
     assert "trained on simulated speech" in capsys.readouterr().out
 
@@ -158,7 +149,7 @@ def test_simulated_speech_is_told(audio: Path, tmp_path: Path, capsys: pytest.Ca
 def test_a_detector_may_be_in_a_storage(audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = saved_detector(tmp_path / "detector")
     there = answer(capsys, place.as_uri(), *files(audio))
-    assert there["files"] == answer(capsys, str(place), *files(audio))["files"]
+    assert there == answer(capsys, str(place), *files(audio))
     assert main([(tmp_path / "nothing").as_uri(), *files(audio)]) == 2
     assert "cannot be read" in capsys.readouterr().err
 
@@ -171,6 +162,7 @@ def test_a_detector_may_be_in_a_storage(audio: Path, tmp_path: Path, capsys: pyt
         ({"seconds": 0.0}, "segment must last"),
         ({"calibration": {"slope": 0.0, "intercept": 0.0}}, "a finite slope above 0 and a finite intercept; got 0.0"),
         ({"calibration": {"slope": 1.0}}, "must have slope and intercept: KeyError('intercept')"),
+        ({"calibration": {"slope": float("nan"), "intercept": 0.0}}, "a finite slope above 0"),
         ({"calibration": 2.0}, "the calibration of a detector's card must have slope and intercept"),
     ],
 )
@@ -209,3 +201,61 @@ def test_a_folder_that_may_not_be_entered_is_no_traceback(
     assert "/closed/one.wav cannot be read (Permission denied)" in capsys.readouterr().err
     assert main(["/closed/detector", str(audio / "exact.flac")]) == 2
     assert "/closed/detector" in capsys.readouterr().err
+
+
+def test_a_front_is_told_with_its_detectors(tmp_path: Path, audio: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (10, 2):
+        saved_detector(tmp_path / "front" / "detectors" / str(number))
+    for place in (tmp_path / "front", tmp_path / "front" / "detectors"):
+        assert main([str(place), *files(audio)]) == 2
+        said = capsys.readouterr().err
+        assert f"{place} holds several" in said
+        assert said.index("detectors/2,") < said.index("detectors/10")
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_scores_are_written_as_they_are_shown(
+    suffix: str, audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, odd = str(saved_detector(tmp_path / "detector")), f"{tmp_path}/\udcff.flac"
+    Path(odd).write_bytes((audio / "exact.flac").read_bytes())
+    named = [*files(audio), odd, str(tmp_path / "missing")]
+    shown = answer(capsys, place, *named)
+    assert main([place, *named, "--to", str(tmp_path / "new" / f"scores.{suffix}")]) == 1
+    assert capsys.readouterr().out.splitlines()[0].startswith("5 scores in ")
+    path = tmp_path / "new" / f"scores.{suffix}"
+    if suffix == "jsonl":
+        assert [json.loads(line) for line in path.read_text().splitlines()] == shown
+        return
+    rows = list(csv.DictReader(path.open())) if suffix == "csv" else pq.read_table(path).to_pylist()
+    assert [row["file"] for row in rows] == [one["file"].replace("\udcff", "\\xff") for one in shown]
+    assert [float(row["score"]) for row in rows[:5]] == [one["score"] for one in shown[:5]]
+    assert [row["error"] or None for row in rows] == [one.get("error") for one in shown]
+    assert main([place, *named, "--to", str(tmp_path / "scores.txt")]) == 2
+    assert "--to must end in .jsonl, .csv, .parquet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--hop", "0"], "hop must be at least"),
+        (["--hop", "5"], "hop must be at most"),
+        (["--hop", "inf"], "hop must be at least"),
+    ],
+)
+def test_impossible_hops_are_refused(
+    options: list[str], said: str, audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(saved_detector(tmp_path / "detector")), *files(audio), *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_scores_go_where_standard_output_does_though_a_bar_is_on_the_terminal(
+    audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    place = str(saved_detector(tmp_path / "detector"))
+    assert main([place, *files(audio), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert [json.loads(line)["file"] for line in shown.out.splitlines()] == files(audio)
+    assert "scoring" in shown.err

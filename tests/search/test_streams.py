@@ -51,7 +51,7 @@ def test_scores_are_shown_in_ascii(place: Path) -> None:
     assert rf"{SHOWN}/geh\xf6rt.flac" in table.stdout
     document = command("score", "--json", *words)
     assert (document.returncode, document.stderr) == (0, "")
-    (found,) = json.loads(document.stdout)["files"]
+    found = json.loads(document.stdout)
     assert found["file"] == words[1]
     assert f"{found['score']:.3f}" in table.stdout
 

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import io
-import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
-import torchaudio.functional
 
+from trainables.corpora.channels import mixed
+from trainables.corpora.decoding import BLOCK_FRAMES, OpenAudio, Unreadable, opened, rate_fault
+from trainables.corpora.resampling import SAMPLE_RATE as SAMPLE_RATE
+from trainables.corpora.resampling import Resampler, resampled
 from trainables.errors import DropinError, into_cache
 
-SAMPLE_RATE = 16000
-MAX_SAMPLES = 2**29
-"""Samples of a file, all channels together: an hour and a half of stereo at 48 kHz, 2 GB when decoded."""
-MIN_RATE, MAX_RATE = 1000, 384_000
-"""Sampling rate in Hz."""
-MAX_FILTER_TAPS = 2**22
-"""Taps of all phases of a resampling filter, 32 MB; all usual rates need far fewer."""
+CANCELLING = "its channels cancel each other when they are mixed; one of them is taken"
 
 
 def read_audio(path: Path) -> np.ndarray:
     """Decode a file, average its channels and resample it to 16 kHz.
+
+    Of channels that cancel each other one is taken (see `mixed`). Where a header does not tell how long the file is, it
+    is read to its end.
 
     Args:
         path: WAV, FLAC or any other format of libsndfile; any sampling rate and number of channels.
@@ -34,19 +33,55 @@ def read_audio(path: Path) -> np.ndarray:
     Raises:
         DropinError: the file is missing, damaged or empty, or has NaN or infinite samples.
     """
-    try:
-        with soundfile.SoundFile(path) as file:
-            fault = _size_fault(file)
-            channels, rate = file.read(0 if fault else -1, dtype="float32", always_2d=True), file.samplerate
-    except (soundfile.SoundFileError, OSError) as error:
-        raise DropinError(f"{path} {_reason(path, error)}; audio must be a file that libsndfile decodes") from error
-    if fault:
-        raise DropinError(f"{path} {fault}")
-    return mono_16k(channels, rate, str(path))
+    return read_with_notes(path)[0]
+
+
+def read_with_notes(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """What `read_audio` gives, and what is to be told about the file."""
+    with opened(path) as audio:
+        samples, notes = audio.whole(), audio.notes
+    mono, cancelling = _mixed(samples)
+    return _at_16k(mono, audio.rate, str(path)), (*notes, CANCELLING) if cancelling else notes
+
+
+class AudioStream:
+    """A file as `read_audio` gives it, but in blocks: memory does not grow with its length.
+
+    Attributes:
+        notes: what is to be told about the file; complete when its blocks were read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Of this file, which is opened when its blocks are asked for."""
+        self._path = path
+        self.notes: tuple[str, ...] = ()
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Float32 ``[samples]`` at 16 kHz, full scale at -1 and 1; all together at least one sample.
+
+        Raises:
+            DropinError: as `read_audio`, once the damage is come to.
+        """
+        with opened(self._path) as audio:
+            self.notes = audio.notes
+            yield from self._resampled(audio)
+
+    def _resampled(self, audio: OpenAudio) -> Iterator[np.ndarray]:
+        resampler, length = Resampler(audio.rate), 0
+        for samples in audio.blocks():
+            mono, cancelling = mixed(samples)
+            if cancelling and CANCELLING not in self.notes:
+                self.notes += (CANCELLING,)
+            _check_finite(mono, str(self._path))
+            length += len(mono)
+            yield resampler.push(mono)
+        if not length:
+            raise DropinError(f"{self._path} is empty; audio must have samples")
+        yield resampler.finish()
 
 
 def mono_16k(samples: np.ndarray, rate: int, name: str = "the waveform") -> np.ndarray:
-    """Average channels and resample to 16 kHz.
+    """Average channels, or take one of those that cancel each other, and resample to 16 kHz.
 
     Args:
         samples: ``[samples]`` or ``[samples, channels]``, full scale at -1 and 1.
@@ -62,16 +97,42 @@ def mono_16k(samples: np.ndarray, rate: int, name: str = "the waveform") -> np.n
     """
     if samples.ndim not in (1, 2):
         raise DropinError(f"{name} has shape {samples.shape}; audio must be [samples] or [samples, channels]")
-    if fault := _rate_fault(rate):
+    if fault := rate_fault(rate):
         raise DropinError(f"{name} {fault}")
-    if not samples.size:
+    return _at_16k(samples if samples.ndim == 1 or not samples.size else _mixed(samples)[0], rate, name)
+
+
+def _mixed(samples: np.ndarray) -> tuple[np.ndarray, bool]:
+    """The channels of a whole file mixed block by block, as `AudioStream` does."""
+    parts = [mixed(samples[at : at + BLOCK_FRAMES]) for at in range(0, len(samples), BLOCK_FRAMES)]
+    if not parts:
+        return samples[:, :0].reshape(-1), False
+    mono = parts[0][0] if len(parts) == 1 else np.concatenate([part for part, _ in parts])
+    return mono, any(cancelling for _, cancelling in parts)
+
+
+def _at_16k(mono: np.ndarray, rate: int, name: str) -> np.ndarray:
+    if not mono.size:
         raise DropinError(f"{name} is empty; audio must have samples")
-    mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+    _check_finite(mono, name)
+    return np.ascontiguousarray(resampled(mono, rate), dtype=np.float32)
+
+
+def _check_finite(mono: np.ndarray, name: str) -> None:
     if not np.isfinite(mono).all():
         raise DropinError(f"{name} has NaN or infinity; audio must be finite")
-    if rate != SAMPLE_RATE:
-        mono = _resampled(mono, rate)
-    return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def header_fault(path: Path) -> str | None:
+    """The fault of a file's header, or ``None``.
+
+    Fast, because nothing is decoded; damage behind the header is found when the file is read.
+    """
+    try:
+        with opened(path) as audio:
+            return "is empty" if audio.frames == 0 else audio.fault()
+    except Unreadable as error:
+        return error.reason
 
 
 def write_flac(path: Path, samples: np.ndarray) -> None:
@@ -89,52 +150,3 @@ def write_flac(path: Path, samples: np.ndarray) -> None:
     soundfile.write(content, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     with into_cache(path):
         path.write_bytes(content.getbuffer())
-
-
-def header_fault(path: Path) -> str | None:
-    """The fault of a file's header, or ``None``.
-
-    Fast, because nothing is decoded; damage behind the header is found when the file is read.
-    """
-    try:
-        with soundfile.SoundFile(path) as file:
-            return _size_fault(file) if file.frames else "is empty"
-    except (soundfile.SoundFileError, OSError) as error:
-        return _reason(path, error)
-
-
-def _size_fault(file: soundfile.SoundFile) -> str | None:
-    """An implausible size or rate in the header, by which memory would be allocated before decoding, or ``None``."""
-    if file.frames * file.channels > MAX_SAMPLES:
-        return f"claims {file.frames} times {file.channels} samples; audio must have at most {MAX_SAMPLES} in all"
-    return _rate_fault(file.samplerate)
-
-
-def _rate_fault(rate: int) -> str | None:
-    if not MIN_RATE <= rate <= MAX_RATE:
-        return f"has a sampling rate of {rate} Hz; it must be from {MIN_RATE} to {MAX_RATE}"
-    return None
-
-
-def _resampled(mono: np.ndarray, rate: int) -> np.ndarray:
-    common = math.gcd(rate, SAMPLE_RATE)
-    if rate * SAMPLE_RATE // common**2 <= MAX_FILTER_TAPS:
-        resampled: np.ndarray = torchaudio.functional.resample(torch.from_numpy(mono), rate, SAMPLE_RATE).numpy()
-        return resampled
-    # Unusual rates: torchaudio would allocate all phases of its filter, gigabytes of them.
-    from scipy.signal import resample_poly  # a slow import that usual rates do not need
-
-    unusual: np.ndarray = resample_poly(mono, SAMPLE_RATE // common, rate // common)
-    return unusual
-
-
-def _reason(path: Path, error: Exception) -> str:
-    # libsndfile says "System error" for a missing file and "Format not recognised" for an empty one.
-    try:
-        if not path.is_file():
-            return "is missing"
-        if not path.stat().st_size:
-            return "is empty"
-    except OSError as cause:  # a name that is too long, a folder without permission
-        return f"cannot be read ({cause.strerror})"
-    return f"cannot be read ({str(error).rpartition(': ')[2].strip()})"

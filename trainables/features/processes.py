@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Lock, Semaphore
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -68,6 +68,10 @@ class SharedState:
     send_lock: Lock
     sender: Connection
 
+    def prepare(self) -> None:
+        """Do what all workers need before they are forked."""
+        self.extraction.prepare()
+
     def take(self) -> int | None:
         """The number of the next chunk for a process that has acquired a slot; ``None`` when there is none."""
         with self.next_chunk.get_lock():
@@ -95,6 +99,26 @@ class SharedState:
                 used += len(found)
                 outcome.append(len(found))
         return outcome
+
+    def work(self) -> None:
+        """Main function of a worker: compute chunks until there are no more."""
+        parent = os.getppid()
+        while True:
+            while not self.free_slots.acquire(timeout=ORPHAN_SECONDS):
+                if os.getppid() != parent:
+                    return
+            number = self.take()
+            if number is None:
+                return
+            try:
+                outcome: Outcome | Exception = self.compute(number)
+            except Exception as error:
+                outcome = error
+            try:
+                with self.send_lock:
+                    self.sender.send((number, outcome))
+            except BrokenPipeError:
+                return  # the caller has closed the receiver
 
     def collect(self, number: int, outcome: Outcome) -> Iterator[np.ndarray | str]:
         """Copies of the rows that `compute` wrote, and the faults."""
@@ -125,7 +149,7 @@ def in_processes(
     processes = min(processes, len(chunks))
     state, receiver = _share(chunks, extraction, slots=processes * SLOTS_PER_PROCESS)
     fork_server = spawn.Process(target=serve_forks, args=(state, processes))
-    with _interrupts_ignored():
+    with interrupts_ignored():
         fork_server.start()
     state.sender.close()
     done: dict[int, Iterator[np.ndarray | str]] = {}
@@ -175,14 +199,26 @@ def _share(chunks: Sequence[Sequence[Job]], extraction: Extraction, *, slots: in
     return state, receiver
 
 
-def serve_forks(state: SharedState, processes: int) -> None:
+class ForkedWork(Protocol):
+    """Work that forks of one process do, which has imported and prepared what they need."""
+
+    sender: Connection
+
+    def prepare(self) -> None:
+        """Do what all workers need before they are forked."""
+
+    def work(self) -> None:
+        """Work until there is nothing left to do; the main function of a worker."""
+
+
+def serve_forks(state: ForkedWork, processes: int) -> None:
     """Main function of the spawned process: import, fork the workers, and kill all if one or the caller dies."""
     torch.set_num_threads(1)  # before anything is computed: threads do not survive a fork
-    state.extraction.prepare()
+    state.prepare()
     gc.collect()
     gc.freeze()  # garbage collection would write to all objects, and so copy their shared pages
     fork = multiprocessing.get_context("fork")
-    workers = [fork.Process(target=work, args=(state,)) for _ in range(processes)]
+    workers = [fork.Process(target=state.work) for _ in range(processes)]
     for process in workers:
         process.start()
     state.sender.close()
@@ -198,27 +234,6 @@ def serve_forks(state: SharedState, processes: int) -> None:
                 process.kill()
             sys.exit(1)
         workers = [process for process in workers if process.exitcode is None]
-
-
-def work(state: SharedState) -> None:
-    """Main function of a worker: compute chunks until there are no more."""
-    parent = os.getppid()
-    while True:
-        while not state.free_slots.acquire(timeout=ORPHAN_SECONDS):
-            if os.getppid() != parent:
-                return
-        number = state.take()
-        if number is None:
-            return
-        try:
-            outcome: Outcome | Exception = state.compute(number)
-        except Exception as error:
-            outcome = error
-        try:
-            with state.send_lock:
-                state.sender.send((number, outcome))
-        except BrokenPipeError:
-            return  # the caller has closed the receiver
 
 
 def _receive(receiver: Connection, fork_server: int) -> tuple[int, Outcome]:
@@ -237,7 +252,7 @@ def _receive(receiver: Connection, fork_server: int) -> tuple[int, Outcome]:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
+def interrupts_ignored() -> Iterator[None]:
     """Let processes that are started within ignore Ctrl-C, which a terminal sends to all; the caller handles it."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -32,7 +32,8 @@ def cllr(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
     """
     positive, negative = checked(bonafide, "bona fide"), checked(spoof, "spoof")
     # logaddexp(0, x) is log(1 + exp(x)) without overflow.
-    return float(np.logaddexp(0, -positive).mean() + np.logaddexp(0, negative).mean()) / (2 * np.log(2))
+    costs = np.logaddexp(0, -positive).mean() + np.logaddexp(0, negative).mean()
+    return float(costs / (2 * np.log(2)))
 
 
 def min_cllr(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:

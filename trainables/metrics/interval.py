@@ -9,7 +9,9 @@ from trainables.metrics.eer import crossing, eer_of
 
 RESAMPLES = 400
 PORTION = 50
-"""Resamples that are computed at once."""
+"""Resamples that are computed at once, or fewer where there are so many distinct scores that memory would swell."""
+CELLS = 4_000_000
+"""Most counts of a portion: resamples times distinct scores, 8 bytes each."""
 
 
 def eer_interval(
@@ -42,9 +44,9 @@ def eer_interval(
     eer_of(scores, labels)
     _, place = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
     keys, random = np.asarray(labels), np.random.default_rng(seed)
-    found = []
-    for begin in range(0, resamples, PORTION):
-        count = min(PORTION, resamples - begin)
+    found, portion = [], max(1, min(PORTION, CELLS // (int(place.max()) + 1)))
+    for begin in range(0, resamples, portion):
+        count = min(portion, resamples - begin)
         misses, accepted = (_below(place, keys == label, count, random) for label in (1, 0))
         found.append(crossing(misses, accepted[:, -1:] - accepted)[1])
     low, high = np.quantile(np.concatenate(found), [(1 - level) / 2, (1 + level) / 2])

@@ -19,6 +19,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from transformers.activations import ACT2FN
 from transformers.utils import logging
 
+from trainables import git_lfs
 from trainables.errors import DropinError
 from trainables.models.bounds import MOST_LAYERS, MOST_NEURONS, is_count
 
@@ -69,6 +70,17 @@ TINY: Mapping[str, Any] = {
 """A toy with the frame rate of the real ones (50 a second), for tests and trying things."""
 
 RANDOM: Mapping[str, Mapping[str, Any]] = {"small": SMALL, "tiny": TINY}
+_OLDER = "which transformers 4 has (pip install 'transformers<5', in another environment)"
+CONVERTERS: Mapping[str, tuple[str, str]] = {
+    "*.h5": ("TensorFlow", f"Wav2Vec2Model.from_pretrained(FOLDER, from_tf=True).save_pretrained(NEW), {_OLDER}"),
+    "*.msgpack": ("Flax", f"Wav2Vec2Model.from_pretrained(FOLDER, from_flax=True).save_pretrained(NEW), {_OLDER}"),
+    "*.pt": (
+        "fairseq",
+        "python -m transformers.models.wav2vec2.convert_wav2vec2_original_pytorch_checkpoint_to_pytorch "
+        f"--not_finetuned --checkpoint_path FILE --pytorch_dump_folder_path NEW, {_OLDER}",
+    ),
+}
+"""By the names of files: the library whose weights they hold, and what converts them."""
 CHOICES: Mapping[str, tuple[Any, ...]] = {
     "feat_extract_norm": ("group", "layer"),
     "hidden_act": tuple(ACT2FN),
@@ -133,11 +145,8 @@ def describe(checkpoint: str) -> tuple[str, str, dict[str, Any]]:
     else:
         settings = _from_hub(checkpoint)
         revision = settings.parent.name  # the hub's cache keeps a commit's files in a folder of its name
-    try:
-        raw = json.loads(settings.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise DropinError(f"wav2vec2: {checkpoint} needs a readable config.json: {error}") from error
-    if not isinstance(raw, dict) or raw.get("model_type") != "wav2vec2":
+    raw = _settings(settings, checkpoint)
+    if raw.get("model_type") != "wav2vec2":
         raise DropinError(f"wav2vec2: {checkpoint} must be of model_type wav2vec2; its config.json says otherwise")
     if raw.get("adapter_attn_dim") is not None or raw.get("add_adapter"):
         raise DropinError(f"wav2vec2: {checkpoint} has adapter layers, which are not supported; take one without")
@@ -152,16 +161,19 @@ def weights(checkpoint: str, revision: str) -> dict[str, Tensor]:
         DropinError: the weights are gone, are others than at `describe`'s time, or do not cover the model.
     """
     folder = Path(checkpoint)
+    config = None
     if os.path.isdir(folder):
         if _digest(folder) != revision:
             raise DropinError(
                 f"wav2vec2: the weights in {checkpoint} changed since the run was set up; start a new run"
             )
         revision = "main"  # folders have no revisions
+        config = Wav2Vec2Config.from_dict(_settings(folder / "config.json", checkpoint))
     try:
         with _quiet():
             loaded: Any = Wav2Vec2Model.from_pretrained(
                 checkpoint,
+                config=config,
                 revision=revision,
                 dtype=torch.float32,
                 output_loading_info=True,
@@ -174,6 +186,17 @@ def weights(checkpoint: str, revision: str) -> dict[str, Tensor]:
     if missing:
         raise DropinError(f"wav2vec2: {checkpoint} lacks weights of the model: {', '.join(missing[:5])}")
     return dict(model.state_dict())
+
+
+def _settings(file: Path, checkpoint: str) -> dict[str, Any]:
+    """What a ``config.json`` holds; nothing, if that is no object."""
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8-sig"))  # editors of Windows put a mark at its beginning
+    except (OSError, ValueError) as error:
+        pointer = git_lfs.is_pointer(file)
+        reason = git_lfs.CURE if pointer else error
+        raise DropinError(f"wav2vec2: {checkpoint} needs a readable config.json: {reason}") from error
+    return raw if isinstance(raw, dict) else {}
 
 
 @contextmanager
@@ -196,13 +219,24 @@ def _digest(folder: Path) -> str:
     if not files:
         raise DropinError(
             f"wav2vec2: {folder} must hold weights (*.safetensors or *.bin), as save_pretrained writes them"
+            f"{_other_weights(folder)}"
         )
     digest = hashlib.sha256()
     for file in files:
+        if git_lfs.is_pointer(file):
+            raise DropinError(f"wav2vec2: the weights {file} cannot be read: {git_lfs.CURE}")
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _other_weights(folder: Path) -> str:
+    """How to convert the weights of other libraries that a folder holds; nothing, if it has none."""
+    for pattern, (library, way) in CONVERTERS.items():
+        if found := sorted(folder.glob(pattern)):
+            return f"; {found[0].name} has weights of {library}: convert them by {way}"
+    return ""
 
 
 def _from_hub(name: str) -> Path:

@@ -21,6 +21,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from trainables import git_lfs
 from trainables.errors import DropinError
 from trainables.models.architecture import Architecture
 from trainables.models.chain import Chain
@@ -135,6 +136,8 @@ def read_folder(
     data = {}
     for name in (*tensors, *documents):
         data[name] = _read(folder / name)
+        if data[name].startswith(git_lfs.BEGIN):
+            raise DropinError(f"{folder / name} cannot be read: {git_lfs.CURE}")
         if hashlib.sha256(data[name]).hexdigest() != digests.get(name):
             raise DropinError(
                 f"{folder / name} is damaged: its SHA-256 is not that of {DIGESTS}; restore or rebuild it"

@@ -20,7 +20,7 @@ from detectors import saved_detector
 from search import score
 from search.display.progress import Display
 from search.display.terminal import LogFormatter, cell, print_error, print_text
-from search.reporting import cards
+from search.reporting import markdown
 from search.running.preparation import run_log
 from search.runs.record import Record
 from search.settings.command_line import parse
@@ -154,11 +154,11 @@ def cells(page: str) -> list[str]:
     ],
 )
 def test_a_name_on_a_card_is_a_name(name: str) -> None:
-    page = "\n".join(cards._table(["attack", "dev"], [[name, "1.00 %"]]))
+    page = "\n".join(markdown.table(["attack", "dev"], [[name, "1.00 %"]]))
     assert cells(page) == ["attack", "dev", printable(name).strip(), "1.00 %"]
 
 
 @given(name=st.text(st.sampled_from("aA1 |\\`*_~[]()<>&!#-:;.\n\x1b/=\"'"), min_size=1) | st.text(min_size=1))
 def test_any_name_on_a_card_is_a_name(name: str) -> None:
-    page = "\n".join(cards._table(["attack", "dev"], [[name, "1.00 %"]]))
+    page = "\n".join(markdown.table(["attack", "dev"], [[name, "1.00 %"]]))
     assert cells(page) == ["attack", "dev", printable(name).strip(), "1.00 %"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from full_disk import full_disk
-from trainables.corpora import audio
+from trainables.corpora import decoding
 from trainables.corpora.audio import SAMPLE_RATE, header_fault, read_audio, write_flac
 from trainables.errors import DropinError
 
@@ -125,9 +125,9 @@ def test_implausible_headers_are_refused(claimed: dict[str, int], fault: str, tm
 
 def test_all_channels_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros((100, 3)), SAMPLE_RATE)
-    monkeypatch.setattr(audio, "MAX_SAMPLES", 300)
+    monkeypatch.setattr(decoding, "MAX_SAMPLES", 300)
     assert header_fault(tmp_path / "a.wav") is None
-    monkeypatch.setattr(audio, "MAX_SAMPLES", 299)
+    monkeypatch.setattr(decoding, "MAX_SAMPLES", 299)
     assert (header_fault(tmp_path / "a.wav") or "").startswith("claims 100 times 3 samples")
 
 

@@ -117,6 +117,38 @@ def test_unusable_folders_are_refused(content: str, message: str, tmp_path: Path
         wav2vec2.resolve({"checkpoint": str(tmp_path)})
 
 
+def test_a_mark_at_the_beginning_of_the_configuration_is_read_over(tmp_path: Path) -> None:
+    theirs = saved(tmp_path, TINY)
+    settings = tmp_path / "config.json"
+    settings.write_bytes(b"\xef\xbb\xbf" + settings.read_bytes())
+    state = wav2vec2.pretrained_state(wav2vec2.resolve({"checkpoint": str(tmp_path)}))
+    assert state is not None
+    key = "wav2vec2.feature_projection.projection.weight"
+    assert torch.equal(state[key], theirs.state_dict()[key])
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "config.json"])
+def test_a_pointer_of_git_lfs_is_told_before_any_work(name: str, tmp_path: Path) -> None:
+    saved(tmp_path, TINY)
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 377607901\n")
+    with pytest.raises(ValueError, match=r"pointer of Git LFS and not the file itself: run `git lfs pull`"):
+        wav2vec2.resolve({"checkpoint": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tf_model.h5", r"tf_model\.h5 has weights of TensorFlow: convert them by .*from_tf=True"),
+        ("flax_model.msgpack", r"flax_model\.msgpack has weights of Flax: convert them by .*from_flax=True"),
+        ("wav2vec_small.pt", r"wav2vec_small\.pt has weights of fairseq: convert them by .*convert_wav2vec2_original"),
+    ],
+)
+def test_weights_of_other_libraries_are_told_with_what_converts_them(name: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"weights")
+    with pytest.raises(ValueError, match=message):
+        wav2vec2.resolve({"checkpoint": str(tmp_path)})
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

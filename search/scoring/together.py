@@ -1,0 +1,158 @@
+"""Files scored by several detectors at once, in order and in bounded memory, by several processes where these help."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from search.scoring.desk import Desk
+from search.scoring.listening import Source
+from search.scoring.scored import Scored
+from search.scoring.scorer import Scorer
+from search.scoring.sources import Sources
+from search.scoring.workers import ChunkScored, PieceHeard, Pool
+from trainables.errors import DropinError
+
+CHUNK_FILES = 32
+CHUNK_BYTES = 2**23
+CHUNKS_PER_PROCESS = 3
+"""Chunks under way for each process."""
+POOL_START_SECONDS = 4.0
+"""Work below which starting processes that import torch takes longer than it saves."""
+
+
+def score_together(
+    scorers: Sequence[Scorer], files: Iterable[str | os.PathLike[str]], *, workers: int | None = None
+) -> Iterator[list[Scored]]:
+    """Score every file by every scorer.
+
+    A file is decoded once, and transformed once for all scorers of one front end, window and hop. Windows of different
+    files share batches.
+
+    Args:
+        scorers: at least one.
+        files: paths, taken from the iterable as they are needed. A pipe is read to its end first.
+        workers: number of processes; 1 for the calling one; by default one per CPU where the files take long enough.
+
+    Yields:
+        For each file, in order, what became of it by each scorer.
+
+    Raises:
+        DropinError: no scorer, or `workers` is less than 1.
+        RuntimeError: a process died.
+    """
+    if not scorers:
+        raise DropinError("scorers must be at least one; got none")
+    if workers is not None and workers < 1:
+        raise DropinError(f"workers must be at least 1; got {workers}")
+    return _scored(scorers, files, workers)
+
+
+def _scored(
+    scorers: Sequence[Scorer], files: Iterable[str | os.PathLike[str]], workers: int | None
+) -> Iterator[list[Scored]]:
+    length = operator.length_hint(files, -1)
+    desk = Desk(scorers)
+    with Sources() as sources:
+        left = map(sources.source, files)
+        if workers is None:
+            # The first file is not timed: with it a process imports and precomputes.
+            yield from _here(desk, sources, list(itertools.islice(left, 1)))
+        chunks, seconds, done = _chunks(left), 0.0, 1
+        while workers is None:
+            if not (chunk := next(chunks, [])):
+                return
+            began = time.monotonic()
+            found = _here(desk, sources, chunk)
+            seconds, done = seconds + time.monotonic() - began, done + len(chunk)
+            yield from found
+            workers = _worthwhile_workers(seconds, done, length)
+        if workers == 1:
+            for chunk in chunks:
+                yield from _here(desk, sources, chunk)
+        else:
+            yield from _in_processes(desk, sources, chunks, workers)
+
+
+def _chunks(left: Iterator[Source]) -> Iterator[list[Source]]:
+    """Files in chunks of at most `CHUNK_FILES`, and of one more than `CHUNK_BYTES` hold: long ones are on their own."""
+    chunk: list[Source] = []
+    for source in left:
+        chunk.append(source)
+        if len(chunk) == CHUNK_FILES or sum(one.size for one in chunk) >= CHUNK_BYTES:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _here(desk: Desk, sources: Sources, chunk: Sequence[Source]) -> list[list[Scored]]:
+    """Some files, scored in this process."""
+    found = desk.score(chunk)
+    for source in chunk:
+        sources.release(source)
+    return found
+
+
+def _worthwhile_workers(seconds: float, done: int, length: int) -> int | None:
+    """How many processes to have after so many seconds for so many files; ``None`` while that is open.
+
+    If nobody knows how many files there are, as many are expected as there have been.
+    """
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cpus == 1:
+        return 1
+    if length >= 0:
+        return cpus if seconds / done * (length - done) > POOL_START_SECONDS else 1
+    return cpus if seconds > POOL_START_SECONDS else None
+
+
+def _in_processes(
+    desk: Desk, sources: Sources, chunks: Iterator[list[Source]], processes: int
+) -> Iterator[list[Scored]]:
+    """The rest of the files. Until the processes are ready, this one works on chunks itself."""
+    under_way: dict[int, Sequence[Source]] = {}
+    done: dict[int, list[list[Scored]]] = {}
+    begun = following = 0
+    with Pool(desk.scorers, processes) as pool:
+        while not pool.is_ready():
+            if not (chunk := next(chunks, [])):
+                return
+            yield from _here(desk, sources, chunk)
+        while True:
+            while begun - following < processes * CHUNKS_PER_PROCESS:
+                if not (chunk := next(chunks, [])):
+                    break
+                pool.submit(begun, chunk)
+                under_way[begun] = chunk
+                begun += 1
+            if following == begun:
+                return
+            while following not in done:
+                number, results = _next_chunk(desk, pool, under_way)
+                done[number] = results
+                for source in under_way.pop(number):
+                    sources.release(source)
+            yield from done.pop(following)
+            following += 1
+
+
+def _next_chunk(desk: Desk, pool: Pool, under_way: Mapping[int, Sequence[Source]]) -> tuple[int, list[list[Scored]]]:
+    """Number and results of the next chunk that is complete. Pieces that come before are scored here."""
+    while True:
+        message = pool.receive()
+        if isinstance(message, ChunkScored):
+            return message.number, message.results
+        files = [message.number * CHUNK_FILES + file for file in range(len(under_way[message.number]))]
+        for file, source in zip(files, under_way[message.number], strict=True):
+            desk.begin(file, source.name)
+        if isinstance(message, PieceHeard):
+            desk.take(files[message.file], message.piece)
+        else:
+            for file, (error, notes) in zip(files, message.ends, strict=True):
+                desk.end(file, error, notes)
+            desk.flush()
+            return message.number, [desk.result(file) for file in files]

@@ -1,0 +1,239 @@
+"""Scoring in several processes: forks of one that has read the detectors, each of which hears and scores whole chunks.
+
+Where networks run on a GPU, the workers make features only, and the calling process scores these piece by piece.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Lock
+from types import TracebackType
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from search.scoring.desk import Desk
+from search.scoring.listening import Hearing, Listener, Piece, Source
+from search.scoring.scored import Scored
+from search.scoring.scorer import Scorer
+from search.scoring.windowing import Windowing
+from trainables.features.processes import ORPHAN_SECONDS, interrupts_ignored, serve_forks
+from trainables.models.architecture import Architecture
+from trainables.storage.checkpoint import Detector
+
+Chunk = Sequence[Source]
+LAST_CHUNK_SECONDS = 5.0
+"""How long workers may take to finish when nobody waits for what they do any more; then they are left to end alone."""
+
+
+@dataclass(frozen=True)
+class PackedScorer:
+    """A scorer on its way to another process."""
+
+    architecture: str
+    weights: bytes
+    card: dict[str, Any]
+    windowing: Windowing
+
+    @staticmethod
+    def of(scorer: Scorer) -> PackedScorer:
+        """Pack."""
+        detector = scorer.detector
+        state = {
+            name: value.detach().cpu().contiguous().clone() for name, value in detector.module.state_dict().items()
+        }
+        return PackedScorer(detector.arch.to_json(), safetensors.torch.save(state), detector.card, scorer.windowing)
+
+    def unpacked(self) -> Scorer:
+        """Unpack."""
+        arch = Architecture.from_json(self.architecture)
+        module = arch.build()
+        module.load_state_dict(safetensors.torch.load(self.weights))
+        return Scorer(Detector(arch, module.eval(), self.card), self.windowing)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The workers begin."""
+
+
+@dataclass(frozen=True)
+class ChunkScored:
+    """Results of a chunk: for each file one per scorer."""
+
+    number: int
+    results: list[list[Scored]]
+
+
+@dataclass(frozen=True)
+class PieceHeard:
+    """A piece of a file of a chunk, for the caller to score."""
+
+    number: int
+    file: int
+    piece: Piece
+
+
+@dataclass(frozen=True)
+class ChunkHeard:
+    """All pieces of a chunk were sent; for each file its error, if any, and its notes."""
+
+    number: int
+    ends: list[tuple[str | None, list[str]]]
+
+
+@dataclass
+class Work:
+    """What the workers share.
+
+    Attributes:
+        scorers: where the workers score, else none.
+        hearings: what they listen for, where they do not.
+        tasks: numbered chunks; ``None`` for no more.
+        sender: to the caller.
+        send_lock: held while a worker sends.
+    """
+
+    scorers: Sequence[PackedScorer]
+    hearings: Sequence[Hearing]
+    tasks: Queue[tuple[int, Chunk] | None]
+    sender: Connection
+    send_lock: Lock
+    _desk: Desk | None = field(default=None, init=False)
+    _listener: Listener | None = field(default=None, init=False)
+
+    def prepare(self) -> None:
+        """Build the networks and precompute, before the forks."""
+        if self.scorers:
+            self._desk = Desk([one.unpacked() for one in self.scorers])
+        self._listener = self._desk.listener if self._desk else Listener(self.hearings)
+        self._listener.prepare()
+        self._send(Ready())
+
+    def work(self) -> None:
+        """Carry out chunks until there are no more, or nobody is left to do it for."""
+        parent = os.getppid()
+        while True:
+            try:
+                task = self.tasks.get(timeout=ORPHAN_SECONDS)
+            except queue.Empty:
+                if os.getppid() != parent:
+                    return
+                continue
+            if task is None:
+                return
+            try:
+                self._carry_out(*task)
+            except BrokenPipeError:
+                return  # the caller has closed the receiver
+            except Exception as error:
+                self._send(error)
+
+    def _carry_out(self, number: int, chunk: Chunk) -> None:
+        if self._desk is not None:
+            self._send(ChunkScored(number, self._desk.score(chunk)))
+            return
+        assert self._listener is not None, "it was prepared"
+        torch.set_num_threads(1)
+        ends: list[tuple[str | None, list[str]]] = []
+        for file, source in enumerate(chunk):
+            notes: list[str] = []
+            error: str | None = None
+            try:
+                for piece in self._listener.pieces(source, notes):
+                    self._send(PieceHeard(number, file, piece))
+            except ValueError as fault:
+                error = source.told(fault)
+            ends.append((error, notes))
+        self._send(ChunkHeard(number, ends))
+
+    def _send(self, message: object) -> None:
+        with self.send_lock:
+            self.sender.send(message)
+
+
+class Pool:
+    """Processes that carry out chunks. A context manager."""
+
+    def __init__(self, scorers: Sequence[Scorer], processes: int) -> None:
+        """Have `processes` processes for these scorers."""
+        self._scorers, self._processes = scorers, processes
+        self._ready = False
+
+    def __enter__(self) -> Pool:
+        """Start them."""
+        spawn = multiprocessing.get_context("spawn")
+        self._receiver, sender = spawn.Pipe(duplex=False)
+        self._tasks: Queue[tuple[int, Chunk] | None] = spawn.Queue()
+        there = any(one.device.type != "cpu" for one in self._scorers)  # networks stay where they are
+        packed = () if there else [PackedScorer.of(one) for one in self._scorers]
+        hearings = list(dict.fromkeys(one.hearing for one in self._scorers))
+        # Kept: the processes open the lock by its name, which goes when nobody here has it any more.
+        self._work = work = Work(packed, hearings, self._tasks, sender, spawn.Lock())
+        self._server = spawn.Process(target=serve_forks, args=(work, self._processes))
+        with interrupts_ignored():
+            self._server.start()
+        sender.close()
+        return self
+
+    def submit(self, number: int, chunk: Chunk) -> None:
+        """Have a chunk carried out."""
+        self._tasks.put((number, chunk))
+
+    def is_ready(self) -> bool:
+        """Whether the processes have started. Nothing is submitted before.
+
+        Raises:
+            RuntimeError: they died.
+        """
+        if not self._ready and (self._receiver.poll() or not self._server.is_alive()):
+            self._ready = isinstance(self._message(), Ready)
+        return self._ready
+
+    def receive(self) -> ChunkScored | PieceHeard | ChunkHeard:
+        """Wait for the next message.
+
+        Raises:
+            RuntimeError: a process died.
+            Exception: whatever went wrong in one.
+        """
+        message: ChunkScored | PieceHeard | ChunkHeard = self._message()
+        return message
+
+    def _message(self) -> Any:
+        try:
+            if self._receiver in wait([self._receiver, self._server.sentinel]):
+                message = self._receiver.recv()
+                if isinstance(message, Exception):
+                    raise message
+                return message
+        except EOFError:
+            pass  # all senders died without a message: told below
+        raise RuntimeError(
+            "a process that scores died: not enough memory, or the main script has no guard "
+            '`if __name__ == "__main__":`; with workers=1 no processes are needed'
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End them."""
+        self._receiver.close()  # so that no worker blocks on a full pipe: one that sends is over
+        if self._ready:
+            for _ in range(self._processes):
+                self._tasks.put(None)
+            self._server.join(LAST_CHUNK_SECONDS)
+        self._server.terminate()  # it may be importing for seconds
+        self._server.join()
+        self._tasks.close()
+        if self._server.exitcode:
+            self._tasks.cancel_join_thread()  # nobody takes what it may still have to hand over
+        else:
+            self._tasks.join_thread()
