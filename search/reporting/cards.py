@@ -110,9 +110,10 @@ def _use(card: Mapping[str, Any]) -> list[str]:
     return [
         "    python -m search.score FOLDER FILE...",
         "",
-        f"with the folder of this card. It reads any file that libsndfile decodes, at any sampling rate: its first "
-        f"{card['seconds']:g} s, or all of it, repeated up to that length. The score is the log-likelihood ratio of "
-        "bona fide against spoofed speech. In Python: `search.load_detector(folder)`.",
+        f"with the folder of this card. It reads any file that libsndfile decodes, at any sampling rate, and scores all of "
+        f"it in windows of {card['seconds']:g} s; a shorter one is repeated. The errors above are those of the first "
+        "window alone (`--windows first`). The score is the log-likelihood ratio of bona fide against spoofed speech. In "
+        "Python: `search.load_detector(folder)`.",
     ]
 
 
@@ -120,7 +121,7 @@ def _origin(card: Mapping[str, Any], run: StoredRun) -> list[str]:
     return [
         f"- corpus {md.escape(str(run.corpus['name']))}, digest `{run.corpus['digest']}`",
         f"- seed {card['seed']}, weights of epoch {card['epoch']} of {card['epochs']}, chosen on dev; "
-        "eval was scored once, for this card",
+        "nothing was chosen on eval",
         f"- front end {card['front_end']}",
     ]
 

@@ -34,7 +34,7 @@ def audio_files(names: Iterable[str], fault: Fault) -> Iterator[str]:
         elif glob.has_magic(name) and not os.path.lexists(name):
             found = sorted(glob.iglob(name, recursive=True))
             if not found:
-                fault(f"{printable(name)} matches no file")
+                fault(f"{printable(name)} is missing; as a pattern it matches no file")
             for one in found:
                 yield from _in_folder(one, fault) if os.path.isdir(one) else (one,)
         else:
