@@ -148,8 +148,10 @@ def _request(given: Mapping[str, Any]) -> Request:
     """What is asked for.
 
     Raises:
-        DropinError: options of the corpus that do not go together.
+        DropinError: no corpus, or options of it that do not go together.
     """
+    if "corpus" not in given:
+        raise DropinError("--corpus must name what detectors are evaluated on; got none: add --corpus NAME")
     settings = CorpusSettings(**{name: given[name] for name in options_of(CorpusSettings) if name in given})
     scores = given["scores_format"] if "scores" in given else None
     cache = given["cache"] if "cache" in given else default_cache()

@@ -225,6 +225,7 @@ def test_a_wrong_command_line_costs_nothing(
     front, corpus = str(place / "front"), corpus_of(place)
     for given, said in (
         ([str(place / "runs" / "one"), *corpus], "is a run: export it by python -m search.export"),
+        ([front], "--corpus must name what detectors are evaluated on"),
         ([front, "--corpus", "asvspoof2019-la"], "add --corpus-root PATH"),
         ([front, *corpus, "--subset", "eval"], "takes no --subset"),
         ([front, *corpus, "--to", str(tmp_path)], "an evaluation replaces only an earlier one"),
