@@ -15,6 +15,7 @@ import recordings
 from detectors import saved_detector
 from recordings import LENGTHS, answer, files
 from search.score import main
+from search.scoring.sources import Sources
 
 
 @pytest.fixture(scope="module")
@@ -103,5 +104,11 @@ def test_pipes_and_standard_input_are_heard_to_their_end(
         assert answer(capsys, place, "-") == [{**expected, "file": "/dev/stdin"}]
     with standard_input(f"{name}\n".encode()):
         assert answer(capsys, place, "--list", "-") == [expected]
+    with open(name, "rb") as file, Sources() as sources:
+        source = sources.source(f"/dev/fd/{file.fileno()}")  # under which another process finds another file
+        assert source.path.read_bytes() == Path(name).read_bytes()
+        assert not str(source.path).startswith("/dev/")
+        sources.release(source)
+        assert not source.path.exists()
     assert main([place, "/dev/null"]) == 1
     assert "/dev/null is no file and no pipe" in capsys.readouterr().err
