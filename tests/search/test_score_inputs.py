@@ -33,6 +33,8 @@ def test_folders_patterns_and_lists(audio: Path, tmp_path: Path, capsys: pytest.
     (tmp_path / "some" / "more.txt").write_text("no audio")
     expected = [*files(audio)[:2], str(audio / "long.flac"), str(tmp_path / "some" / "more.WAV")]
     assert [one["file"] for one in answer(capsys, place, "--list", str(tmp_path / "list"))] == expected
+    mixed = answer(capsys, place, "--windows", "first", files(audio)[0], "--workers", "1", files(audio)[1])
+    assert [one["file"] for one in mixed] == expected[:2]
     (tmp_path / "none").mkdir()
     assert main([place, str(audio), str(tmp_path / "none"), str(tmp_path / "no*thing")]) == 1
     shown = capsys.readouterr()
