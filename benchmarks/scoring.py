@@ -6,7 +6,8 @@
    *ready* is the bare loop's time from the moment that its processes are ready. Bar: at least 85 % of the bare loop's
    speed for a detector of the size that fronts begin with.
 2. Memory. The peak of the proportional set sizes of all processes, looked at every second, for a tenth of the files and
-   for all; and of one process for a recording of a minute and of an hour. Bar: the same.
+   for all, with as many processes as there are CPUs; and of one process for a recording of a minute and of an hour.
+   Bar: the same.
 
 The audio is simulated: `--distinct` recordings, each of which is scored several times.
 
@@ -126,7 +127,7 @@ def speed(name: str, paths: Sequence[Path], repeats: int) -> list[object]:
     return [name, *(f"{rate:,.0f}" for rate in files), *shown]
 
 
-def peak(name: str, paths: Sequence[Path], workers: int | None = None) -> str:
+def peak(name: str, paths: Sequence[Path], workers: int) -> str:
     """MiB at most, of a process of its own and its children."""
     receiver, sender = SPAWN.Pipe(duplex=False)
     process = SPAWN.Process(target=score_watched, args=(name, paths, workers, sender))
@@ -136,7 +137,7 @@ def peak(name: str, paths: Sequence[Path], workers: int | None = None) -> str:
     return f"{found:,.0f}"
 
 
-def score_watched(name: str, paths: Sequence[Path], workers: int | None, sender: Connection) -> None:
+def score_watched(name: str, paths: Sequence[Path], workers: int, sender: Connection) -> None:
     """Score files and send the peak of memory."""
     with PeakMemory() as memory:
         deque(scorer(name).score_files(paths, workers=workers), maxlen=0)
@@ -171,7 +172,9 @@ def main() -> None:
         head = ["detector", "files/s", "bare loop", "bare loop, ready", "ratio", "ratio to ready"]
         print(table(head, [speed(name, paths, options.repeats) for name in options.detectors]), flush=True)
         name = options.detectors[0]
-        rows = [[f"{number:,} files", peak(name, paths[:number])] for number in (len(paths) // 10, len(paths))]
+        cpus = len(os.sched_getaffinity(0))
+        parts = (len(paths) // 10, len(paths))
+        rows = [[f"{number:,} files, {cpus} processes", peak(name, paths[:number], cpus)] for number in parts]
         for minutes in (1, 60):
             path = long_recording(Path(temporary), minutes)
             rows.append([f"one recording of {minutes} min", peak(name, [path], 1)])

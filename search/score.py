@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     terminal.prepare()
     parser = _parser()
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)  # or files would have to come before options
     if not given.files and given.list is None:
         parser.error("name files, folders or patterns to score, or a list of them by --list FILE")
     try:

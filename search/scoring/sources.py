@@ -14,6 +14,8 @@ from search.scoring.listening import Source
 MOST_SPOOLED = 2**31
 """Bytes of a pipe: two gigabytes."""
 BLOCK_BYTES = 2**20
+OF_THIS_PROCESS = ("/dev/", "/proc/self/")
+"""Where files lie that another process has others for, such as its standard input."""
 
 
 class Sources:
@@ -33,7 +35,7 @@ class Sources:
             self._folder.cleanup()
 
     def source(self, file: str | os.PathLike[str]) -> Source:
-        """The source of a file; a pipe is read to its end into a temporary file."""
+        """The source of a file; a pipe, or a file that only this process has, is copied into a temporary file."""
         name = os.fspath(file)
         path = Path(name)
         try:
@@ -41,11 +43,12 @@ class Sources:
         except (OSError, ValueError):
             return Source(name, path)  # reading it says what is wrong
         mode = found.st_mode
-        if stat.S_ISREG(mode):
+        own = name.startswith(OF_THIS_PROCESS)
+        if stat.S_ISREG(mode) and not own:
             return Source(name, path, size=found.st_size)
         if stat.S_ISDIR(mode):
             return Source(name, path, f"{name} is a folder: name the files in it")
-        if stat.S_ISFIFO(mode):
+        if stat.S_ISFIFO(mode) or (stat.S_ISREG(mode) and own):
             return self._spool(name)
         return Source(name, path, f"{name} is no file and no pipe; audio must come from one of these")
 

@@ -15,6 +15,7 @@ import recordings
 from detectors import saved_detector
 from recordings import LENGTHS, answer, files
 from search.score import main
+from search.scoring.sources import Sources
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,8 @@ def test_folders_patterns_and_lists(audio: Path, tmp_path: Path, capsys: pytest.
     (tmp_path / "some" / "more.txt").write_text("no audio")
     expected = [*files(audio)[:2], str(audio / "long.flac"), str(tmp_path / "some" / "more.WAV")]
     assert [one["file"] for one in answer(capsys, place, "--list", str(tmp_path / "list"))] == expected
+    mixed = answer(capsys, place, "--windows", "first", files(audio)[0], "--workers", "1", files(audio)[1])
+    assert [one["file"] for one in mixed] == expected[:2]
     (tmp_path / "none").mkdir()
     assert main([place, str(audio), str(tmp_path / "none"), str(tmp_path / "no*thing")]) == 1
     shown = capsys.readouterr()
@@ -103,5 +106,11 @@ def test_pipes_and_standard_input_are_heard_to_their_end(
         assert answer(capsys, place, "-") == [{**expected, "file": "/dev/stdin"}]
     with standard_input(f"{name}\n".encode()):
         assert answer(capsys, place, "--list", "-") == [expected]
+    with open(name, "rb") as file, Sources() as sources:
+        source = sources.source(f"/dev/fd/{file.fileno()}")  # under which another process finds another file
+        assert source.path.read_bytes() == Path(name).read_bytes()
+        assert not str(source.path).startswith("/dev/")
+        sources.release(source)
+        assert not source.path.exists()
     assert main([place, "/dev/null"]) == 1
     assert "/dev/null is no file and no pipe" in capsys.readouterr().err
