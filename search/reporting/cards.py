@@ -110,10 +110,10 @@ def _use(card: Mapping[str, Any]) -> list[str]:
     return [
         "    python -m search.score FOLDER FILE...",
         "",
-        f"with the folder of this card. It reads any file that libsndfile decodes, at any sampling rate, and scores all of "
-        f"it in windows of {card['seconds']:g} s; a shorter one is repeated. The errors above are those of the first "
-        "window alone (`--windows first`). The score is the log-likelihood ratio of bona fide against spoofed speech. In "
-        "Python: `search.load_detector(folder)`.",
+        "with the folder of this card. It reads any file that libsndfile decodes, at any sampling rate, and scores all "
+        f"of it in windows of {card['seconds']:g} s; a shorter one is repeated. The errors above are those of the "
+        "first window alone (`--windows first`). The score is the log-likelihood ratio of bona fide against spoofed "
+        "speech. In Python: `search.load_detector(folder)`.",
     ]
 
 

@@ -39,7 +39,7 @@ def test_folders_patterns_and_lists(audio: Path, tmp_path: Path, capsys: pytest.
     assert main([place, str(audio), str(tmp_path / "none"), str(tmp_path / "no*thing")]) == 1
     shown = capsys.readouterr()
     assert "none holds no audio file" in shown.err
-    assert "no*thing matches no file" in shown.err
+    assert "no*thing is missing; as a pattern it matches no file" in shown.err
     assert shown.err.endswith("2 of 6 could not be scored\n")
     assert main([place, "--list", str(tmp_path / "nowhere")]) == 2
     assert "--list must be a file" in capsys.readouterr().err
