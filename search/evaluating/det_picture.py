@@ -54,7 +54,8 @@ class Curve:
 
 def draw_det(path: Path, curves: Sequence[Curve], labels: npt.NDArray[np.int64], corpus: EvaluatedCorpus) -> None:
     """Write `det_figure` as a PNG."""
-    det_figure(curves, labels, corpus).savefig(path, dpi=PNG_DPI)
+    # Tight, since axes of equal units leave their room as they please, and names may be long.
+    det_figure(curves, labels, corpus).savefig(path, dpi=PNG_DPI, bbox_inches="tight", pad_inches=0.15)
 
 
 def det_figure(curves: Sequence[Curve], labels: npt.NDArray[np.int64], corpus: EvaluatedCorpus) -> Figure:
@@ -76,7 +77,7 @@ def det_figure(curves: Sequence[Curve], labels: npt.NDArray[np.int64], corpus: E
         axes.plot([ndtri(low), ndtri(high)], [ndtri(low), ndtri(high)], color=GREY, lw=0.8, ls=(0, (4, 4)), zorder=1)
         for curve, colour in zip(drawn, COLOURS, strict=False):
             _draw(axes, curve, labels, colour, (low, high))
-        _add_legend(axes, drawn)
+        _add_legend(figure, drawn)
         _add_texts(figure, axes, corpus, drawn[0].measures, len(curves))
     return figure
 
@@ -132,7 +133,7 @@ def _draw(axes: Axes, curve: Curve, labels: npt.NDArray[np.int64], colour: str, 
     mark(curve.measures.false_alarms, curve.measures.misses, "X")
 
 
-def _add_legend(axes: Axes, curves: Sequence[Curve]) -> None:
+def _add_legend(figure: Figure, curves: Sequence[Curve]) -> None:
     lines = [
         Line2D([], [], color=colour, lw=1.5, label=f"{one.name}, EER {100 * (one.measures.eer or 0):.2f} %")
         for one, colour in zip(curves, COLOURS, strict=False)
@@ -141,9 +142,8 @@ def _add_legend(axes: Axes, curves: Sequence[Curve]) -> None:
         Line2D([], [], color=DARK, lw=0, marker="o", markersize=6, label="EER"),
         Line2D([], [], color=DARK, lw=0, marker="X", markersize=7, label="at the detector's own threshold"),
     ]
-    legend = axes.legend(
-        handles=[*lines, *marks], loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize=9
-    )
+    # Outside of the axes, which then leave room for it, however long names are.
+    legend = figure.legend(handles=[*lines, *marks], loc="outside right upper", frameon=False, fontsize=9)
     for text in legend.get_texts():
         text.set_parse_math(False)
 

@@ -57,8 +57,9 @@ def test_marks_without_errors_stay_within_the_axes() -> None:
 def test_of_many_detectors_the_best_are_drawn_and_the_picture_says_so() -> None:
     curves = [curve(f"number {place}", shift) for place, shift in enumerate(np.linspace(0, 3, MOST + 3))]
     axes = axes_of(curves)
-    legend = axes.get_legend()
-    assert legend is not None
+    figure = axes.figure
+    assert figure is not None
+    [legend] = figure.legends
     named = [text.get_text().split(",")[0] for text in legend.get_texts()]
     assert named[:MOST] == [f"number {place}" for place in range(3, MOST + 3)]
     assert len(named) == MOST + 2
