@@ -94,16 +94,15 @@ class Work:
     """What the workers share.
 
     Attributes:
-        scorers: where the workers score, else none.
-        hearings: what they listen for, where they do not.
-        tasks: numbered chunks; ``None`` for no more.
+        hearings: what they listen for.
+        tasks: the scorers first, none where the workers only listen; then numbered chunks; ``None`` for no more. The
+            scorers are no attribute: a process that is spawned with large ones keeps its parent waiting.
         sender: to the caller.
         send_lock: held while a worker sends.
     """
 
-    scorers: Sequence[PackedScorer]
     hearings: Sequence[Hearing]
-    tasks: Queue[tuple[int, Chunk] | None]
+    tasks: Queue[Any]
     sender: Connection
     send_lock: Lock
     _desk: Desk | None = field(default=None, init=False)
@@ -111,8 +110,9 @@ class Work:
 
     def prepare(self) -> None:
         """Build the networks and precompute, before the forks."""
-        if self.scorers:
-            self._desk = Desk([one.unpacked() for one in self.scorers])
+        packed: Sequence[PackedScorer] = self.tasks.get()
+        if packed:
+            self._desk = Desk([one.unpacked() for one in packed])
         self._listener = self._desk.listener if self._desk else Listener(self.hearings)
         self._listener.prepare()
         self._send(Ready())
@@ -171,15 +171,16 @@ class Pool:
         """Start them."""
         spawn = multiprocessing.get_context("spawn")
         self._receiver, sender = spawn.Pipe(duplex=False)
-        self._tasks: Queue[tuple[int, Chunk] | None] = spawn.Queue()
+        self._tasks: Queue[Any] = spawn.Queue()
         there = any(one.device.type != "cpu" for one in self._scorers)  # networks stay where they are
         packed = () if there else [PackedScorer.of(one) for one in self._scorers]
         hearings = list(dict.fromkeys(one.hearing for one in self._scorers))
         # Kept: the processes open the lock by its name, which goes when nobody here has it any more.
-        self._work = work = Work(packed, hearings, self._tasks, sender, spawn.Lock())
+        self._work = work = Work(hearings, self._tasks, sender, spawn.Lock())
         self._server = spawn.Process(target=serve_forks, args=(work, self._processes))
         with interrupts_ignored():
             self._server.start()
+        self._tasks.put(packed)
         sender.close()
         return self
 

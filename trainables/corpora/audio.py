@@ -74,6 +74,7 @@ class AudioStream:
                 self.notes += (CANCELLING,)
             _check_finite(mono, str(self._path))
             length += len(mono)
+            del samples
             yield resampler.push(mono)
         if not length:
             raise DropinError(f"{self._path} is empty; audio must have samples")

@@ -56,6 +56,7 @@ class OpenAudio:
     def __init__(self, path: Path, file: soundfile.SoundFile, notes: tuple[str, ...]) -> None:
         """Take a file that libsndfile has opened."""
         self.path, self._file, self.notes = path, file, notes
+        self._total = 0  # samples that blocks have had
         self.rate: int = file.samplerate
         self.channels: int = file.channels
         self.frames: int | None = None if file.format == "FLAC" and file.frames == UNKNOWN_FRAMES else file.frames
@@ -88,12 +89,13 @@ class OpenAudio:
             DropinError: the header is implausible, the file is damaged, or has more than `MAX_SAMPLES`.
         """
         self._check()
-        total = 0
-        for block in self._decoded():
-            total += block.size
-            if total > MAX_SAMPLES:
-                raise DropinError(f"{self.path} has more than {MAX_SAMPLES} samples; cut it into several files")
-            yield block
+        return map(self._counted, self._decoded())  # holds no block while the caller works on it
+
+    def _counted(self, block: np.ndarray) -> np.ndarray:
+        self._total += block.size
+        if self._total > MAX_SAMPLES:
+            raise DropinError(f"{self.path} has more than {MAX_SAMPLES} samples; cut it into several files")
+        return block
 
     def _check(self) -> None:
         if fault := self.fault():
@@ -103,6 +105,9 @@ class OpenAudio:
         if self.frames is None:
             yield from self._flac_blocks()
         elif self._file.seekable() and self.frames * self.channels <= AT_ONCE:
+            if self.frames <= BLOCK_FRAMES:
+                yield self.whole()
+                return
             samples = self.whole()
             yield from (samples[at : at + BLOCK_FRAMES] for at in range(0, len(samples), BLOCK_FRAMES))
         else:

@@ -188,7 +188,9 @@ class SentHere(workers.Work):
     """Work of which the messages are kept."""
 
     def __init__(self, scorers: Sequence[Scorer]) -> None:
-        self.scorers, self.hearings = (), list(dict.fromkeys(one.hearing for one in scorers))
+        self.hearings = list(dict.fromkeys(one.hearing for one in scorers))
+        self.tasks = multiprocessing.get_context("spawn").Queue()
+        self.tasks.put(())
         self._desk, self._listener = None, None
         self.sent: list[Any] = []
 
