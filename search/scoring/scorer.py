@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from search.scoring.listening import Hearing
 from search.scoring.scored import Scored
+from search.scoring.window_extraction import WindowSpec
 from search.scoring.windowing import Windowing
 from trainables import features
 from trainables.corpora.audio import mono_16k
@@ -36,7 +36,7 @@ class Scorer:
     Attributes:
         detector: the detector.
         windowing: which windows of a recording are scored, and how their scores become one.
-        hearing: what it is fed.
+        spec: what it is fed.
         threshold: speech is taken for bona fide where the score is at least this.
         note: what a user has to know about the corpus that it was trained on, or nothing.
         device: where it computes.
@@ -63,8 +63,8 @@ class Scorer:
             )
         self._calibration = _calibration(card)
         features.load(front_end)
-        self.hearing = Hearing(front_end, samples_in(seconds, SAMPLE_RATE), self.windowing)
-        self.windowing.step(self.hearing.samples)
+        self.spec = WindowSpec(front_end, samples_in(seconds, SAMPLE_RATE), self.windowing)
+        self.windowing.step(self.spec.samples)
         self.device = select_device()
         self._module = detector.module.to(self.device)
 
@@ -105,10 +105,10 @@ class Scorer:
             DropinError: no samples, other dimensions, a sample that is not finite, an unusable sample rate, or no
                 signal.
         """
-        from search.scoring.desk import Desk
+        from search.scoring.batch_scorer import BatchScorer
 
         audio = mono_16k(np.asarray(waveform, dtype=np.float32), sample_rate)
-        (found,) = Desk([self]).score_waveform(audio, "the waveform")
+        (found,) = BatchScorer([self]).score_waveform(audio, "the waveform")
         if found.error is not None:
             raise DropinError(found.error)
         return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from search.scoring.listening import Source
+from search.scoring.window_extraction import Source
 
 MOST_SPOOLED = 2**31
 """Bytes of a pipe: two gigabytes."""

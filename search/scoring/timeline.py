@@ -90,7 +90,7 @@ def draw(one: Scored, threshold: float) -> Figure:
         axes.axhline(threshold, color="0.25", linestyle="--", linewidth=1, label=f"threshold {threshold:.3f}")
         axes.set_xlim(0, one.windows[-1].end)
         axes.set_xlabel("time in seconds (a bar is a window; grey: no signal)")
-        axes.set_ylabel("score (log-odds)")
+        axes.set_ylabel("score, higher for bona fide")
         shown = printable(one.file)
         verdict = "" if one.score is None else f": {one.score:.3f}"
         axes.set_title((shown if len(shown) <= SHOWN_NAME else f"...{shown[-SHOWN_NAME:]}") + verdict, fontsize=10)

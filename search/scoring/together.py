@@ -8,12 +8,12 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from search.scoring.desk import Desk
-from search.scoring.listening import Source
+from search.scoring.batch_scorer import BatchScorer
 from search.scoring.scored import Scored
 from search.scoring.scorer import Scorer
 from search.scoring.sources import Sources
-from search.scoring.workers import ChunkScored, PieceHeard, Pool
+from search.scoring.window_extraction import Source
+from search.scoring.workers import ChunkScored, PieceExtracted, Pool
 from trainables.errors import DropinError
 
 CHUNK_FILES = 32
@@ -55,26 +55,26 @@ def _scored(
     scorers: Sequence[Scorer], files: Iterable[str | os.PathLike[str]], workers: int | None
 ) -> Iterator[list[Scored]]:
     length = operator.length_hint(files, -1)
-    desk = Desk(scorers)
+    batch_scorer = BatchScorer(scorers)
     with Sources() as sources:
         left = map(sources.source, files)
         if workers is None:
             # The first file is not timed: with it a process imports and precomputes.
-            yield from _here(desk, sources, list(itertools.islice(left, 1)))
+            yield from _here(batch_scorer, sources, list(itertools.islice(left, 1)))
         chunks, seconds, done = _chunks(left), 0.0, 1
         while workers is None:
             if not (chunk := next(chunks, [])):
                 return
             began = time.monotonic()
-            found = _here(desk, sources, chunk)
+            found = _here(batch_scorer, sources, chunk)
             seconds, done = seconds + time.monotonic() - began, done + len(chunk)
             yield from found
             workers = _worthwhile_workers(seconds, done, length)
         if workers == 1:
             for chunk in chunks:
-                yield from _here(desk, sources, chunk)
+                yield from _here(batch_scorer, sources, chunk)
         else:
-            yield from _in_processes(desk, sources, chunks, workers)
+            yield from _in_processes(batch_scorer, sources, chunks, workers)
 
 
 def _chunks(left: Iterator[Source]) -> Iterator[list[Source]]:
@@ -89,9 +89,9 @@ def _chunks(left: Iterator[Source]) -> Iterator[list[Source]]:
         yield chunk
 
 
-def _here(desk: Desk, sources: Sources, chunk: Sequence[Source]) -> list[list[Scored]]:
+def _here(batch_scorer: BatchScorer, sources: Sources, chunk: Sequence[Source]) -> list[list[Scored]]:
     """Some files, scored in this process."""
-    found = desk.score(chunk)
+    found = batch_scorer.score(chunk)
     for source in chunk:
         sources.release(source)
     return found
@@ -111,17 +111,17 @@ def _worthwhile_workers(seconds: float, done: int, length: int) -> int | None:
 
 
 def _in_processes(
-    desk: Desk, sources: Sources, chunks: Iterator[list[Source]], processes: int
+    batch_scorer: BatchScorer, sources: Sources, chunks: Iterator[list[Source]], processes: int
 ) -> Iterator[list[Scored]]:
     """The rest of the files. Until the processes are ready, this one works on chunks itself."""
     under_way: dict[int, Sequence[Source]] = {}
     done: dict[int, list[list[Scored]]] = {}
     begun = following = 0
-    with Pool(desk.scorers, processes) as pool:
+    with Pool(batch_scorer.scorers, processes) as pool:
         while not pool.is_ready():
             if not (chunk := next(chunks, [])):
                 return
-            yield from _here(desk, sources, chunk)
+            yield from _here(batch_scorer, sources, chunk)
         while True:
             while begun - following < processes * CHUNKS_PER_PROCESS:
                 if not (chunk := next(chunks, [])):
@@ -132,7 +132,7 @@ def _in_processes(
             if following == begun:
                 return
             while following not in done:
-                number, results = _next_chunk(desk, pool, under_way)
+                number, results = _next_chunk(batch_scorer, pool, under_way)
                 done[number] = results
                 for source in under_way.pop(number):
                     sources.release(source)
@@ -140,7 +140,9 @@ def _in_processes(
             following += 1
 
 
-def _next_chunk(desk: Desk, pool: Pool, under_way: Mapping[int, Sequence[Source]]) -> tuple[int, list[list[Scored]]]:
+def _next_chunk(
+    batch_scorer: BatchScorer, pool: Pool, under_way: Mapping[int, Sequence[Source]]
+) -> tuple[int, list[list[Scored]]]:
     """Number and results of the next chunk that is complete. Pieces that come before are scored here."""
     while True:
         message = pool.receive()
@@ -148,11 +150,11 @@ def _next_chunk(desk: Desk, pool: Pool, under_way: Mapping[int, Sequence[Source]
             return message.number, message.results
         files = [message.number * CHUNK_FILES + file for file in range(len(under_way[message.number]))]
         for file, source in zip(files, under_way[message.number], strict=True):
-            desk.begin(file, source.name)
-        if isinstance(message, PieceHeard):
-            desk.take(files[message.file], message.piece)
+            batch_scorer.begin(file, source.name)
+        if isinstance(message, PieceExtracted):
+            batch_scorer.take(files[message.file], message.piece)
         else:
             for file, (error, notes) in zip(files, message.ends, strict=True):
-                desk.end(file, error, notes)
-            desk.flush()
-            return message.number, [desk.result(file) for file in files]
+                batch_scorer.end(file, error, notes)
+            batch_scorer.flush()
+            return message.number, [batch_scorer.result(file) for file in files]

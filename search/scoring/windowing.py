@@ -56,7 +56,7 @@ class Windowing:
         """Samples from the start of a window of so many samples to that of the next.
 
         Raises:
-            DropinError: the hop is longer than the window, so that parts would not be heard.
+            DropinError: the hop is longer than the window, so that parts would not be scored.
         """
         if self.hop is None:
             return max(1, samples // 2)

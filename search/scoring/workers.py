@@ -1,4 +1,4 @@
-"""Scoring in several processes: forks of one that has read the detectors, each of which hears and scores whole chunks.
+"""Scoring in several processes: forks of one that has read the detectors, each of which its_spec and scores whole chunks.
 
 Where networks run on a GPU, the workers make features only, and the calling process scores these piece by piece.
 """
@@ -19,10 +19,10 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from search.scoring.desk import Desk
-from search.scoring.listening import Hearing, Listener, Piece, Source
+from search.scoring.batch_scorer import BatchScorer
 from search.scoring.scored import Scored
 from search.scoring.scorer import Scorer
+from search.scoring.window_extraction import Piece, Source, WindowExtractor, WindowSpec
 from search.scoring.windowing import Windowing
 from trainables.features.processes import ORPHAN_SECONDS, interrupts_ignored, serve_forks
 from trainables.models.architecture import Architecture
@@ -73,7 +73,7 @@ class ChunkScored:
 
 
 @dataclass(frozen=True)
-class PieceHeard:
+class PieceExtracted:
     """A piece of a file of a chunk, for the caller to score."""
 
     number: int
@@ -82,7 +82,7 @@ class PieceHeard:
 
 
 @dataclass(frozen=True)
-class ChunkHeard:
+class ChunkExtracted:
     """All pieces of a chunk were sent; for each file its error, if any, and its notes."""
 
     number: int
@@ -94,27 +94,27 @@ class Work:
     """What the workers share.
 
     Attributes:
-        hearings: what they listen for.
-        tasks: the scorers first, none where the workers only listen; then numbered chunks; ``None`` for no more. The
+        specs: what windows they extract.
+        tasks: the scorers first, none where the workers only extract windows; then numbered chunks; ``None`` for no more. The
             scorers are no attribute: a process that is spawned with large ones keeps its parent waiting.
         sender: to the caller.
         send_lock: held while a worker sends.
     """
 
-    hearings: Sequence[Hearing]
+    specs: Sequence[WindowSpec]
     tasks: Queue[Any]
     sender: Connection
     send_lock: Lock
-    _desk: Desk | None = field(default=None, init=False)
-    _listener: Listener | None = field(default=None, init=False)
+    _batch_scorer: BatchScorer | None = field(default=None, init=False)
+    _extractor: WindowExtractor | None = field(default=None, init=False)
 
     def prepare(self) -> None:
         """Build the networks and precompute, before the forks."""
         packed: Sequence[PackedScorer] = self.tasks.get()
         if packed:
-            self._desk = Desk([one.unpacked() for one in packed])
-        self._listener = self._desk.listener if self._desk else Listener(self.hearings)
-        self._listener.prepare()
+            self._batch_scorer = BatchScorer([one.unpacked() for one in packed])
+        self._extractor = self._batch_scorer.extractor if self._batch_scorer else WindowExtractor(self.specs)
+        self._extractor.prepare()
         self._send(Ready())
 
     def work(self) -> None:
@@ -137,22 +137,22 @@ class Work:
                 self._send(error)
 
     def _carry_out(self, number: int, chunk: Chunk) -> None:
-        if self._desk is not None:
-            self._send(ChunkScored(number, self._desk.score(chunk)))
+        if self._batch_scorer is not None:
+            self._send(ChunkScored(number, self._batch_scorer.score(chunk)))
             return
-        assert self._listener is not None, "it was prepared"
+        assert self._extractor is not None, "it was prepared"
         torch.set_num_threads(1)
         ends: list[tuple[str | None, list[str]]] = []
         for file, source in enumerate(chunk):
             notes: list[str] = []
             error: str | None = None
             try:
-                for piece in self._listener.pieces(source, notes):
-                    self._send(PieceHeard(number, file, piece))
+                for piece in self._extractor.pieces(source, notes):
+                    self._send(PieceExtracted(number, file, piece))
             except ValueError as fault:
                 error = source.told(fault)
             ends.append((error, notes))
-        self._send(ChunkHeard(number, ends))
+        self._send(ChunkExtracted(number, ends))
 
     def _send(self, message: object) -> None:
         with self.send_lock:
@@ -174,9 +174,9 @@ class Pool:
         self._tasks: Queue[Any] = spawn.Queue()
         there = any(one.device.type != "cpu" for one in self._scorers)  # networks stay where they are
         packed = () if there else [PackedScorer.of(one) for one in self._scorers]
-        hearings = list(dict.fromkeys(one.hearing for one in self._scorers))
+        specs = list(dict.fromkeys(one.spec for one in self._scorers))
         # Kept: the processes open the lock by its name, which goes when nobody here has it any more.
-        self._work = work = Work(hearings, self._tasks, sender, spawn.Lock())
+        self._work = work = Work(specs, self._tasks, sender, spawn.Lock())
         self._server = spawn.Process(target=serve_forks, args=(work, self._processes))
         with interrupts_ignored():
             self._server.start()
@@ -198,14 +198,14 @@ class Pool:
             self._ready = isinstance(self._message(), Ready)
         return self._ready
 
-    def receive(self) -> ChunkScored | PieceHeard | ChunkHeard:
+    def receive(self) -> ChunkScored | PieceExtracted | ChunkExtracted:
         """Wait for the next message.
 
         Raises:
             RuntimeError: a process died.
             Exception: whatever went wrong in one.
         """
-        message: ChunkScored | PieceHeard | ChunkHeard = self._message()
+        message: ChunkScored | PieceExtracted | ChunkExtracted = self._message()
         return message
 
     def _message(self) -> Any:

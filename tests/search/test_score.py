@@ -35,11 +35,11 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return recordings.make(tmp_path_factory.mktemp("audio"))
 
 
-class Listener(Chain):
+class WindowExtractor(Chain):
     """Keeps what it is fed; its logits are the features' mean and its opposite."""
 
     def forward(self, x: Tensor) -> Tensor:
-        self.heard = x
+        self.given = x
         mean = x.mean(dim=tuple(range(1, x.ndim)))
         return torch.stack([-mean, mean], dim=1)
 
@@ -47,19 +47,19 @@ class Listener(Chain):
 def in_the_store(audio: Path, front_end: str, cache: Path) -> Split:
     """The files as a dev split."""
     paths = sorted(audio.iterdir())
-    heard = tuple(Utterance(path.stem, path, number % 2, "-", "-") for number, path in enumerate(paths))
-    corpus = Corpus("some", audio, {"train": (), "dev": heard, "eval": ()})
+    utterances = tuple(Utterance(path.stem, path, number % 2, "-", "-") for number, path in enumerate(paths))
+    corpus = Corpus("some", audio, {"train": (), "dev": utterances, "eval": ()})
     return store.open_split(store.build(corpus, front_end, cache, splits=("dev",)), "dev")
 
 
 @pytest.mark.parametrize("front_end", features.NAMES)
 def test_a_detector_is_fed_what_the_feature_store_holds(front_end: str, audio: Path, tmp_path: Path) -> None:
-    listener = Listener()
+    extractor = WindowExtractor()
     card = {"front_end": front_end, "seconds": 4.0, "threshold": 0.0}
-    scorer = Scorer(Detector(architecture("resnet18"), listener, card), Windowing("first"))
+    scorer = Scorer(Detector(architecture("resnet18"), extractor, card), Windowing("first"))
     found = [one.score for one in scorer.score_files(files(audio), workers=1)]
     expected = in_the_store(audio, front_end, tmp_path).batch(range(len(found)))
-    np.testing.assert_array_equal(listener.heard, expected)
+    np.testing.assert_array_equal(extractor.given, expected)
     assert found == pytest.approx([2 * row.mean() for row in expected], abs=1e-6)
 
 

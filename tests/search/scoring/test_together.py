@@ -15,11 +15,11 @@ import soundfile
 import torch
 
 from detectors import architecture, trained_like
-from search.scoring import listening, together, workers
-from search.scoring.listening import Source
+from search.scoring import together, window_extraction, workers
 from search.scoring.scored import Scored
 from search.scoring.scorer import Scorer
 from search.scoring.together import score_together
+from search.scoring.window_extraction import Source
 from search.scoring.windowing import Windowing
 from trainables.corpora import audio, decoding
 from trainables.errors import DropinError
@@ -148,7 +148,7 @@ def test_a_file_is_decoded_once_and_transformed_once_per_front_end(
 
 def test_together_is_each_alone_in_order(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(together, "CHUNK_FILES", 4)
-    monkeypatch.setattr(listening, "PIECE_WINDOWS", 2)
+    monkeypatch.setattr(window_extraction, "PIECE_WINDOWS", 2)
     several = [
         scorer("resnet18"),
         scorer("grnn", Windowing(hop=0.3)),
@@ -188,10 +188,10 @@ class SentHere(workers.Work):
     """Work of which the messages are kept."""
 
     def __init__(self, scorers: Sequence[Scorer]) -> None:
-        self.hearings = list(dict.fromkeys(one.hearing for one in scorers))
+        self.specs = list(dict.fromkeys(one.spec for one in scorers))
         self.tasks = multiprocessing.get_context("spawn").Queue()
         self.tasks.put(())
-        self._desk, self._listener = None, None
+        self._batch_scorer, self._extractor = None, None
         self.sent: list[Any] = []
 
     def _send(self, message: object) -> None:
@@ -199,7 +199,7 @@ class SentHere(workers.Work):
 
 
 class NoProcesses:
-    """A pool whose work is done in this process: as with a GPU, workers hear and the caller scores."""
+    """A pool whose work is done in this process: as with a GPU, workers extract windows and the caller scores."""
 
     def __init__(self, scorers: Sequence[Scorer], processes: int) -> None:
         self._work = SentHere(scorers)
@@ -259,9 +259,9 @@ def test_long_files_are_chunks_of_their_own() -> None:
 def test_long_recordings_come_in_small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     soundfile.write(tmp_path / "long.wav", np.tile(noise(10.0), 6), RATE, subtype="PCM_16")
     monkeypatch.setattr(decoding, "AT_ONCE", 0)
-    heard = scorer(windowing=Windowing(hop=0.25)).hearing
-    pieces = list(listening.Listener([heard]).pieces(Source("long", tmp_path / "long.wav"), []))
-    assert max(len(piece.rows) for piece in pieces) == listening.PIECE_WINDOWS
+    spec = scorer(windowing=Windowing(hop=0.25)).spec
+    pieces = list(window_extraction.WindowExtractor([spec]).pieces(Source("long", tmp_path / "long.wav"), []))
+    assert max(len(piece.rows) for piece in pieces) == window_extraction.PIECE_WINDOWS
     assert sum(len(piece.rows) for piece in pieces) == 4 * 59 + 1
 
 

@@ -45,7 +45,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Hearing:
+class WindowSpec:
     """What detectors that share it are fed: a front end, the length of a window in samples, and the windows."""
 
     front_end: str
@@ -63,36 +63,36 @@ class Piece:
     """Windows of a recording, in their order.
 
     Attributes:
-        hearing: number of the hearing that they belong to.
+        spec: number of the spec that they belong to.
         spans: begin and end of each in seconds.
         signal: for each whether it has a signal.
         rows: features of those that have one, ``[windows, *shape]``.
     """
 
-    hearing: int
+    spec: int
     spans: Sequence[tuple[float, float]]
     signal: Sequence[bool]
     rows: np.ndarray
 
 
-class Listener:
+class WindowExtractor:
     """Makes pieces of files. It has no network, so that any process can do it."""
 
-    def __init__(self, hearings: Sequence[Hearing]) -> None:
-        """Listen for these hearings."""
-        self.hearings = tuple(hearings)
-        numbered = sorted(enumerate(self.hearings), key=lambda one: _way(one[1]))
+    def __init__(self, specs: Sequence[WindowSpec]) -> None:
+        """Extract these windows."""
+        self.specs = tuple(specs)
+        numbered = sorted(enumerate(self.specs), key=lambda one: _way(one[1]))
         self._groups = {way: list(some) for way, some in itertools.groupby(numbered, lambda one: _way(one[1]))}
 
     def prepare(self) -> None:
         """Do the imports and precomputations of the first file."""
-        for hearing in self.hearings:
-            hearing.extraction.prepare()
+        for spec in self.specs:
+            spec.extraction.prepare()
 
     def pieces(self, source: Source, notes: list[str]) -> Iterator[Piece]:
-        """The windows of a file for every hearing; adds what is to be told about the file to `notes`.
+        """The windows of a file for every spec; adds what is to be told about the file to `notes`.
 
-        The file is decoded once for all hearings that take its first window, and once for all that take all windows.
+        The file is decoded once for all specs that take its first window, and once for all that take all windows.
 
         Raises:
             DropinError: the file cannot be read, or features are not finite.
@@ -121,31 +121,31 @@ class Listener:
             yield from _cut(group, [audio], name, speech_frames([audio]) if speech_only else None)
 
 
-def _way(hearing: Hearing) -> tuple[bool, bool]:
-    """How a file is decoded for a hearing: whether only its first window counts, and whether only speech does."""
-    return hearing.windowing.windows == "first", hearing.windowing.speech_only
+def _way(spec: WindowSpec) -> tuple[bool, bool]:
+    """How a file is decoded for a spec: whether only its first window counts, and whether only speech does."""
+    return spec.windowing.windows == "first", spec.windowing.speech_only
 
 
 def _cut(
-    group: Sequence[tuple[int, Hearing]], blocks: Iterable[np.ndarray], name: str, speech: np.ndarray | None = None
+    group: Sequence[tuple[int, WindowSpec]], blocks: Iterable[np.ndarray], name: str, speech: np.ndarray | None = None
 ) -> Iterator[Piece]:
     """The pieces of a waveform that comes in blocks."""
     windowers = [one.windowing.windower(one.samples) for _, one in group]
     places = None if speech is None else positions(speech)
     for block in blocks if speech is None else only_speech(blocks, speech):
-        for (number, hearing), windower in zip(group, windowers, strict=True):
+        for (number, spec), windower in zip(group, windowers, strict=True):
             windows = windower.push(block)
             while some := list(itertools.islice(windows, PIECE_WINDOWS)):
-                yield _piece(number, hearing, name, some, places)
-    for (number, hearing), windower in zip(group, windowers, strict=True):
-        yield _piece(number, hearing, name, [windower.finish()], places)
+                yield _piece(number, spec, name, some, places)
+    for (number, spec), windower in zip(group, windowers, strict=True):
+        yield _piece(number, spec, name, [windower.finish()], places)
 
 
-def _piece(number: int, hearing: Hearing, name: str, windows: Sequence[Window], places: np.ndarray | None) -> Piece:
+def _piece(number: int, spec: WindowSpec, name: str, windows: Sequence[Window], places: np.ndarray | None) -> Piece:
     signal = [_has_signal(samples) for _, _, samples in windows]
-    extraction = hearing.extraction
+    extraction = spec.extraction
     rows = [
-        extraction.rows(samples, hearing.samples, name)
+        extraction.rows(samples, spec.samples, name)
         for (_, _, samples), there in zip(windows, signal, strict=True)
         if there
     ]
