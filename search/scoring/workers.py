@@ -1,4 +1,4 @@
-"""Scoring in several processes: forks of one that has read the detectors, each of which its_spec and scores whole chunks.
+"""Scoring in several processes: forks of one that has read the detectors, each of which scores whole chunks.
 
 Where networks run on a GPU, the workers make features only, and the calling process scores these piece by piece.
 """
@@ -95,8 +95,8 @@ class Work:
 
     Attributes:
         specs: what windows they extract.
-        tasks: the scorers first, none where the workers only extract windows; then numbered chunks; ``None`` for no more. The
-            scorers are no attribute: a process that is spawned with large ones keeps its parent waiting.
+        tasks: the scorers first, none where the workers only extract windows; then numbered chunks; ``None`` for no
+            more. The scorers are no attribute: a process that is spawned with large ones keeps its parent waiting.
         sender: to the caller.
         send_lock: held while a worker sends.
     """
