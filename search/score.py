@@ -8,24 +8,28 @@ import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from search.api.detectors import Detector, load_detector
+from search.cluster import home
 from search.display import terminal
 from search.display.terminal import print_error, print_text
 from search.scoring.inputs import audio_files, listed
 from search.scoring.output import KINDS, Output, check_suffix, json_line
 from search.scoring.scored import Scored
 from search.scoring.scorer import Scorer
-from search.scoring.timeline import Timelines
 from search.scoring.windowing_options import add_windowing, windowing_of
 from search.settings import values
 from search.settings.command_line import Parser
 from trainables.errors import DropinError
 from trainables.printable import printable
+
+if TYPE_CHECKING:
+    from search.scoring.timeline import Timelines
 
 INTERRUPTED = 130
 STYLES = {"bona fide": "\x1b[32m", "spoof": "\x1b[31m"}
@@ -60,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show = _Show(given, detector, scorer)
         try:
             outputs = [stack.enter_context(Output(given.to, scorer))] if given.to is not None else []
-            timelines = [Timelines(given.timeline, scorer)] if given.timeline is not None else []
+            timelines = _timelines(given.timeline, scorer)
             names: Iterable[str] = audio_files(itertools.chain(given.files, lines), show.fault)
             if given.list != "-":
                 names = list(names)  # so that it is known how many there are
@@ -117,6 +121,16 @@ def _parser() -> Parser:
     )
     parser.add_argument("--json", action="store_true", help="a line of JSON for each file instead of a table")
     return parser
+
+
+def _timelines(folder: Path | None, scorer: Scorer) -> list[Timelines]:
+    """What draws the scores of windows, if that is asked for."""
+    if folder is None:
+        return []
+    home.provide()
+    from search.scoring.timeline import Timelines  # matplotlib, which looks for a home folder when it is imported
+
+    return [Timelines(folder, scorer)]
 
 
 def _lines(file: str | None) -> Iterator[str]:

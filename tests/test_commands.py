@@ -79,7 +79,9 @@ def test_from_nothing_to_a_score(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", re.findall(r"^    python -m search\.run (?!--resume)(.*)$", README, re.MULTILINE))
-def test_every_search_in_the_readme_is_understood(line: str) -> None:
+def test_every_search_in_the_readme_is_understood(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").touch()
     words = shlex.split(line, comments=True)
     if "checkpoint=" in line:  # a name on a hub, which a test cannot reach
         words = [re.sub("checkpoint=.*", "checkpoint=tiny", word) for word in words]
