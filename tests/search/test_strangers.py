@@ -36,12 +36,13 @@ def test_a_search_without_a_folder_for_its_cache_says_how_to_name_one(home: str 
 def test_a_finished_run_is_shown_and_used_without_a_home(home: str | None, place: Path) -> None:
     run, front = str(place / "runs" / "one"), str(place / f"front{home is None}")
     corpus, other = place / "corpus", place / f"other{home is None}"
+    read = ["--corpus", "asvspoof2019-la", "--corpus-root", str(corpus), "--cache", str(other / "cache")]
     audio = str(next(corpus.rglob("*.flac")))
     for words in (
         ["export", run, "--to", front],
         ["report", run],
         ["score", f"{front}/detectors/0", audio, "--timeline", str(other / "timelines")],
-        ["evaluate", front, "--corpus", "asvspoof2019-la", "--corpus-root", str(corpus), "--to", str(other / "on")],
+        ["evaluate", front, *read, "--to", str(other / "evaluation")],
     ):
         done = strangers.python("-m", f"search.{words[0]}", *words[1:], home=home)
         assert (done.returncode, done.stderr) == (0, ""), words
