@@ -48,7 +48,7 @@ help:
 	@echo '  TRIALS        how many trials, recipes included'
 	@echo '  EPOCHS        epochs of a trial'
 	@echo '  BASE_EPOCHS   epochs of the base that all trials grow'
-	@echo '  CORPUS        demo, asvspoof2019-la, asvspoof2019-pa, fake-or-real or synthetic'
+	@echo '  CORPUS        demo, manifest, asvspoof2019-la, ...: see python -m search.run --help'
 	@echo '  CORPUS_ROOT   where that corpus lies'
 	@echo '  RUN_FLAGS     any other options of python -m search.run'
 	@echo '  STORAGE       folder of runs                           ($(STORAGE))'

@@ -88,7 +88,7 @@ def bare_loop(
     import torch
 
     from trainables import features
-    from trainables.corpora.audio import SAMPLE_RATE, read_audio
+    from trainables.audio.reading import SAMPLE_RATE, read_audio
     from trainables.features.segment import samples_in, segment
 
     torch.set_num_threads(1)

@@ -68,7 +68,7 @@ def bare_loop(
     """Decode files and transform all their windows, a portion at a time, until none is left; keep nothing."""
     import torch
 
-    from trainables.corpora.audio import read_audio
+    from trainables.audio.reading import read_audio
     from trainables.features.segment import samples_in
     from trainables.features.windows import Extraction
 
@@ -108,9 +108,11 @@ def time_bare_loop(front_end: str, paths: Sequence[Path]) -> tuple[float, float]
 
 def time_scoring(name: str, paths: Sequence[Path]) -> float:
     """Seconds from the call to the last result."""
+    from search.scoring.together import score_files
+
     one = scorer(name)
     began = time.monotonic()
-    errors = [found.error for found in one.score_files(paths) if found.error is not None]
+    errors = [found.error for found in score_files(one, paths) if found.error is not None]
     assert not errors, errors
     return time.monotonic() - began
 
@@ -150,8 +152,10 @@ def peak(name: str, paths: Sequence[Path], workers: int) -> str:
 
 def score_watched(name: str, paths: Sequence[Path], workers: int, sender: Connection) -> None:
     """Score files and send the peak of memory."""
+    from search.scoring.together import score_files
+
     with PeakMemory() as memory:
-        deque(scorer(name).score_files(paths, workers=workers), maxlen=0)
+        deque(score_files(scorer(name), paths, workers=workers), maxlen=0)
     sender.send(max(memory.mib, resident([os.getpid()])))  # a second may not have passed
 
 

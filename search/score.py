@@ -22,6 +22,7 @@ from search.scoring.inputs import audio_files, listed
 from search.scoring.output import KINDS, Output, check_suffix, json_line
 from search.scoring.scored import Scored
 from search.scoring.scorer import Scorer
+from search.scoring.together import score_files
 from search.scoring.windowing_options import add_windowing, windowing_of
 from search.settings import values
 from search.settings.command_line import Parser
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             names: Iterable[str] = audio_files(itertools.chain(given.files, lines), show.fault)
             if given.list != "-":
                 names = list(names)  # so that it is known how many there are
-            for one in show.progress(scorer.score_files(names, workers=given.workers), names):
+            for one in show.progress(score_files(scorer, names, workers=given.workers), names):
                 show.result(one)
                 for output in outputs:
                     output.add(one)

@@ -22,7 +22,7 @@ BREACHES = {
     "spaces": ("spaces/shared.py", "import numpy"),
     "surgery": ("trainables/surgery/grow.py", "import trainables.models.grnn"),
     "growth": ("trainables/growth/zero.py", "import trainables.trial.training"),
-    "criteria": ("trainables/criteria/magnitude.py", "import trainables.corpora.audio"),
+    "criteria": ("trainables/criteria/magnitude.py", "import trainables.audio.reading"),
     "metrics": ("trainables/metrics/eer.py", "import trainables.progress"),
     "ray-in-trainables": ("trainables/trial/training.py", "import ray"),
     "ray-in-reports": ("search/page/costs.py", "import search.cluster.ray_cluster"),

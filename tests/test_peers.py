@@ -19,7 +19,7 @@ import project_file
 import spaces
 from answers import budget_of
 from search.tuning.space_check import site_infos
-from trainables.corpora.audio import read_audio
+from trainables.audio.reading import read_audio
 from trainables.features import log_mel
 from trainables.features.segment import segment
 from trainables.metrics.eer import eer

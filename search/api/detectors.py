@@ -13,6 +13,7 @@ from torch import nn
 from search.runs.members import Member
 from search.scoring.scored import Scored, WindowScore
 from search.scoring.scorer import Scorer, read_detector
+from search.scoring.together import score_files, score_waveform
 from search.scoring.windowing import Windowing
 from search.settings import values
 from trainables.errors import DropinError
@@ -93,7 +94,7 @@ class Detector:
         workers: int | None = None,
     ) -> Iterator[Scored]:
         """What `score` gives, as it comes; files are taken from the iterable as they are needed."""
-        return self.scorer(windowing).score_files(files, workers=workers)
+        return score_files(self.scorer(windowing), files, workers=workers)
 
     def score_array(
         self,
@@ -128,7 +129,7 @@ class Detector:
         >>> bool(np.isfinite(detector.score_array(noise, 44_100)))
         True
         """
-        found = self.scorer(Windowing(windows, hop, pooling, speech_only)).score_waveform(waveform, sample_rate)
+        found = score_waveform(self.scorer(Windowing(windows, hop, pooling, speech_only)), waveform, sample_rate)
         assert found.score is not None, "what has no score raises"
         return found.score
 

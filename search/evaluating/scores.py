@@ -11,7 +11,7 @@ import numpy.typing as npt
 from search.scoring.scorer import Scorer
 from search.scoring.together import score_together
 from trainables.corpora.corpus import BONA_FIDE, SPOOF, Corpus, CorpusError, Utterance
-from trainables.corpora.listing import MAX_SKIPPED
+from trainables.corpora.reading.listing import MAX_SKIPPED
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 

@@ -12,7 +12,7 @@ import torch
 from search.scoring.scored import Scored, WindowScore
 from search.scoring.scorer import Scorer
 from search.scoring.window_extraction import Piece, Source, WindowExtractor
-from trainables.corpora.resampling import SAMPLE_RATE
+from trainables.audio.resampling import SAMPLE_RATE
 
 
 @dataclass

@@ -6,7 +6,7 @@ import glob
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from trainables.corpora.audio_files import is_audio_name
+from trainables.audio.files import is_audio_name
 from trainables.printable import printable
 
 STANDARD_INPUT = "/dev/stdin"

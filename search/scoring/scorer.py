@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from search.scoring.scored import Scored
 from search.scoring.window_extraction import WindowSpec
 from search.scoring.windowing import Windowing
 from trainables import features
-from trainables.corpora.audio import mono_16k
-from trainables.corpora.resampling import SAMPLE_RATE
+from trainables.audio.resampling import SAMPLE_RATE
 from trainables.errors import DropinError
 from trainables.features.segment import samples_in
 from trainables.features.waveform import standardised
@@ -81,37 +78,6 @@ class Scorer:
         size = self._module.scoring_batch
         found = [self._logits(rows[at : at + size]) for at in range(0, len(rows), size)]
         return self._calibration.apply(np.concatenate(found)) if found else np.zeros(0)
-
-    def score_files(self, files: Iterable[str | os.PathLike[str]], *, workers: int | None = None) -> Iterator[Scored]:
-        """Score files in order; one that cannot be used gets an error and the rest goes on.
-
-        Args:
-            files: paths.
-            workers: see `score_together`.
-        """
-        from search.scoring.together import score_together
-
-        for (one,) in score_together([self], files, workers=workers):
-            yield one
-
-    def score_waveform(self, waveform: npt.ArrayLike, sample_rate: int) -> Scored:
-        """Score one waveform as a file of these samples is scored.
-
-        Args:
-            waveform: ``[samples]`` or ``[samples, channels]``, full scale at -1 and 1.
-            sample_rate: in Hz.
-
-        Raises:
-            DropinError: no samples, other dimensions, a sample that is not finite, an unusable sample rate, or no
-                signal.
-        """
-        from search.scoring.batch_scorer import BatchScorer
-
-        audio = mono_16k(np.asarray(waveform, dtype=np.float32), sample_rate)
-        (found,) = BatchScorer([self]).score_waveform(audio, "the waveform")
-        if found.error is not None:
-            raise DropinError(found.error)
-        return found
 
     def verdict(self, score: float) -> str:
         """What the detector takes speech of this score for."""

@@ -8,12 +8,16 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from search.scoring.batch_scorer import BatchScorer
 from search.scoring.scored import Scored
 from search.scoring.scorer import Scorer
 from search.scoring.sources import Sources
 from search.scoring.window_extraction import Source
 from search.scoring.workers import ChunkScored, PieceExtracted, Pool
+from trainables.audio.reading import mono_16k
 from trainables.errors import DropinError
 
 CHUNK_FILES = 32
@@ -49,6 +53,38 @@ def score_together(
     if workers is not None and workers < 1:
         raise DropinError(f"workers must be at least 1; got {workers}")
     return _scored(scorers, files, workers)
+
+
+def score_files(
+    scorer: Scorer, files: Iterable[str | os.PathLike[str]], *, workers: int | None = None
+) -> Iterator[Scored]:
+    """Score files in order by one detector; one that cannot be used gets an error and the rest goes on.
+
+    Args:
+        scorer: the detector.
+        files: paths.
+        workers: see `score_together`.
+    """
+    for (one,) in score_together([scorer], files, workers=workers):
+        yield one
+
+
+def score_waveform(scorer: Scorer, waveform: npt.ArrayLike, sample_rate: int) -> Scored:
+    """Score one waveform as a file of these samples is scored.
+
+    Args:
+        scorer: the detector.
+        waveform: ``[samples]`` or ``[samples, channels]``, full scale at -1 and 1.
+        sample_rate: in Hz.
+
+    Raises:
+        DropinError: no samples, other dimensions, a sample that is not finite, an unusable sample rate, or no signal.
+    """
+    audio = mono_16k(np.asarray(waveform, dtype=np.float32), sample_rate)
+    (found,) = BatchScorer([scorer]).score_waveform(audio, "the waveform")
+    if found.error is not None:
+        raise DropinError(found.error)
+    return found
 
 
 def _scored(

@@ -11,8 +11,8 @@ import numpy as np
 
 from search.scoring.speech import FRAME, only_speech, positions, speech_frames
 from search.scoring.windowing import Window, Windowing
-from trainables.corpora.audio import AudioStream, read_with_notes
-from trainables.corpora.resampling import SAMPLE_RATE
+from trainables.audio.reading import AudioStream, read_with_notes
+from trainables.audio.resampling import SAMPLE_RATE
 from trainables.errors import DropinError
 from trainables.features.windows import Extraction
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.corpora.resampling import SAMPLE_RATE
+from trainables.audio.resampling import SAMPLE_RATE
 from trainables.errors import DropinError
 from trainables.features.segment import segment
 

@@ -14,7 +14,7 @@ import soundfile
 
 import corpus_trees
 from trainables import corpora
-from trainables.corpora.audio import read_audio
+from trainables.audio.reading import read_audio
 from trainables.corpora.corpus import SPLITS, Corpus, CorpusError
 from trainables.corpora.options import CorpusOptions
 

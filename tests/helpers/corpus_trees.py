@@ -124,3 +124,16 @@ def make_manifest(root: Path) -> None:
             write_audio(path)
             rows.append(f"{path.relative_to(root)};{kind};{split};s{number};{attack};{('phone', '')[number % 2]}")
     write_lines(root / MANIFEST, rows)
+
+
+FAKE_OR_REAL_PARTS = ("training", "validation", "testing")
+
+
+def fake_or_real_tree(inner: Path, parts: tuple[str, ...] = FAKE_OR_REAL_PARTS, rate: int = 16000) -> Path:
+    """Two files a class in every part; the same names everywhere, as in the real corpus."""
+    for part in parts:
+        for kind in ("real", "fake"):
+            (inner / part / kind).mkdir(parents=True)
+            for name in ("file2.wav", "file10.wav"):
+                soundfile.write(inner / part / kind / name, np.zeros(rate // 100), rate)
+    return inner

@@ -19,6 +19,7 @@ from detectors import architecture, saved_detector
 from recordings import LENGTHS, RATE, answer, files
 from search.score import main
 from search.scoring.scorer import Scorer
+from search.scoring.together import score_files
 from search.scoring.windowing import Windowing
 from trainables import features
 from trainables.corpora.corpus import Corpus, Utterance
@@ -57,7 +58,7 @@ def test_a_detector_is_fed_what_the_feature_store_holds(front_end: str, audio: P
     extractor = WindowExtractor()
     card = {"front_end": front_end, "seconds": 4.0, "threshold": 0.0}
     scorer = Scorer(Detector(architecture("resnet18"), extractor, card), Windowing("first"))
-    found = [one.score for one in scorer.score_files(files(audio), workers=1)]
+    found = [one.score for one in score_files(scorer, files(audio), workers=1)]
     expected = in_the_store(audio, front_end, tmp_path).batch(range(len(found)))
     np.testing.assert_array_equal(extractor.given, expected)
     assert found == pytest.approx([2 * row.mean() for row in expected], abs=1e-6)
@@ -67,7 +68,7 @@ def test_files_score_as_they_do_in_the_feature_store(audio: Path, tmp_path: Path
     loaded = load_detector(saved_detector(tmp_path / "detector"))
     expected = scores(loaded.module, in_the_store(audio, "log_mel", tmp_path))
     assert len(set(expected)) == len(LENGTHS)
-    found = [one.score for one in Scorer(loaded, Windowing("first")).score_files(files(audio))]
+    found = [one.score for one in score_files(Scorer(loaded, Windowing("first")), files(audio))]
     assert found == pytest.approx(expected.tolist(), rel=0, abs=1e-5)
 
 

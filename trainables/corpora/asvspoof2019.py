@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trainables.corpora.audio_files import AudioFolder, is_audio_name
+from trainables.audio.files import AudioFolder, is_audio_name
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
-from trainables.corpora.file_checks import OUTSIDE
-from trainables.corpora.listing import Listing
-from trainables.corpora.protocols import UNKNOWN_ATTACK, Words, protocol_lines
+from trainables.corpora.reading.file_checks import OUTSIDE
+from trainables.corpora.reading.listing import Listing
+from trainables.corpora.reading.protocols import UNKNOWN_ATTACK, Words, protocol_lines
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainables.corpora.corpus import SPLITS, Corpus
-from trainables.corpora.listing import Listing
-from trainables.corpora.trial_lists import Layout, add_trials, existing
+from trainables.corpora.reading.listing import Listing
+from trainables.corpora.reading.trial_lists import Layout, add_trials, existing
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 

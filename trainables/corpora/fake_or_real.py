@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trainables.corpora.audio_files import is_audio_name, is_other_audio_name
+from trainables.audio.files import is_audio_name, is_other_audio_name
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
-from trainables.corpora.listing import Listing
+from trainables.corpora.reading.listing import Listing
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 

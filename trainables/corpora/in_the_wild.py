@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, Corpus, Utterance
-from trainables.corpora.eval_only import asked_for_eval
-from trainables.corpora.labels import read_label
-from trainables.corpora.listing import Listing
-from trainables.corpora.protocols import UNKNOWN_ATTACK
-from trainables.corpora.tables import read_table
+from trainables.corpora.reading.eval_only import asked_for_eval
+from trainables.corpora.reading.labels import read_label
+from trainables.corpora.reading.listing import Listing
+from trainables.corpora.reading.protocols import UNKNOWN_ATTACK
+from trainables.corpora.reading.tables import read_table
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 

@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trainables.corpora.audio_files import is_audio_name
-from trainables.corpora.audio_trees import audio_below
+from trainables.audio.files import is_audio_name
 from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utterance
-from trainables.corpora.eval_only import asked_for_eval
-from trainables.corpora.listing import Listing
+from trainables.corpora.reading.audio_trees import audio_below
+from trainables.corpora.reading.eval_only import asked_for_eval
+from trainables.corpora.reading.listing import Listing
 from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 

@@ -14,7 +14,7 @@ import torch
 import torchaudio.functional
 import torchaudio.transforms
 
-from trainables.corpora.audio import SAMPLE_RATE
+from trainables.audio.reading import SAMPLE_RATE
 from trainables.features.decibels import RANGE_DB, standardised_decibels
 
 COEFFICIENTS = 20

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torchaudio.transforms
 
-from trainables.corpora.audio import SAMPLE_RATE
+from trainables.audio.reading import SAMPLE_RATE
 from trainables.features.decibels import RANGE_DB, standardised_decibels
 
 BANDS = 64

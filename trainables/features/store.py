@@ -122,7 +122,7 @@ def open_split(folder: Path, split: str) -> Split:
 
 
 def _settings(corpus: Corpus, front_end: str, seconds: float, random_crop: bool) -> dict[str, Any]:
-    from trainables.corpora.audio import SAMPLE_RATE  # imports torchaudio, which is not needed to open a split
+    from trainables.audio.reading import SAMPLE_RATE  # imports torchaudio, which is not needed to open a split
 
     module = features.load(front_end)
     samples = samples_in(seconds, SAMPLE_RATE)
@@ -214,7 +214,7 @@ def _delete_stale(parent: Path) -> None:
 
 
 def _check_skipped(corpus: Corpus, path: Path, faults: Sequence[str]) -> None:
-    from trainables.corpora.listing import MAX_SKIPPED  # imports soundfile
+    from trainables.corpora.reading.listing import MAX_SKIPPED  # imports soundfile
 
     files = sum(len(utterances) for utterances in corpus.splits.values()) + len(corpus.skipped)
     if len(faults) + len(corpus.skipped) > MAX_SKIPPED * files:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from trainables import features
-from trainables.corpora.audio import read_audio
+from trainables.audio.reading import read_audio
 from trainables.errors import DropinError
 from trainables.features.segment import segment, window_starts
 

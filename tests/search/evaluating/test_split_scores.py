@@ -15,6 +15,7 @@ from search.evaluating.detectors import find_detectors
 from search.evaluating.scores import score_split
 from search.scoring.scored import Scored, WindowScore
 from search.scoring.scorer import Scorer
+from search.scoring.together import score_files
 from trainables.corpora.corpus import Corpus, CorpusError, Utterance
 from trainables.errors import DropinError
 
@@ -62,7 +63,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, *given: Sequence[float | None]) -
 def test_a_score_is_that_which_the_detector_gives_the_file(tmp_path: Path, scorers: list[Scorer]) -> None:
     corpus, told = corpus_of(tmp_path / "audio", 6), list[tuple[int, int]]()
     found = score_split(corpus, "eval", scorers, progress=lambda what, done, total: told.append((done, total)))
-    expected = [one.score for one in scorers[0].score_files([str(one.path) for one in corpus.splits["eval"]])]
+    expected = [one.score for one in score_files(scorers[0], [str(one.path) for one in corpus.splits["eval"]])]
     assert found.scores.shape == (1, 6)
     assert found.scores[0] == pytest.approx(expected, abs=1e-5)
     assert len(set(found.scores[0])) == 6

@@ -18,10 +18,10 @@ from detectors import architecture, trained_like
 from search.scoring import together, window_extraction, workers
 from search.scoring.scored import Scored
 from search.scoring.scorer import Scorer
-from search.scoring.together import score_together
+from search.scoring.together import score_files, score_together, score_waveform
 from search.scoring.window_extraction import Source
 from search.scoring.windowing import Windowing
-from trainables.corpora import audio, decoding
+from trainables.audio import decoding, reading
 from trainables.errors import DropinError
 from trainables.features.windows import Extraction
 from trainables.storage.checkpoint import Detector
@@ -72,12 +72,12 @@ def test_the_score_of_a_recording_is_pooled_from_its_calibrated_windows(tmp_path
     odds = plain.log_odds(np.concatenate([rows(waveform[start : start + RATE], RATE) for start in starts]))
     calibration = {"slope": 2.0, "intercept": -3.0, "prior": 0.5}
     for windowing, pooled in ((Windowing(), np.mean), (Windowing(pooling="max_spoof"), np.min)):
-        [one] = scorer(windowing=windowing).score_files([tmp_path / "one.wav"])
+        [one] = score_files(scorer(windowing=windowing), [tmp_path / "one.wav"])
         assert one.score == pytest.approx(pooled(odds), abs=1e-5)
         assert [(window.start, window.end) for window in one.windows] == [(s / RATE, s / RATE + 1) for s in starts]
-        [one] = scorer(windowing=windowing, calibration=calibration).score_files([tmp_path / "one.wav"])
+        [one] = score_files(scorer(windowing=windowing, calibration=calibration), [tmp_path / "one.wav"])
         assert one.score == pytest.approx(pooled(2 * odds - 3), abs=1e-5)
-    [first] = scorer(windowing=Windowing("first")).score_files([tmp_path / "one.wav"])
+    [first] = score_files(scorer(windowing=Windowing("first")), [tmp_path / "one.wav"])
     assert first.score == pytest.approx(odds[0], abs=1e-5)
 
 
@@ -92,16 +92,16 @@ def test_windows_without_a_signal_have_no_score_and_recordings_of_them_no_verdic
     }.items():
         soundfile.write(tmp_path / f"{name}.wav", samples, RATE, subtype="FLOAT")
     names = [tmp_path / f"{name}.wav" for name in ("before", "speech", "silent", "constant", "dither")]
-    found = list(scorer(windowing=Windowing(hop=1.0)).score_files(names))
+    found = list(score_files(scorer(windowing=Windowing(hop=1.0)), names))
     assert [math.isnan(window.score) for window in found[0].windows] == [True, True, False]
     assert found[0].score == pytest.approx(found[1].score, abs=1e-5)
     assert [one.score for one in found[2:]] == [None] * 3
     assert all(f"{one.file} has no signal" in str(one.error) for one in found[2:])
-    found = list(scorer(windowing=Windowing("first")).score_files(names))
+    found = list(score_files(scorer(windowing=Windowing("first")), names))
     assert [one.score is None for one in found] == [True, False, True, True, True]
     assert "its first 1 s have no signal" in str(found[0].error)
     with pytest.raises(DropinError, match="the waveform has no signal"):
-        scorer().score_waveform(silence, RATE)
+        score_waveform(scorer(), silence, RATE)
 
 
 def test_only_speech_counts_where_that_is_asked_for(tmp_path: Path) -> None:
@@ -110,13 +110,13 @@ def test_only_speech_counts_where_that_is_asked_for(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "gap.wav", waveform, RATE, subtype="FLOAT")
     soundfile.write(tmp_path / "speech.wav", np.concatenate(speech), RATE, subtype="FLOAT")
     only = scorer(windowing=Windowing(speech_only=True))
-    [gap] = only.score_files([tmp_path / "gap.wav"])
-    [plain] = scorer().score_files([tmp_path / "speech.wav"])
+    [gap] = score_files(only, [tmp_path / "gap.wav"])
+    [plain] = score_files(scorer(), [tmp_path / "speech.wav"])
     assert gap.score == pytest.approx(plain.score, abs=1e-5)
     assert [(window.start, window.end) for window in gap.windows] == [(0.0, 4.0), (3.5, 4.5)]
-    [first] = scorer(windowing=Windowing("first", speech_only=True)).score_files([tmp_path / "gap.wav"])
+    [first] = score_files(scorer(windowing=Windowing("first", speech_only=True)), [tmp_path / "gap.wav"])
     assert first.score == pytest.approx(gap.windows[0].score, abs=1e-5)
-    assert only.score_waveform(waveform, RATE).score == pytest.approx(gap.score, abs=1e-5)
+    assert score_waveform(only, waveform, RATE).score == pytest.approx(gap.score, abs=1e-5)
 
 
 def test_a_file_is_decoded_once_and_transformed_once_per_front_end(
@@ -124,7 +124,7 @@ def test_a_file_is_decoded_once_and_transformed_once_per_front_end(
 ) -> None:
     opened: list[Path] = []
     transformed: list[str] = []
-    real, rows = audio.opened, Extraction.rows
+    real, rows = reading.opened, Extraction.rows
 
     def counted(path: Path) -> Any:
         opened.append(path)
@@ -134,7 +134,7 @@ def test_a_file_is_decoded_once_and_transformed_once_per_front_end(
         transformed.append(self.front_end)
         return rows(self, *given)
 
-    monkeypatch.setattr(audio, "opened", counted)
+    monkeypatch.setattr(reading, "opened", counted)
     monkeypatch.setattr(Extraction, "rows", counted_rows)
     all_three = [scorer("resnet18"), scorer("grnn"), scorer("resnet18", seed=1)]
     [results] = score_together(all_three, files[3:4], workers=1)
@@ -158,7 +158,7 @@ def test_together_is_each_alone_in_order(files: list[str], monkeypatch: pytest.M
     found = list(score_together(several, iter(files), workers=1))
     assert len(found) == len(files)
     for column, one in enumerate(several):
-        near([row[column] for row in found], list(one.score_files(files, workers=1)))
+        near([row[column] for row in found], list(score_files(one, files, workers=1)))
     assert [row[0].error is None for row in found] == [number != 4 for number in range(9)]
     assert "4.wav" in str(found[4][0].error)
 
@@ -287,5 +287,5 @@ def test_a_score_that_is_not_finite_names_the_file_and_spares_others(files: list
 def test_a_name_that_is_no_text_is_heard(files: list[str], tmp_path: Path) -> None:
     odd = f"{tmp_path}/\udcff.wav"
     Path(odd).write_bytes(Path(files[0]).read_bytes())
-    [one, plain] = scorer().score_files([odd, files[0]])
+    [one, plain] = score_files(scorer(), [odd, files[0]])
     assert one == replace(plain, file=odd)

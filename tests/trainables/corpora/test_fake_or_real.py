@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from corpus_trees import FAKE_OR_REAL_PARTS, fake_or_real_tree
+from trainables.audio.reading import read_audio
 from trainables.corpora import fake_or_real
-from trainables.corpora.audio import read_audio
 from trainables.corpora.corpus import SPLITS, CorpusError, Utterance
 from trainables.corpora.tally import Tally
 
-PARTS = ("training", "validation", "testing")
 SHAPES = [
     ("original", "for-original/for-original"),
     ("norm", "for-norm/for-norm"),
@@ -23,20 +23,10 @@ SHAPES = [
 ]
 
 
-def make(inner: Path, parts: tuple[str, ...] = PARTS, rate: int = 16000) -> Path:
-    """Two files a class in every part; the same names everywhere, as in the real corpus."""
-    for part in parts:
-        for kind in ("real", "fake"):
-            (inner / part / kind).mkdir(parents=True)
-            for name in ("file2.wav", "file10.wav"):
-                soundfile.write(inner / part / kind / name, np.zeros(rate // 100), rate)
-    return inner
-
-
 @pytest.mark.parametrize(("variant", "inner"), SHAPES)
 @pytest.mark.parametrize("above", [0, 1, 2])
 def test_variants_from_every_level(tmp_path: Path, variant: str, inner: str, above: int) -> None:
-    folder = make(tmp_path / inner).resolve()
+    folder = fake_or_real_tree(tmp_path / inner).resolve()
     root = (folder, *folder.parents)[above]
     corpus = fake_or_real.read(root, variant=variant)
     assert corpus.name == f"fake-or-real-{variant}"
@@ -49,14 +39,14 @@ def test_variants_from_every_level(tmp_path: Path, variant: str, inner: str, abo
 
 def test_variants_side_by_side_are_told_apart(tmp_path: Path) -> None:
     for _, inner in SHAPES:
-        make(tmp_path / inner)
+        fake_or_real_tree(tmp_path / inner)
     for variant, inner in SHAPES:
         path = fake_or_real.read(tmp_path, variant=variant).splits["train"][0].path
         assert path.is_relative_to(tmp_path.resolve() / inner)
 
 
 def test_the_folder_of_another_variant_is_refused(tmp_path: Path) -> None:
-    make(tmp_path / "for-original" / "for-original")
+    fake_or_real_tree(tmp_path / "for-original" / "for-original")
     with pytest.raises(CorpusError, match=r"is not the variant norm \(for-norm\)"):
         fake_or_real.read(tmp_path / "for-original", variant="norm")
     with pytest.raises(CorpusError, match="neither it nor a folder in it has training, validation, testing"):
@@ -64,18 +54,18 @@ def test_the_folder_of_another_variant_is_refused(tmp_path: Path) -> None:
 
 
 def test_another_variant_is_not_taken_for_an_inner_folder(tmp_path: Path) -> None:
-    make(tmp_path / "for-original")
+    fake_or_real_tree(tmp_path / "for-original")
     with pytest.raises(CorpusError, match="neither it nor a folder in it has training, validation, testing"):
         fake_or_real.read(tmp_path, variant="norm")
 
 
 def test_other_rates_are_resampled(tmp_path: Path) -> None:
-    corpus = fake_or_real.read(make(tmp_path / "for-original", rate=44100), variant="original")
+    corpus = fake_or_real.read(fake_or_real_tree(tmp_path / "for-original", rate=44100), variant="original")
     assert len(read_audio(corpus.splits["train"][0].path)) == 160
 
 
 def test_what_is_no_audio_is_left_alone(tmp_path: Path) -> None:
-    inner = make(tmp_path / "for-norm")
+    inner = fake_or_real_tree(tmp_path / "for-norm")
     (inner / "training" / "real" / "._file2.wav").write_text("twin")
     (inner / "training" / "real" / "notes.txt").write_text("notes")
     (inner / "training" / "real" / "file3.WAV").write_bytes((inner / "training" / "real" / "file2.wav").read_bytes())
@@ -84,12 +74,12 @@ def test_what_is_no_audio_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_testing_may_be_absent(tmp_path: Path) -> None:
-    make(tmp_path / "for-norm", PARTS[:2])
+    fake_or_real_tree(tmp_path / "for-norm", FAKE_OR_REAL_PARTS[:2])
     assert fake_or_real.read(tmp_path).splits["eval"] == ()
 
 
 def test_all_faults_come_at_once(tmp_path: Path) -> None:
-    inner = make(tmp_path / "for-norm", ("training", "testing"))
+    inner = fake_or_real_tree(tmp_path / "for-norm", ("training", "testing"))
     (inner / "training" / "real" / "file2.wav").write_bytes(b"")
     for file in (inner / "testing" / "fake").iterdir():
         file.unlink()
@@ -105,8 +95,8 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
 
 
 def test_several_inner_folders_are_ambiguous(tmp_path: Path) -> None:
-    make(tmp_path / "for-norm" / "one")
-    make(tmp_path / "for-norm" / "two")
+    fake_or_real_tree(tmp_path / "for-norm" / "one")
+    fake_or_real_tree(tmp_path / "for-norm" / "two")
     with pytest.raises(CorpusError, match="several folders have training; give one of one, two as root"):
         fake_or_real.read(tmp_path)
 
@@ -114,7 +104,7 @@ def test_several_inner_folders_are_ambiguous(tmp_path: Path) -> None:
 def test_original_as_its_authors_ship_it(tmp_path: Path) -> None:
     """Ten bona fide WAVs and ten spoofs a split, of which nine are MP3."""
     inner = tmp_path / "for-original" / "for-original"
-    for part in PARTS:
+    for part in FAKE_OR_REAL_PARTS:
         for kind, number, suffix in [("real", n, "wav") for n in range(10)] + [("fake", n, "mp3") for n in range(9)]:
             path = inner / part / kind / f"file{number}.{suffix}"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,16 +130,16 @@ def test_original_as_its_authors_ship_it(tmp_path: Path) -> None:
 
 
 def test_folders_that_an_archive_of_macos_has_beside(tmp_path: Path) -> None:
-    make(tmp_path / "for-norm" / "for-norm")
-    make(tmp_path / "for-norm" / "__MACOSX")
-    make(tmp_path / "for-norm" / ".hidden")
+    fake_or_real_tree(tmp_path / "for-norm" / "for-norm")
+    fake_or_real_tree(tmp_path / "for-norm" / "__MACOSX")
+    fake_or_real_tree(tmp_path / "for-norm" / ".hidden")
     assert len(fake_or_real.read(tmp_path).splits["train"]) == 4
 
 
 def test_folders_in_capitals(tmp_path: Path) -> None:
-    inner = make(tmp_path / "For-Norm")
+    inner = fake_or_real_tree(tmp_path / "For-Norm")
     before = fake_or_real.read(inner)
-    for part in PARTS:
+    for part in FAKE_OR_REAL_PARTS:
         (inner / part / "real").rename(inner / part / "Real")
         (inner / part / "fake").rename(inner / part / "FAKE")
         (inner / part).rename(inner / part.capitalize())

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_fake_or_real import make
 
 from asvspoof_tree import TRAIN, append, list_of, make_tree
+from corpus_trees import fake_or_real_tree
 from mutations import damaged, outcome
 from trainables.corpora import asvspoof2019, fake_or_real
 from trainables.corpora.corpus import SPLITS, Corpus, CorpusError
@@ -88,7 +88,7 @@ def test_what_would_never_end_is_not_opened(tmp_path: Path) -> None:
     ],
 )
 def test_hostile_file_names_are_faults(name: bytes, fault: str, tmp_path: Path) -> None:
-    folder = make(tmp_path / "for-norm") / "training" / "real"
+    folder = fake_or_real_tree(tmp_path / "for-norm") / "training" / "real"
     os.rename(folder / "file2.wav", os.fsencode(folder) + b"/" + name)
     (found,) = faults_of(lambda: fake_or_real.read(tmp_path))
     assert found.endswith(f": {fault}")
@@ -119,7 +119,7 @@ def test_any_protocol_is_a_corpus_or_a_fault(tree: Path, content: bytes) -> None
 @settings(max_examples=60)
 @given(name=st.binary(min_size=1, max_size=12).filter(lambda name: not {0, 47} & {*name}))
 def test_any_file_name_is_an_utterance_or_a_fault(name: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = make(tmp_path_factory.mktemp("fuzzed") / "for-norm")
+    folder = fake_or_real_tree(tmp_path_factory.mktemp("fuzzed") / "for-norm")
     file = os.fsencode(folder / "training" / "real") + b"/" + name + b".wav"
     with open(file, "wb") as out:
         soundfile.write(out, np.zeros(10), 16000, format="WAV")

@@ -16,7 +16,7 @@ import soundfile
 import noisy_corpus
 from noisy_corpus import MakeCorpus, contents
 from trainables import corpora, features
-from trainables.corpora.audio import read_audio
+from trainables.audio.reading import read_audio
 from trainables.features import extraction, store
 from trainables.features.segment import segment
 from trainables.features.split import Split

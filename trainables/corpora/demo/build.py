@@ -20,8 +20,8 @@ import filelock
 import numpy as np
 import torch
 
+from trainables.audio.reading import write_flac
 from trainables.corpora import asvspoof2019
-from trainables.corpora.audio import write_flac
 from trainables.corpora.corpus import SPLITS, Unavailable
 from trainables.corpora.demo import recipe, speech, spoofs
 from trainables.corpora.demo.channel import decode_g722, record, to_int16, transmit

@@ -9,7 +9,7 @@ from __future__ import annotations
 import av
 import numpy as np
 
-from trainables.corpora.audio import SAMPLE_RATE
+from trainables.audio.reading import SAMPLE_RATE
 from trainables.errors import DropinError
 
 LEVEL_DB = -26.0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.corpora.audio import read_audio
+from trainables.audio.reading import read_audio
 
 _TIMEOUT = 60
 

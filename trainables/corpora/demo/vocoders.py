@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torchaudio.functional
 
-from trainables.corpora.audio import SAMPLE_RATE
+from trainables.audio.reading import SAMPLE_RATE
 
 LOWEST_F0, HIGHEST_F0 = 70.0, 400.0
 _FRAME_MS = 5.0
