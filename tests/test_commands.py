@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
@@ -60,7 +62,12 @@ def test_from_nothing_to_a_score(tmp_path: Path) -> None:
     members = sorted((front / "detectors").iterdir())
     assert 1 <= len(members) <= len(rows)
     assert (front / "front.png").stat().st_size > 10_000
-    assert str(run / "report.html") in command("search.report", str(run), "--front", str(front), cache=cache)
+    elsewhere = tmp_path / "elsewhere"
+    what = ["--corpus", "synthetic", "--split", "dev", "--by", "attack", "--to", str(elsewhere)]
+    assert "is not unseen data" in command("search.evaluate", str(front), *what, cache=cache)
+    assert pq.read_table(elsewhere / "evaluation.parquet")["eer"][0].as_py() == float(rows[0]["eer_dev"])
+    shown = ["--front", str(front), "--evaluation", str(elsewhere)]
+    assert str(run / "report.html") in command("search.report", str(run), *shown, cache=cache)
     assert (run / "report.html").stat().st_size > 1_000_000
     detector = load_detector(members[0])
     assert sum(p.numel() for p in detector.module.parameters()) == detector.arch.size() == int(rows[0]["size"])
@@ -87,6 +94,15 @@ def test_every_search_in_the_readme_is_understood(line: str, tmp_path: Path, mon
         words = [re.sub("checkpoint=.*", "checkpoint=tiny", word) for word in words]
     settings = parse(words)
     assert f"--space {settings.space}" in line or settings.space == "plasticity"
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    re.findall(r"^    (?:.* \| )?python -m search\.(?!run|confirm)(\w+) (.*)$", README, re.MULTILINE),
+)
+def test_every_other_command_in_the_readme_is_understood(command: str, line: str) -> None:
+    parser = importlib.import_module(f"search.{command}")._parser()
+    assert parser.parse_args(shlex.split(line, comments=True))
 
 
 def test_the_readme_names_files_that_exist() -> None:
