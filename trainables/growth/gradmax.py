@@ -63,4 +63,5 @@ def top_directions(correlation: Tensor, count: int) -> Tensor:
     matrix = correlation.float() / correlation.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
     inputs, wanted = matrix.shape[1], min(count, *matrix.shape)
     _, vectors = scipy.linalg.eigh((matrix.T @ matrix).cpu().numpy(), subset_by_index=[inputs - wanted, inputs - 1])
-    return torch.from_numpy(np.ascontiguousarray(vectors.T[::-1]))
+    # Turned round by torch: it takes no negative strides, which numpy leaves where there is one vector only.
+    return torch.from_numpy(np.ascontiguousarray(vectors.T)).flip(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from detectors import architecture, features, trained_like
@@ -31,6 +32,12 @@ def test_directions_maximise_the_gradient() -> None:
         assert (matrix @ other).norm() <= best + 1e-5
     values = torch.linalg.svdvals(matrix)
     torch.testing.assert_close(best, values[:3].square().sum().sqrt())
+
+
+def test_one_direction_is_the_first_of_several() -> None:
+    matrix = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    [one], several = top_directions(matrix, 1), top_directions(matrix, 3)
+    assert one.dot(several[0]).abs().item() == pytest.approx(1, abs=1e-5)
 
 
 def test_fewer_directions_than_asked_at_full_rank() -> None:
