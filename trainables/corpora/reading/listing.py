@@ -184,7 +184,7 @@ class Listing:
             faults += folded(list(bad.values()), self.root)
         if faults:
             raise CorpusError(summary, faults)
-        return Corpus(
+        corpus = Corpus(
             self.name,
             self.root,
             splits,
@@ -195,6 +195,8 @@ class Listing:
             counts=counts,
             contents=contents,
         )
+        corpus.digest()  # every user of a corpus asks for it; `read` has no garbage collected meanwhile
+        return corpus
 
     def _location(self, path: Path, line: int | None = None) -> str:
         return location(path, line, self.root)
