@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,9 @@ def _parser() -> Parser:
         help="folder or URI of a detector, such as front/detectors/0, or of a front that search.export wrote, for all "
         "of its detectors",
     )
-    add_options(parser, options_of(CorpusSettings))
+    options = options_of(CorpusSettings)
+    options["corpus"] = replace(options["corpus"], help="speech corpus to evaluate on", default_text="")
+    add_options(parser, options)
     what = parser.add_argument_group("what is evaluated")
     what.add_argument(
         "--split",

@@ -21,18 +21,20 @@ from search.settings.options import default_cache
 def evaluate_detectors(
     detectors: Source | Sequence[Source],
     *,
+    corpus: str,
     split: str = "eval",
     by: str | Sequence[str] = (),
     windowing: Windowing | None = None,
     workers: int | None = None,
     cache: str | PathLike[str] | None = None,
     display: Display | None = None,
-    **corpus: Any,
+    **corpus_options: Any,
 ) -> EvaluationResult:
     """Score a split of a corpus by detectors, and compute their errors. Nothing is chosen by them.
 
     Args:
         detectors: folders or URIs of detectors or of exported fronts, or members of ``run.front``; one or several.
+        corpus: name of the corpus, as for the command.
         split: ``train``, ``dev`` or ``eval``.
         by: condition or conditions that errors are broken down by: ``attack``, ``speaker``, or what the corpus knows
             besides, such as ``codec``.
@@ -40,7 +42,7 @@ def evaluate_detectors(
         workers: processes that decode; ``None`` for as many as are worth it.
         cache: folder of caches; ``None`` for the user's.
         display: shows how far it is; ``None`` for nothing.
-        corpus: options of the corpus, as those of the command: ``corpus``, ``corpus_root``, ``subset``, ...
+        corpus_options: options of the corpus, as those of the command: ``corpus_root``, ``subset``, ...
 
     Returns:
         Errors as a table, and scores; `EvaluationResult.save` writes them.
@@ -57,6 +59,6 @@ def evaluate_detectors(
     given = [detectors] if isinstance(detectors, (str, PathLike, Member)) else list(detectors)
     place = default_cache() if cache is None else values.PATH.checked(Path(cache))
     names = (by,) if isinstance(by, str) else tuple(by)
-    request = Request(CorpusSettings(**corpus), split, names, place, workers)
+    request = Request(CorpusSettings(corpus=corpus, **corpus_options), split, names, place, workers)
     with display or make_display(quiet=True) as shown:
         return evaluate(find_detectors(given, windowing or FIRST), request, shown)
