@@ -174,13 +174,8 @@ class Listing:
                 split: tallies((one.label for one in splits[split]), self._left_out[split]) for split in counts
             }
             faults += [f"{split}: {fault}" for split, its in silent_loss.items() if (fault := unequal_loss(its))]
-        summary = f"corpus {self.name} in {printable(self.root)} cannot be used"
+        summary = self._summary(len(bad), total, skip_bad_files=skip_bad_files, skip=skip, only_files=not faults)
         if not skip:
-            if bad and skip_bad_files:
-                share = f"{len(bad)} of {total} utterances ({len(bad) / total:.1%})"
-                summary += f": {share} have bad files, at most {MAX_SKIPPED:.0%} may be skipped"
-            elif bad and not faults and len(bad) <= MAX_SKIPPED * total:
-                summary += " (--skip-bad-files would leave these utterances out)"
             faults += folded(list(bad.values()), self.root)
         if faults:
             raise CorpusError(summary, faults)
@@ -197,6 +192,18 @@ class Listing:
         )
         corpus.digest()  # every user of a corpus asks for it; `read` has no garbage collected meanwhile
         return corpus
+
+    def _summary(self, bad: int, total: int, *, skip_bad_files: bool, skip: bool, only_files: bool) -> str:
+        """What is wrong in one line, and whether leaving out the files that are bad would help."""
+        summary = f"corpus {self.name} in {printable(self.root)} cannot be used"
+        if skip or not bad:
+            return summary
+        if skip_bad_files:
+            share = f"{bad} of {total} utterances ({bad / total:.1%})"
+            return f"{summary}: {share} have bad files, at most {MAX_SKIPPED:.0%} may be skipped"
+        if only_files and bad <= MAX_SKIPPED * total:
+            return f"{summary} (--skip-bad-files would leave these utterances out)"
+        return summary
 
     def _location(self, path: Path, line: int | None = None) -> str:
         return location(path, line, self.root)
