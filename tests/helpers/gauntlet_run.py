@@ -36,10 +36,13 @@ MARK = "DROPIN_GAUNTLET"
 """An environment variable, by which all processes of a run are found, whoever their parent is."""
 PARTS = {
     "driver": lambda line: "search.driver.entry" in line,
-    "worker": lambda line: line.startswith("ray::"),
+    "worker": lambda line: line.startswith("ray::") and "Agent" not in line,
     "raylet": lambda line: "/raylet/raylet" in line.split(" ")[0],
     "control process": lambda line: "gcs_server" in line.split(" ")[0],
-    "dashboard agent": lambda line: "raylet" not in line.split(" ")[0] and "dashboard/agent.py" in line,
+    "dashboard agent": lambda line: (
+        line.startswith("ray::DashboardAgent")  # as it calls itself once it works
+        or ("raylet" not in line.split(" ")[0] and "dashboard/agent.py" in line)
+    ),
 }
 """How the processes of a run are told apart, by their command lines."""
 
