@@ -21,7 +21,8 @@ from search.settings.corpus_options import SUBSETS, CorpusSettings
 from trainables import corpora
 from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.errors import DropinError
-from trainables.metrics.asv_scores import AsvScores, read_asv_scores
+from trainables.metrics.asv_scores import AsvScores
+from trainables.metrics.tdcf import read_usable_asv_scores
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def evaluate(detectors: Sequence[GivenDetector], request: Request, display: Disp
         score_files.check_names(corpus.splits[split], request.scores)
     subset, asv = _subset(settings), None
     if split in corpus.asv_scores:
-        asv = read_asv_scores(corpus.asv_scores[split], subset=subset or SUBSETS[0])
+        asv = read_usable_asv_scores(corpus.asv_scores[split], subset=subset or SUBSETS[0])
     found = score_split(
         corpus,
         split,

@@ -17,8 +17,9 @@ from trainables.corpora.corpus import Corpus
 from trainables.errors import DropinError
 from trainables.features import store
 from trainables.features.split import Split
-from trainables.metrics.asv_scores import AsvScores, read_asv_scores
+from trainables.metrics.asv_scores import AsvScores
 from trainables.metrics.size import macs
+from trainables.metrics.tdcf import read_usable_asv_scores
 from trainables.storage.checkpoint import Detector, load_detector
 from trainables.trial.training import scores, select_device
 
@@ -64,7 +65,7 @@ def load_scoring_data(
     names = ("dev", "eval") if corpus.splits["eval"] else ("dev",)
     if "eval" not in names:
         display.message(f"corpus {corpus.name} has no eval split: results on eval stay empty")
-    asv = {split: read_asv_scores(path) for split, path in corpus.asv_scores.items() if split in names}
+    asv = {split: read_usable_asv_scores(path) for split, path in corpus.asv_scores.items() if split in names}
     features = store.build(
         corpus,
         str(card["front_end"]),

@@ -24,7 +24,9 @@ def check_corpus(corpus: str, root: Path | None, options: CorpusOptions) -> None
             f"--corpus {corpus} is built by this project and has no root; got {root}: leave --corpus-root out"
         )
     if not built and root is None:
-        raise DropinError(f"--corpus {corpus} must be told where it lies: add --corpus-root PATH")
+        raise DropinError(
+            f"--corpus {corpus} must be told where it lies: add --corpus-root PATH, {corpora.root_in_words(corpus)}"
+        )
     corpora.check_options(corpus, options)
 
 

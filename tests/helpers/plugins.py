@@ -135,7 +135,7 @@ import soundfile
 from trainables.corpora.corpus import SPLITS, Corpus, Unavailable, Utterance
 
 WORDS = "a hum"
-BUILT = True
+ROOT = None
 VARIANTS = {"tones-high": 2000.0, "tones-low": 200.0}
 FALLBACK = "tones-low"
 EVAL_ONLY = False

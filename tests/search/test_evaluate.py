@@ -14,26 +14,17 @@ import pytest
 import soundfile
 from sklearn.metrics import roc_curve
 
+import asv_score_files
 import finished_run
 from search import evaluate, evaluate_detectors, export, open_run
 from search.reporting import evaluations
 from search.settings.corpus_options import CorpusSettings
 from trainables import corpora
 from trainables.errors import DropinError
+from trainables.metrics.asv_scores import read_asv_scores
+from trainables.metrics.tdcf import min_tdcf
 
 Line = tuple[str, str, str, float]
-ASV = """\
-bonafide target 4.0
-bonafide target 3.0
-bonafide target 0.5
-bonafide nontarget 1.0
-bonafide nontarget -2.0
-bonafide nontarget -3.0
-A07 spoof 2.0
-A08 spoof 1.5
-A08 spoof -1.0
-"""
-"""Scores of a speaker verification, for min t-DCF."""
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Holds a run, its front and its corpus."""
     folder = tmp_path_factory.mktemp("place")
     run = finished_run.make(folder)
-    scores = folder / "corpus" / "LA" / "ASVspoof2019_LA_asv_scores" / "ASVspoof2019.LA.asv.eval.gi.trl.scores.txt"
-    scores.parent.mkdir()
-    scores.write_text(ASV)
+    asv_score_files.write_2019(folder / "corpus")
     assert export.main([str(run), "--to", str(folder / "front")]) == 0
     return folder
 
@@ -201,6 +190,56 @@ def test_own_recordings_by_what_their_manifest_says(place: Path, capsys: pytest.
         labels = [(n % 3 > 0, one.label) for n, one in enumerate(utterances)]
         for codec, is_opus in (("gsm", False), ("opus", True)):
             assert counted[codec] == (labels.count((is_opus, 1)), labels.count((is_opus, 0)))
+
+
+def test_min_tdcf_of_2021_comes_with_its_own_scores_of_speaker_verification(
+    place: Path, evaluated: Path, tmp_path: Path
+) -> None:
+    """The eval split as ASVspoof 2021 has it: equal numbers, but for the cost, which has the form of 2021."""
+    utterances = corpora.read("asvspoof2019-la", place / "corpus", cache=place / "cache", splits=("eval",)).splits[
+        "eval"
+    ]
+    audio, keys = tmp_path / "ASVspoof2021_LA_eval" / "flac", tmp_path / "keys" / "LA" / "CM"
+    for folder in (audio, keys):
+        folder.mkdir(parents=True)
+    lines = []
+    for one in utterances:
+        shutil.copy(one.path, audio)
+        attack, key = (one.attack, "spoof") if one.attack != "-" else ("bonafide", "bonafide")
+        lines.append(f"{one.speaker} {one.name} alaw ita_tx {attack} {key} notrim eval")
+    (keys / "trial_metadata.txt").write_text("\n".join(lines))
+    verifications = [line.split() for line in asv_score_files.SCORES_2019]
+    asv = read_asv_scores(
+        asv_score_files.write_2021(
+            tmp_path,
+            [f"S F_{number} {score}" for number, (_, _, score) in enumerate(verifications)],
+            [f"S F_{n} alaw ita_tx {source} {key} notrim eval" for n, (source, key, _) in enumerate(verifications)],
+        )
+    )
+    given = ["--corpus", "asvspoof2021-la", "--corpus-root", str(tmp_path), "--cache", str(place / "cache")]
+    target = tmp_path / "out"
+    command = [str(place / "front" / "detectors" / "0"), *given, "--by", "codec", "--to", str(target), "--scores"]
+    assert evaluate.main(command) == 0
+    [found], expected = evaluations.read(target).detectors, evaluations.read(evaluated).detectors[0]
+    [scores] = (target / "scores").iterdir()
+    by_key = {key: [line[3] for line in lines_of(scores) if line[2] == key] for key in ("bonafide", "spoof")}
+    cost = min_tdcf(by_key["bonafide"], by_key["spoof"], asv)
+    assert found.pooled.min_tdcf == pytest.approx(cost, abs=1e-12)
+    assert replace(found.pooled, min_tdcf=expected.pooled.min_tdcf) == expected.pooled
+    assert found.by["codec"]["alaw"] == replace(found.pooled, min_tdcf=None)
+
+
+def test_scores_of_speaker_verification_that_are_of_no_use_are_told_before_any_scoring(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = Path(shutil.copytree(place / "corpus", tmp_path / "corpus"))
+    path = asv_score_files.write_2019(copied)
+    path.write_text("bonafide target 1\nbonafide nontarget 0\nA07 spoof -1\n")
+    assert evaluate.main([str(place / "front"), *corpus_of(tmp_path)]) == 1
+    shown = capsys.readouterr()
+    assert str(path) in shown.err
+    assert "spoofs accepted 0" in shown.err
+    assert "scoring eval" not in shown.out
 
 
 def test_a_condition_that_there_is_not_is_told_before_any_scoring(

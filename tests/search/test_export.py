@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+import asv_score_files
 import finished_run
 import project_file
 from search import export, score
@@ -25,18 +26,6 @@ from trainables.metrics.size import parameters
 from trainables.metrics.tdcf import min_tdcf
 from trainables.storage.checkpoint import load_detector
 from trainables.storage.run_paths import RunPaths
-
-ASV = """\
-bonafide target 4.0
-bonafide target 3.0
-bonafide target 0.5
-bonafide nontarget 1.0
-bonafide nontarget -2.0
-bonafide nontarget -3.0
-A07 spoof 2.0
-A07 spoof 1.5
-A08 spoof -1.0
-"""
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +44,7 @@ def run(place: Path) -> Path:
 @pytest.fixture(scope="module")
 def front(place: Path, run: Path) -> Path:
     """An export of the run, with scores of a speaker verification on eval."""
-    scores = place / "corpus" / "LA" / "ASVspoof2019_LA_asv_scores"
-    scores.mkdir()
-    (scores / "ASVspoof2019.LA.asv.eval.gi.trl.scores.txt").write_text(ASV)
+    asv_score_files.write_2019(place / "corpus")
     assert export.main([str(run), "--to", str(place / "front")]) == 0
     return place / "front"
 

@@ -3,14 +3,14 @@
 A file defines
 
 - ``WORDS``: what it is: corpus ... is ("simulated speech").
-- ``BUILT``: whether this project makes the corpus, in the cache; any other is read from a root that the user has.
+- ``ROOT``: what the user's root is, in words; ``None`` where this project makes the corpus, in the cache.
 - ``VARIANTS``: by corpus the ``variant`` that ``read`` is given; empty where ``read`` takes none.
 - ``FALLBACK``: the corpus that is read instead where ``read`` raises ``Unavailable``, or ``None``.
 - ``EVAL_ONLY``: whether it has no train split, so that detectors are evaluated on it and not trained.
 - ``OPTIONS``: names of the fields of `options.CorpusOptions` that ``read`` takes as arguments.
 - ``read(root, *, cache, splits, skip_bad_files, progress, **own) -> Corpus``, see `read`.
 
-``BUILT``, ``EVAL_ONLY`` and ``OPTIONS`` are literals, since they are read without an import of the file.
+``ROOT``, ``EVAL_ONLY`` and ``OPTIONS`` are literals, since they are read without an import of the file.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ NAMES = {
     "wavefake": "wavefake",
     "manifest": "manifest",
 }
-_CORPORA = Registry(__name__, "corpus", ("WORDS", "BUILT", "VARIANTS", "FALLBACK", "EVAL_ONLY", "OPTIONS", "read"))
+_CORPORA = Registry(__name__, "corpus", ("WORDS", "ROOT", "VARIANTS", "FALLBACK", "EVAL_ONLY", "OPTIONS", "read"))
 load = _CORPORA.load
 
 
@@ -56,7 +56,17 @@ def is_built(name: str) -> bool:
     Raises:
         DropinError: no corpus of this name.
     """
-    return bool(_CORPORA.constant(name, "BUILT"))
+    return root_in_words(name) is None
+
+
+def root_in_words(name: str) -> str | None:
+    """What the user's root of a corpus is; ``None`` where it has none. The corpus's file is not imported.
+
+    Raises:
+        DropinError: no corpus of this name.
+    """
+    words: str | None = _CORPORA.constant(name, "ROOT")
+    return words
 
 
 def is_eval_only(name: str) -> bool:
@@ -111,17 +121,17 @@ def read(
         DropinError: the cache is full, or cannot be written.
     """
     module = load(name)
-    if module.BUILT and root is not None:
+    if module.ROOT is None and root is not None:
         raise DropinError(f"corpus {name} is built by this project and has no root; got {root}, leave it out")
-    if not module.BUILT and root is None:
-        raise DropinError(f"corpus {name} must be given with its root; say where it lies (--corpus-root)")
+    if module.ROOT is not None and root is None:
+        raise DropinError(f"corpus {name} must be given with its root, {module.ROOT} (--corpus-root)")
     options = options or CorpusOptions()
     check_options(name, options)
     given: dict[str, Any] = {"cache": cache, "splits": splits, "skip_bad_files": skip_bad_files, "progress": progress}
     own = {option: getattr(options, option) for option in module.OPTIONS}
     variant = {"variant": module.VARIANTS[name]} if name in module.VARIANTS else {}
     try:
-        with into_cache(cache) if module.BUILT else nullcontext(), _no_collections():
+        with into_cache(cache) if module.ROOT is None else nullcontext(), _no_collections():
             corpus: Corpus = module.read(root, **given, **own, **variant)
         return corpus
     except Unavailable as error:

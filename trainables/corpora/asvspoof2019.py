@@ -20,7 +20,7 @@ from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 WORDS = "ASVspoof 2019"
-BUILT = False
+ROOT = "the folder above LA or PA, as its organisers ship them"
 VARIANTS: Mapping[str, str] = {"asvspoof2019-la": "LA", "asvspoof2019-pa": "PA"}
 FALLBACK = None
 EVAL_ONLY = False
@@ -38,7 +38,7 @@ _REPLAY_ATTACK = re.compile("[ABC]{2}")
 
 
 def read(
-    root: Path | None,
+    root: Path,
     *,
     variant: str = "LA",
     cache: Path | None = None,
@@ -69,15 +69,11 @@ def read(
         The corpus. Eval is ``()`` if the tree has neither its protocol nor its folder: only export needs it.
 
     Raises:
-        DropinError: no root given, or a variant other than these.
+        DropinError: a variant other than these.
         CorpusError: all faults of the tree, each with file and line.
     """
     if variant not in COLUMNS:
         raise DropinError(f"variant must be one of {', '.join(COLUMNS)}; got {variant!r}")
-    if root is None:
-        raise DropinError(
-            f"ASVspoof 2019 must be given with its root, the folder above {variant}; download it from its organisers"
-        )
     root = Path(root).resolve()
     listing = Listing(name or f"asvspoof2019-{variant.lower()}", root, cache=cache, follow_links=follow_links)
     tree = _find_tree(listing, variant)

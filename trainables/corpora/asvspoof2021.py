@@ -11,13 +11,15 @@ from pathlib import Path
 
 from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.reading.eval_only import asked_for_eval
+from trainables.corpora.reading.file_checks import OUTSIDE
 from trainables.corpora.reading.listing import Listing
 from trainables.corpora.reading.trial_lists import Layout, add_trials, existing
 from trainables.errors import DropinError
+from trainables.metrics.asv_scores import SCORES_2021
 from trainables.progress import Progress, silent
 
 WORDS = "ASVspoof 2021"
-BUILT = False
+ROOT = "the folder above ASVspoof2021_LA_eval (or ASVspoof2021_DF_eval...) and keys"
 VARIANTS: Mapping[str, str] = {"asvspoof2021-la": "LA", "asvspoof2021-df": "DF"}
 FALLBACK = None
 EVAL_ONLY = True
@@ -33,7 +35,7 @@ LAYOUTS: Mapping[str, tuple[Layout, ...]] = {
 
 
 def read(
-    root: Path | None,
+    root: Path,
     *,
     variant: str = "LA",
     cache: Path | None = None,
@@ -47,8 +49,7 @@ def read(
 
     All utterances are in the split eval. Conditions of LA: codec, transmission, trim, subset; of DF: compression,
     source, trim, subset, and with the full keys vocoder, task, team, gender_pair and language. The organisers' scores
-    of speaker verification are not read: their keys are in another file, and the challenge's min t-DCF has another
-    normalisation than that of 2019.
+    of speaker verification are those of LA, ``keys/LA/ASV``, if they are there.
 
     Args:
         root: folder that holds the audio (``ASVspoof2021_LA_eval``; for DF that folder, or ``..._part00`` to
@@ -63,7 +64,7 @@ def read(
         progress: called with the number of checked files.
 
     Raises:
-        DropinError: no root given, or a variant or a subset other than these.
+        DropinError: a variant or a subset other than these.
         CorpusError: all faults of the corpus, each with file and line.
     """
     if variant not in LAYOUTS:
@@ -71,20 +72,16 @@ def read(
     known = (*dict.fromkeys(SUBSETS.values()), "all")
     if subset and subset not in known:
         raise DropinError(f"subset must be one of {', '.join(known)}; got {subset!r}")
-    if root is None:
-        raise DropinError(
-            f"ASVspoof 2021 must be given with its root, the folder above ASVspoof2021_{variant}_eval; download the "
-            "audio and the keys from its organisers"
-        )
     listing = Listing(f"asvspoof2021-{variant.lower()}", Path(root).resolve(), cache=cache, follow_links=follow_links)
-    required = []
+    required, scores = [], {}
     if asked_for_eval(listing, splits) and listing.check_folder(listing.root):
         keys, audio = _keys(listing, variant), _audio(listing, variant)
         if keys is not None and audio:
             layouts = LAYOUTS[variant]
             read = add_trials(listing, "eval", keys, layouts, audio, subsets=SUBSETS, subset=subset or "eval")
             required = ["eval"] if read else []
-    return listing.corpus(required=required, skip_bad_files=skip_bad_files, progress=progress)
+            scores = _asv_scores(listing, keys)
+    return listing.corpus(required=required, asv_scores=scores, skip_bad_files=skip_bad_files, progress=progress)
 
 
 def _keys(listing: Listing, variant: str) -> Path | None:
@@ -102,6 +99,17 @@ def _keys(listing: Listing, variant: str) -> Path | None:
         f"has no keys/{variant}/CM/trial_metadata.txt: unpack {variant}-keys-full.tar.gz of the organisers there",
     )
     return None
+
+
+def _asv_scores(listing: Listing, keys: Path) -> dict[str, Path]:
+    """The scores of speaker verification beside the keys; LA has some, DF has none."""
+    path = keys.parent.parent / "ASV" / "ASVtorch_kaldi" / SCORES_2021
+    if not path.is_file():
+        return {}
+    listing.enter(path.parent)
+    if not listing.contains(path):
+        listing.fault(path, OUTSIDE)
+    return {"eval": path}
 
 
 def _audio(listing: Listing, variant: str) -> list[Path]:

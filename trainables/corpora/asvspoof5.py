@@ -12,11 +12,10 @@ from pathlib import Path
 from trainables.corpora.corpus import SPLITS, Corpus
 from trainables.corpora.reading.listing import Listing
 from trainables.corpora.reading.trial_lists import Layout, add_trials, existing
-from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 WORDS = "ASVspoof 5"
-BUILT = False
+ROOT = "the folder with ASVspoof5.train.tsv and flac_T"
 VARIANTS: Mapping[str, str] = {}
 FALLBACK = None
 EVAL_ONLY = False
@@ -29,7 +28,7 @@ LAYOUT: Layout = ("speaker", "file", "gender", "codec", "codec_quality", "", "at
 
 
 def read(
-    root: Path | None,
+    root: Path,
     *,
     cache: Path | None = None,
     splits: Sequence[str] = SPLITS,
@@ -52,14 +51,8 @@ def read(
         The corpus. Eval is ``()`` if the root has neither its list nor its folder.
 
     Raises:
-        DropinError: no root given.
         CorpusError: all faults of the corpus, each with file and line.
     """
-    if root is None:
-        raise DropinError(
-            f"ASVspoof 5 must be given with its root, the folder with {LISTS['train']} and {FOLDERS['train']}; "
-            "download it from its organisers"
-        )
     listing = Listing("asvspoof5", Path(root).resolve(), cache=cache, follow_links=follow_links)
     required = []
     if listing.check_folder(listing.root):

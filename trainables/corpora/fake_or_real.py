@@ -17,7 +17,7 @@ from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 WORDS = "FakeOrReal"
-BUILT = False
+ROOT = "the folder above for-norm (or for-original, for-2sec, for-rerec)"
 VARIANTS: Mapping[str, str] = {
     "fake-or-real": "norm",
     "fake-or-real-original": "original",
@@ -40,7 +40,7 @@ _CLASSES = (("real", BONA_FIDE, "-"), ("fake", SPOOF, "fake"))
 
 
 def read(
-    root: Path | None,
+    root: Path,
     *,
     variant: str = "norm",
     cache: Path | None = None,
@@ -69,15 +69,11 @@ def read(
         The corpus. Eval is ``()`` if there is no ``testing``: only export needs it.
 
     Raises:
-        DropinError: no root given, or a variant other than these.
+        DropinError: a variant other than these.
         CorpusError: all faults of the corpus.
     """
     if variant not in FOLDERS:
         raise DropinError(f"variant must be one of {', '.join(FOLDERS)}; got {variant!r}")
-    if root is None:
-        raise DropinError(
-            f"Fake-or-Real must be given with its root, the folder above {FOLDERS[variant][0]}; download it first"
-        )
     listing = Listing(f"fake-or-real-{variant}", Path(root).resolve(), cache=cache, follow_links=follow_links)
     inner = _find_inner(listing, variant)
     required: list[str] = []

@@ -15,11 +15,10 @@ from trainables.corpora.reading.labels import read_label
 from trainables.corpora.reading.listing import Listing
 from trainables.corpora.reading.protocols import UNKNOWN_ATTACK
 from trainables.corpora.reading.tables import read_table
-from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 WORDS = "In-the-Wild"
-BUILT = False
+ROOT = "the folder release_in_the_wild"
 VARIANTS: Mapping[str, str] = {}
 FALLBACK = None
 EVAL_ONLY = True
@@ -28,7 +27,7 @@ COLUMNS = ("file", "speaker", "label")
 
 
 def read(
-    root: Path | None,
+    root: Path,
     *,
     cache: Path | None = None,
     splits: Sequence[str] = SPLITS,
@@ -47,11 +46,8 @@ def read(
         progress: called with the number of checked files.
 
     Raises:
-        DropinError: no root given.
         CorpusError: all faults of the corpus, each with file and line.
     """
-    if root is None:
-        raise DropinError("In-the-Wild must be given with its root, the folder release_in_the_wild; download it first")
     listing = Listing("in-the-wild", Path(root).resolve(), cache=cache, follow_links=follow_links)
     required = []
     if asked_for_eval(listing, splits) and listing.check_folder(listing.root):

@@ -19,7 +19,7 @@ from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 WORDS = "MLAAD"
-BUILT = False
+ROOT = "the folder above fake"
 VARIANTS: Mapping[str, str] = {}
 FALLBACK = None
 EVAL_ONLY = True
@@ -28,7 +28,7 @@ _LOCALE = re.compile("([a-z]{2})_[A-Z]{2}")
 
 
 def read(
-    root: Path | None,
+    root: Path,
     *,
     cache: Path | None = None,
     splits: Sequence[str] = SPLITS,
@@ -52,11 +52,9 @@ def read(
         progress: called with the number of checked files.
 
     Raises:
-        DropinError: no root or no `bonafide_root` given.
+        DropinError: no `bonafide_root` given.
         CorpusError: all faults of the corpus, each with file and line.
     """
-    if root is None:
-        raise DropinError("MLAAD must be given with its root, the folder above fake; download it from its authors")
     if bonafide_root is None:
         raise DropinError(
             "MLAAD has spoofs only, and must be given with a folder of bona fide speech, such as M-AILABS: add "

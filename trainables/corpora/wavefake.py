@@ -12,11 +12,10 @@ from trainables.corpora.corpus import BONA_FIDE, SPLITS, SPOOF, Corpus, Utteranc
 from trainables.corpora.reading.audio_trees import audio_below
 from trainables.corpora.reading.eval_only import asked_for_eval
 from trainables.corpora.reading.listing import Listing
-from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 WORDS = "WaveFake"
-BUILT = False
+ROOT = "the folder above generated_audio"
 VARIANTS: Mapping[str, str] = {}
 FALLBACK = None
 EVAL_ONLY = True
@@ -26,7 +25,7 @@ SOURCES = {"ljspeech": ("en", Path("LJSpeech-1.1/wavs")), "jsut": ("ja", Path("j
 
 
 def read(
-    root: Path | None,
+    root: Path,
     *,
     cache: Path | None = None,
     splits: Sequence[str] = SPLITS,
@@ -50,13 +49,8 @@ def read(
         progress: called with the number of checked files.
 
     Raises:
-        DropinError: no root given.
         CorpusError: all faults of the corpus, among them that a source of vocoded speech has no bona fide speech.
     """
-    if root is None:
-        raise DropinError(
-            "WaveFake must be given with its root, the folder above generated_audio; download it from its authors"
-        )
     here = Path(root).resolve()
     bonafide = here if bonafide_root is None else Path(bonafide_root).resolve()
     listing = Listing("wavefake", here, cache=cache, follow_links=follow_links)

@@ -10,10 +10,12 @@ verification (ASV) work at the threshold of its own EER.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
-from trainables.metrics.asv_scores import AsvScores
+from trainables.metrics.asv_scores import AsvScores, read_asv_scores
 from trainables.metrics.eer import crossing, error_counts
 
 P_SPOOF = 0.05
@@ -69,6 +71,24 @@ def min_tdcf(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, asv: AsvScores) -> f
     _, misses, false_alarms = error_counts(bonafide, spoof)
     costs = constant + miss_weight * (misses / misses[-1]) + false_alarm_weight * (false_alarms / false_alarms[0])
     return float(costs.min() / (constant + min(miss_weight, false_alarm_weight)))
+
+
+def read_usable_asv_scores(path: Path, *, subset: str = "eval") -> AsvScores:
+    """Read ASV scores, and make sure that a t-DCF follows from them, so that it is known before anything is scored.
+
+    Args:
+        path: see `read_asv_scores`.
+        subset: see `read_asv_scores`.
+
+    Raises:
+        ValueError: what `read_asv_scores` and `cost_weights` refuse, with the file.
+    """
+    asv = read_asv_scores(path, subset=subset)
+    try:
+        cost_weights(asv)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return asv
 
 
 def cost_weights(asv: AsvScores) -> tuple[float, float, float]:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from asv_score_files import write_2021
 from corpus_trees import DF_2021, LA_2021, make_asvspoof2021_df, make_asvspoof2021_la, write_lines
 from trainables.corpora import asvspoof2021
 from trainables.corpora.corpus import CorpusError, Utterance
+from trainables.corpora.reading.file_checks import OUTSIDE
 from trainables.errors import DropinError
 
 KEYS = "keys/LA/CM/trial_metadata.txt"
@@ -46,6 +48,15 @@ def test_la_exactly(la: Path) -> None:
     ]
     assert corpus.splits["eval"][3].conditions["transmission"] == "-"
     assert corpus.asv_scores == {}
+
+
+def test_la_has_scores_of_speaker_verification_where_they_are(la: Path) -> None:
+    path = write_2021(la)
+    assert asvspoof2021.read(la).asv_scores == {"eval": path.resolve()}
+    other = la.parent / "scores elsewhere.txt"
+    path.rename(other)
+    path.symlink_to(other)
+    assert faults_of(la) == (f"{path.relative_to(la)}: {OUTSIDE}",)
 
 
 def test_df_has_conditions_of_its_own_and_audio_in_parts(df: Path) -> None:
@@ -175,5 +186,3 @@ def test_bad_arguments(la: Path) -> None:
         asvspoof2021.read(la, variant="PA")
     with pytest.raises(DropinError, match="subset must be one of eval, progress, hidden, all; got 'dev'"):
         asvspoof2021.read(la, subset="dev")
-    with pytest.raises(DropinError, match="must be given with its root"):
-        asvspoof2021.read(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import warnings
@@ -15,6 +16,7 @@ import project_file
 from trainables import corpora
 from trainables.corpora import asvspoof2019, fake_or_real
 from trainables.corpora.corpus import Corpus, Unavailable
+from trainables.errors import DropinError
 
 
 def corpus(name: str) -> Corpus:
@@ -28,7 +30,9 @@ def test_unknown_names_are_refused_with_the_known_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name in corpora.NAMES if not corpora.is_built(name)])
 def test_corpora_that_are_read_need_a_root(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match=f"corpus {name} must be given with its root"):
+    words = corpora.load(name).ROOT
+    assert words == corpora.root_in_words(name)
+    with pytest.raises(DropinError, match=re.escape(f"corpus {name} must be given with its root, {words}")):
         corpora.read(name, None, cache=tmp_path)
 
 
@@ -89,7 +93,7 @@ def test_which_corpora_are_built_is_known_without_their_files() -> None:
     assert corpora.is_built("synthetic")
     assert not any(corpora.is_built(name) for name in corpora.NAMES if name.startswith(("asvspoof", "fake-or-real")))
     for name in corpora.NAMES:
-        assert corpora.is_built(name) == corpora.load(name).BUILT
+        assert corpora.is_built(name) == (corpora.load(name).ROOT is None)
     code = "import sys; from trainables import corpora; print([corpora.is_built(name) for name in corpora.NAMES]); "
     code += "sys.exit(bool({'torch', 'numpy', 'soundfile'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=project_file.ROOT).returncode == 0

@@ -6,25 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from asv_score_files import METADATA_2021, SCORES_2021, write_2021
 from trainables.metrics.asv_scores import read_asv_scores
-
-SCORES_2021 = ["LA_0001 LA_E_1 4.5", "LA_0001 LA_E_2 -2", "LA_0002 LA_E_1 1e-1", "LA_0001 LA_E_3 0", "LA_0001 LA_E_4 9"]
-METADATA_2021 = [
-    "LA_0001 LA_E_1 alaw ita_tx bonafide target notrim eval",
-    "LA_0001 LA_E_2 none - A07 spoof notrim eval",
-    "LA_0002 LA_E_1 alaw ita_tx bonafide nontarget notrim eval",
-    "LA_0001 LA_E_3 opus loc_tx bonafide target trim hidden",
-    "LA_0001 LA_E_4 opus loc_tx A08 spoof notrim progress",
-]
-
-
-def write_2021(root: Path, scores: list[str], metadata: list[str]) -> Path:
-    """The ASV folder of the keys of ASVspoof 2021; returns the file of scores."""
-    folder = root / "keys" / "LA" / "ASV" / "ASVtorch_kaldi"
-    folder.mkdir(parents=True)
-    (folder.parent / "trial_metadata.txt").write_text("\n".join(metadata) + "\n")
-    (folder / "score.txt").write_text("\n".join(scores) + "\n")
-    return folder / "score.txt"
 
 
 def test_reads_the_organisers_columns_and_longer_lines(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 WORDS = "recordings of a manifest"
-BUILT = False
+ROOT = "the table that names its files"
 VARIANTS: Mapping[str, str] = {}
 FALLBACK = None
 EVAL_ONLY = False
@@ -44,7 +44,7 @@ _SHOWN = 10
 
 
 def read(
-    root: Path | None,
+    root: Path,
     *,
     cache: Path | None = None,
     splits: Sequence[str] = SPLITS,
@@ -71,12 +71,10 @@ def read(
         progress: called with the number of checked files.
 
     Raises:
-        DropinError: no root given, or a folder.
+        DropinError: a folder.
         CorpusError: all faults of the manifest, each with its line.
         DropinError: the cache is full, or cannot be written.
     """
-    if root is None:
-        raise DropinError("a manifest must be given as a file; name it by --corpus-root FILE")
     path = Path(root).resolve()
     if path.is_dir():
         raise DropinError(

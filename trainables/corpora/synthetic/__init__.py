@@ -26,7 +26,7 @@ from trainables.errors import DropinError
 from trainables.progress import Progress, silent
 
 WORDS = "simulated speech"
-BUILT = True
+ROOT = None
 VARIANTS: Mapping[str, str] = {}
 FALLBACK = None
 EVAL_ONLY = False
@@ -61,11 +61,9 @@ def read(
         progress: called with the number of generated utterances and of checked files.
 
     Raises:
-        DropinError: a root is given, or utterances that `write` refuses.
+        DropinError: utterances that `write` refuses.
         CorpusError: the corpus in the cache is damaged.
     """
-    if root is not None:
-        raise DropinError(f"corpus synthetic is built by this project and has no root; got {root}, leave it out")
     settings = {"utterances": dict(utterances), "seed": seed, "version": _VERSION}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(cache).resolve() / "corpora" / f"synthetic-{digest}"

@@ -12,6 +12,7 @@ from trainables.audio.reading import SAMPLE_RATE
 from trainables.corpora import demo
 from trainables.corpora.corpus import SPLITS, Unavailable
 from trainables.corpora.demo import build, channel, packages, recipe, speech
+from trainables.corpora.reading import file_checks
 
 
 def lay_prompts(root: Path, count: int) -> None:
@@ -38,11 +39,6 @@ def test_no_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list((tmp_path / "cache/corpora").glob("*.partial"))
 
 
-def test_a_root_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="demo is built by this project and has no root"):
-        demo.read(tmp_path, cache=tmp_path)
-
-
 class Stopped(Exception):
     """Stands for Ctrl-C."""
 
@@ -50,6 +46,7 @@ class Stopped(Exception):
 def test_small_build_is_broken_off_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay_prompts(tmp_path / "machine", 40)
     monkeypatch.setattr(packages, "INSTALLED", tmp_path / "machine")
+    monkeypatch.setattr(file_checks, "SETTLED_NS", 10**18)  # however slow the machine is, files count as just written
     monkeypatch.setattr(recipe, "BONA_FIDE", {"train": 8, "dev": 4, "eval": 2})
     monkeypatch.setattr(recipe, "SPOOFS", {"train": 12, "dev": 8, "eval": 4})
     monkeypatch.setattr(packages.Packages, "versions", lambda self, group: [f"{group.name}_1"])
