@@ -21,7 +21,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from scipy.special import ndtr, ndtri
 
 from search.reporting.evaluations import EvaluatedCorpus, Measures
-from search.reporting.front_picture import DARK, GREY, MARKERS, PNG_DPI
+from search.reporting.front_picture import DARK, GREY, MARKERS, PNG_DPI, style_axes
 from trainables.metrics.eer import error_counts
 
 MOST = 10
@@ -112,10 +112,7 @@ def _format_axes(axes: Axes, low: float, high: float) -> None:
     axes.set_aspect("equal")
     axes.set_xlabel("false alarm rate: spoofs accepted, %")
     axes.set_ylabel("miss rate: bona fide speech rejected, %")
-    axes.grid(color="#e6e8eb", lw=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, colors=DARK)
-    axes.spines[["top", "right"]].set_visible(False)
+    style_axes(axes)
 
 
 def _draw(axes: Axes, curve: Curve, labels: npt.NDArray[np.int64], colour: str, limits: tuple[float, float]) -> None:

@@ -147,6 +147,11 @@ def _format_axes(axes: Axes, sizes: Sequence[int], best: float, top: float) -> N
     axes.set_ylim(100 * bottom, 100 * top)
     axes.set_xlabel("parameters (logarithmic)")
     axes.set_ylabel("EER on dev, %")
+    style_axes(axes)
+
+
+def style_axes(axes: Axes) -> None:
+    """A pale grid behind what is drawn, no ticks, and no frame at the top and on the right."""
     axes.grid(color="#e6e8eb", lw=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(length=0, colors=DARK)

@@ -10,7 +10,7 @@ import os
 import queue
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Lock
 from types import TracebackType
@@ -24,7 +24,7 @@ from search.scoring.scored import Scored
 from search.scoring.scorer import Scorer
 from search.scoring.window_extraction import Piece, Source, WindowExtractor, WindowSpec
 from search.scoring.windowing import Windowing
-from trainables.features.processes import ORPHAN_SECONDS, interrupts_ignored, serve_forks
+from trainables.features.processes import ORPHAN_SECONDS, interrupts_ignored, receive_or_fail, serve_forks
 from trainables.models.architecture import Architecture
 from trainables.storage.checkpoint import Detector
 
@@ -209,18 +209,10 @@ class Pool:
         return message
 
     def _message(self) -> Any:
-        try:
-            if self._receiver in wait([self._receiver, self._server.sentinel]):
-                message = self._receiver.recv()
-                if isinstance(message, Exception):
-                    raise message
-                return message
-        except EOFError:
-            pass  # all senders died without a message: told below
-        raise RuntimeError(
-            "a process that scores died: not enough memory, or the main script has no guard "
-            '`if __name__ == "__main__":`; with workers=1 no processes are needed'
-        )
+        message = receive_or_fail(self._receiver, self._server.sentinel, "scores")
+        if isinstance(message, Exception):
+            raise message
+        return message
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

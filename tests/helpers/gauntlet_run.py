@@ -11,6 +11,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -67,6 +68,7 @@ class GauntletRun:
             scratch: folder for what the tests themselves write.
         """
         scratch.mkdir(parents=True, exist_ok=True)
+        self._seen: set[psutil.Process] = set()
         self.folder, self._mark, self._output = storage / "one", uuid.uuid4().hex, scratch / "output.txt"
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
@@ -109,13 +111,18 @@ class GauntletRun:
         return self._output.read_text(errors="replace")
 
     def processes(self) -> Iterator[psutil.Process]:
-        """All processes of the run that are alive."""
+        """All processes of the run that are alive: those with the mark, their children, and what was one of them.
+
+        Ray's agents write their name over their environment, and are known by the raylet that started them.
+        """
         for process in psutil.process_iter():
-            try:
-                if process.environ().get(MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE:
+            with suppress(psutil.Error):  # it has ended meanwhile
+                if process.environ().get(MARK) == self._mark:
+                    self._seen |= {process, *process.children(recursive=True)}
+        for process in list(self._seen):
+            with suppress(psutil.Error):
+                if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
                     yield process
-            except psutil.Error:
-                continue  # it has ended meanwhile
 
     def part(self, name: str) -> psutil.Process | None:
         """A process of the run by its name in `PARTS`, or the command itself."""

@@ -125,15 +125,20 @@ def _check_finite(mono: np.ndarray, name: str) -> None:
 
 
 def header_fault(path: Path) -> str | None:
-    """The fault of a file's header, or ``None``.
+    """The fault of a file's header, or ``None``; see `check_header`."""
+    return check_header(path)[0]
+
+
+def check_header(path: Path) -> tuple[str | None, str]:
+    """The fault of a file's header, or ``None``, and what is to be told about a file that can be read all the same.
 
     Fast, because nothing is decoded; damage behind the header is found when the file is read.
     """
     try:
         with opened(path) as audio:
-            return "is empty" if audio.frames == 0 else audio.fault()
+            return "is empty" if audio.frames == 0 else audio.fault(), "; ".join(audio.notes)
     except Unreadable as error:
-        return error.reason
+        return error.reason, ""
 
 
 def write_flac(path: Path, samples: np.ndarray) -> None:

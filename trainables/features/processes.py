@@ -19,13 +19,13 @@ import signal
 import sys
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ctypes import Array, c_bool, c_char
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Lock, Semaphore
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -237,16 +237,28 @@ def serve_forks(state: ForkedWork, processes: int) -> None:
 
 
 def _receive(receiver: Connection, fork_server: int) -> tuple[int, Outcome]:
-    try:
+    number, outcome = receive_or_fail(receiver, fork_server, "computes features")
+    if isinstance(outcome, Exception):
+        raise outcome
+    return number, outcome
+
+
+def receive_or_fail(receiver: Connection, fork_server: int, doing: str) -> Any:
+    """Wait for the next message of the workers.
+
+    Args:
+        receiver: of their messages.
+        fork_server: sentinel of the process that they are forks of.
+        doing: what they do, in words.
+
+    Raises:
+        RuntimeError: a process died.
+    """
+    with suppress(EOFError):  # all senders died without a message
         if receiver in wait([receiver, fork_server]):
-            number, outcome = receiver.recv()
-            if isinstance(outcome, Exception):
-                raise outcome
-            return number, outcome
-    except EOFError:
-        pass  # all senders died without a message: reported below
+            return receiver.recv()
     raise RuntimeError(
-        "a process that computes features died: not enough memory, or the main script has no guard "
+        f"a process that {doing} died: not enough memory, or the main script has no guard "
         '`if __name__ == "__main__":`; with workers=1 no processes are needed'
     )
 

@@ -16,17 +16,17 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from trainables.audio.reading import header_fault
+from trainables.audio.reading import check_header
 from trainables.corpora.corpus import content_hash
 from trainables.errors import into_cache
 from trainables.printable import printable
 from trainables.progress import Progress, silent
 
-VERSION = b"1"
+VERSION = b"2"
 """Of the file of verdicts and of what a sound header is: raise it whenever either changes."""
 SETTLED_NS = 2 * 10**9
 """A file that changed less than this before it was checked is checked again next time: file systems keep times in steps
@@ -41,8 +41,22 @@ Result = TypeVar("Result")
 
 State = tuple[int, int, int, int]
 """Size in bytes, mtime and ctime in ns, inode."""
-Verdict = tuple[str | None, str]
-"""Fault of a file, or ``None``; BLAKE2b of its content in hex, empty with a fault."""
+
+
+class Verdict(NamedTuple):
+    """What was found out about a file.
+
+    Attributes:
+        fault: ``None`` for a file that can be read.
+        content: BLAKE2b of its content in hex; empty with a fault.
+        note: what is to be told of a file that can be read, such as that its header disagrees with it; mostly empty.
+    """
+
+    fault: str | None
+    content: str = ""
+    note: str = ""
+
+
 _COLUMNS = {
     "path": pa.string(),
     "size": pa.int64(),
@@ -50,6 +64,7 @@ _COLUMNS = {
     "ctime": pa.int64(),
     "inode": pa.uint64(),
     "content": pa.string(),
+    "note": pa.string(),
 }
 
 
@@ -83,10 +98,10 @@ def check_files(
     verdicts: list[Verdict | None] = []
     for name, state in zip(names, states, strict=True):
         if isinstance(state, str):
-            verdicts.append((state, ""))
+            verdicts.append(Verdict(state))
         else:
             before = known.get(name)
-            verdicts.append((None, before[1]) if before is not None and before[0] == state else None)
+            verdicts.append(before[1] if before is not None and before[0] == state else None)
     unknown = [number for number, verdict in enumerate(verdicts) if verdict is None]
     now, found = time.time_ns(), 0
     examined = closing(_in_threads(_examine, [paths[number] for number in unknown], _FILES_PER_TASK))
@@ -95,8 +110,8 @@ def check_files(
             for done, (number, verdict) in enumerate(zip(unknown, new_verdicts, strict=True), 1):
                 verdicts[number] = verdict
                 state = states[number]
-                if verdict[0] is None and not isinstance(state, str) and now - max(state[1:3]) > SETTLED_NS:
-                    known[names[number]] = (state, verdict[1])
+                if verdict.fault is None and not isinstance(state, str) and now - max(state[1:3]) > SETTLED_NS:
+                    known[names[number]] = (state, verdict)
                     found += 1
                 if done % _FILES_PER_TASK == 0 or done == len(unknown):
                     progress("checking audio files", done, len(unknown))
@@ -155,31 +170,32 @@ def _in_threads(work: Callable[[Path], Result], paths: Sequence[Path], size: int
 
 
 def _examine(path: Path) -> Verdict:
-    fault = header_fault(path)
+    fault, note = check_header(path)
     if fault is not None:
-        return printable(fault), ""
+        return Verdict(printable(fault))
     try:
-        return None, content_hash(path)
+        return Verdict(None, content_hash(path), note)
     except OSError as error:
-        return f"cannot be read ({error.strerror})", ""
+        return Verdict(f"cannot be read ({error.strerror})")
 
 
-def _load(kept: Path) -> dict[str, tuple[State, str]]:
+def _load(kept: Path) -> dict[str, tuple[State, Verdict]]:
     try:
         with pa.memory_map(str(kept)) as file:
             table = pa.ipc.open_file(file).read_all()
             if table.schema.names != list(_COLUMNS) or (table.schema.metadata or {}).get(b"version") != VERSION:
                 return {}
             table.validate(full=True)
-            paths, sizes, mtimes, ctimes, inodes, contents = (column.to_pylist() for column in table.columns)
+            paths, sizes, mtimes, ctimes, inodes, contents, notes = (column.to_pylist() for column in table.columns)
     except (OSError, ValueError, pa.ArrowException):
         return {}  # none yet, or damaged: all files are checked, and it is written anew
     states = zip(sizes, mtimes, ctimes, inodes, strict=True)
-    return dict(zip(paths, zip(states, contents, strict=True), strict=True))
+    verdicts = (Verdict(None, content, note) for content, note in zip(contents, notes, strict=True))
+    return dict(zip(paths, zip(states, verdicts, strict=True), strict=True))
 
 
-def _save(kept: Path, known: Mapping[str, tuple[State, str]]) -> None:
-    rows = [(path, *state, content) for path, (state, content) in known.items()]
+def _save(kept: Path, known: Mapping[str, tuple[State, Verdict]]) -> None:
+    rows = [(path, *state, verdict.content, verdict.note) for path, (state, verdict) in known.items()]
     columns = zip(*rows, strict=True)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, _COLUMNS.values(), strict=True)]
     schema = pa.schema(_COLUMNS, metadata={b"version": VERSION})

@@ -227,12 +227,18 @@ class Listing:
         )
         bad: dict[str, Fault] = {}
         contents: dict[str, str] = {}
-        for (one, source, number), (fault, content) in zip(entries, verdicts, strict=True):
+        for (one, source, number), (fault, content, _) in zip(entries, verdicts, strict=True):
             if fault is None:
                 contents[one.name] = content
             else:
                 text = fault if source == one.path else f"{self._location(one.path)} {fault}"
                 bad[one.name] = Fault(source, text, number, fault.partition(" (")[0])
+        odd = [(one.path, verdict.note) for (one, *_), verdict in zip(entries, verdicts, strict=True) if verdict.note]
+        if odd:
+            first, note = odd[0]
+            self.note(
+                first, f"{note}; files whose header does not tell what they hold: {len(odd):,}, read to their end"
+            )
         return bad, contents
 
 

@@ -53,10 +53,25 @@ def check(files: list[Path], **options: object) -> list[Verdict]:
     return check_files(files, root=files[0].parent, may_follow=lambda path: False, kept=kept, **options)  # type: ignore[arg-type]
 
 
+def test_a_note_on_a_file_is_kept(files: list[Path], read_files: list[str]) -> None:
+    content = bytearray(files[1].read_bytes())
+    content[40:44] = bytes(4)
+    files[1].write_bytes(content)
+    first = check(files)
+    assert [verdict.note for verdict in first] == [
+        "",
+        "its header claims 0 bytes of samples, and it has 200; all of these are read",
+        "",
+    ]
+    read_files.clear()
+    assert check(files) == first
+    assert not read_files
+
+
 def test_files_are_read_once(files: list[Path], read_files: list[str]) -> None:
     calls: list[object] = []
     first = check(files, progress=lambda *call: calls.append(call))
-    assert first == [(None, content_hash(path)) for path in files]
+    assert first == [Verdict(None, content_hash(path)) for path in files]
     assert calls == [("checking audio files", 3, 3)]
     assert check(files, progress=lambda *call: calls.append(call)) == first
     assert sorted(read_files) == ["0.wav", "1.wav", "2.wav"]
@@ -121,7 +136,7 @@ def test_faults_are_found_anew(files: list[Path]) -> None:
     files[1].write_bytes(b"")
     assert check(files)[1] == ("is empty", "")
     files[1].write_bytes(content)
-    assert check(files)[1] == (None, content_hash(files[1]))
+    assert check(files)[1] == Verdict(None, content_hash(files[1]))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "no Arrow", "another version", "other columns"])
@@ -184,14 +199,15 @@ def test_a_cache_that_cannot_be_written_is_told(files: list[Path], monkeypatch: 
     states=st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
         st.tuples(
-            st.tuples(*[st.integers(-(2**63), 2**63 - 1)] * 3, st.integers(0, 2**64 - 1)), st.text("0123456789abcdef")
+            st.tuples(*[st.integers(-(2**63), 2**63 - 1)] * 3, st.integers(0, 2**64 - 1)),
+            st.builds(Verdict, st.none(), st.text("0123456789abcdef"), st.text("ab ")),
         ),
         min_size=1,
         max_size=5,
     )
 )
 def test_whatever_is_kept_comes_back(
-    states: dict[str, tuple[tuple[int, int, int, int], str]], tmp_path_factory: pytest.TempPathFactory
+    states: dict[str, tuple[tuple[int, int, int, int], Verdict]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     kept = tmp_path_factory.getbasetemp() / "round" / "kept.arrow"
     file_checks._save(kept, states)
@@ -203,7 +219,7 @@ def test_any_names_can_be_kept_apart(names: set[bytes], tmp_path_factory: pytest
     """A backslash and two digits is the one name that another one could be taken for; the state tells these apart."""
     kept = tmp_path_factory.getbasetemp() / "names" / "kept.arrow"
     plain = {os.fsdecode(name) for name in names if b"\\" not in name}
-    states = {file_checks._name(f"/root/{name}", "/root"): ((0, 0, 0, 0), "") for name in plain}
+    states = {file_checks._name(f"/root/{name}", "/root"): ((0, 0, 0, 0), Verdict(None)) for name in plain}
     assert len(states) == len(plain)
     if states:
         file_checks._save(kept, states)

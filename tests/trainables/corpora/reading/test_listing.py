@@ -168,3 +168,20 @@ def test_conditions_are_text_as_well(tmp_path: Path) -> None:
     with pytest.raises(CorpusError) as info:
         listing.corpus(required=REQUIRED)
     assert info.value.faults == ("list:9: codec must be text without control characters; got 'a\\x1bb'",)
+
+
+def test_files_with_a_header_that_does_not_fit_are_read_and_noted_once(tmp_path: Path) -> None:
+    listing = Listing("some", tmp_path)
+    for number in range(4):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, np.ones(100) / 2, 16000)
+        if number:
+            content = bytearray(path.read_bytes())
+            content[40:44] = bytes(4)
+            path.write_bytes(content)
+        listing.add("eval", Utterance(str(number), path, number % 2, "-", "-" if number % 2 else "A"), path)
+    corpus = listing.corpus(required=["eval"])
+    assert len(corpus.splits["eval"]) == 4
+    claims = "its header claims 0 bytes of samples, and it has 200; all of these are read"
+    assert corpus.notes[0] == f"1.wav: {claims} (files with a header that does not fit: 3)"
+    assert len(corpus.notes) == 2
