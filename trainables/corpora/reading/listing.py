@@ -236,9 +236,7 @@ class Listing:
         odd = [(one.path, verdict.note) for (one, *_), verdict in zip(entries, verdicts, strict=True) if verdict.note]
         if odd:
             first, note = odd[0]
-            self.note(
-                first, f"{note}; files whose header does not tell what they hold: {len(odd):,}, read to their end"
-            )
+            self.note(first, f"{note} (files with a header that does not fit: {len(odd):,})")
         return bad, contents
 
 

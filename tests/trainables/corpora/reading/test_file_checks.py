@@ -134,7 +134,7 @@ def test_files_that_changed_a_moment_ago_are_read_again(
 def test_faults_are_found_anew(files: list[Path]) -> None:
     content = files[1].read_bytes()
     files[1].write_bytes(b"")
-    assert check(files)[1] == ("is empty", "")
+    assert check(files)[1] == Verdict("is empty")
     files[1].write_bytes(content)
     assert check(files)[1] == Verdict(None, content_hash(files[1]))
 
