@@ -124,11 +124,6 @@ def _check_finite(mono: np.ndarray, name: str) -> None:
         raise DropinError(f"{name} has NaN or infinity; audio must be finite")
 
 
-def header_fault(path: Path) -> str | None:
-    """The fault of a file's header, or ``None``; see `check_header`."""
-    return check_header(path)[0]
-
-
 def check_header(path: Path) -> tuple[str | None, str]:
     """The fault of a file's header, or ``None``, and what is to be told about a file that can be read all the same.
 

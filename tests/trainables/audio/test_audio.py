@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from full_disk import full_disk
 from trainables.audio import decoding
-from trainables.audio.reading import SAMPLE_RATE, header_fault, read_audio, write_flac
+from trainables.audio.reading import SAMPLE_RATE, check_header, read_audio, write_flac
 from trainables.errors import DropinError
 
 
@@ -45,7 +45,7 @@ def test_16_bit_files_come_back_sample_for_sample(
 ) -> None:
     path = tmp_path_factory.mktemp("pcm") / f"a.{suffix}"
     soundfile.write(path, pcm, SAMPLE_RATE)
-    assert header_fault(path) is None
+    assert check_header(path)[0] is None
     np.testing.assert_allclose(read_audio(path), pcm.mean(axis=1) / 32768, atol=1e-6)
 
 
@@ -60,7 +60,7 @@ def test_bad_files_are_named_with_the_reason(tmp_path: Path) -> None:
         "text.flac": "cannot be read",
     }.items():
         path = tmp_path / name
-        fault = header_fault(path)
+        fault = check_header(path)[0]
         assert fault is not None, name
         assert fault.startswith(reason)
         with pytest.raises(ValueError, match=f"{name} {reason}"):
@@ -71,7 +71,7 @@ def test_damage_behind_the_header_shows_when_read(tmp_path: Path) -> None:
     path = tmp_path / "cut.flac"
     soundfile.write(path, np.random.default_rng(0).uniform(-1, 1, 50000), SAMPLE_RATE)
     path.write_bytes(path.read_bytes()[:5000])
-    assert header_fault(path) is None
+    assert check_header(path)[0] is None
     with pytest.raises(ValueError, match=r"cut\.flac cannot be read"):
         read_audio(path)
 
@@ -118,7 +118,7 @@ def test_the_forged_header_is_at_its_offset(tmp_path: Path) -> None:
 )
 def test_implausible_headers_are_refused(claimed: dict[str, int], fault: str, tmp_path: Path) -> None:
     path = claim(tmp_path / "a.flac", **claimed)
-    assert (header_fault(path) or "").startswith(fault)
+    assert (check_header(path)[0] or "").startswith(fault)
     with pytest.raises(ValueError, match=f"a.flac {fault}"):
         read_audio(path)
 
@@ -126,9 +126,9 @@ def test_implausible_headers_are_refused(claimed: dict[str, int], fault: str, tm
 def test_all_channels_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros((100, 3)), SAMPLE_RATE)
     monkeypatch.setattr(decoding, "MAX_SAMPLES", 300)
-    assert header_fault(tmp_path / "a.wav") is None
+    assert check_header(tmp_path / "a.wav")[0] is None
     monkeypatch.setattr(decoding, "MAX_SAMPLES", 299)
-    assert (header_fault(tmp_path / "a.wav") or "").startswith("claims 100 times 3 samples")
+    assert (check_header(tmp_path / "a.wav")[0] or "").startswith("claims 100 times 3 samples")
 
 
 def test_too_high_a_rate_is_refused(tmp_path: Path) -> None:
